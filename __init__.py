@@ -1,0 +1,36 @@
+"""videolm: an open, end-to-end autoregressive video language model.
+
+The public face of the package. Names are loaded when they are first used (PEP 562), so that
+`import videolm` and `videolm --help` stay instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .data.clip import Clip
+    from .data.media import read_clip, write_clip
+    from .tasks.pipeline import VideoLM
+    from .tasks.task import Task, load_task
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Clip": ".data.clip",
+    "read_clip": ".data.media",
+    "write_clip": ".data.media",
+    "VideoLM": ".tasks.pipeline",
+    "Task": ".tasks.task",
+    "load_task": ".tasks.task",
+}
+__all__ = ["Clip", "Task", "VideoLM", "load_task", "read_clip", "write_clip"]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
