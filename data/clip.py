@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from .timing import audio_samples
+from .timing import audio_samples, shown_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,42 @@ class Clip:
             waveform = waveform[:, first:last]
         return replace(self, frames=self.frames[start : start + num_frames], waveform=waveform)
 
+    def resized(self, height: int, width: int) -> "Clip":
+        """The clip scaled until it covers height x width, then cut around its centre.
+
+        A clip that has this size already stays as it is.
+        """
+        if (self.height, self.width) == (height, width):
+            return self
+        size = covering_size(self.height, self.width, height, width)
+        pixels = rearrange(self.frames, "frames height width rgb -> frames rgb height width")
+        scaled = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+        frames = rearrange(scaled, "frames rgb height width -> frames height width rgb")
+        return replace(self, frames=centre_crop(frames, height, width).contiguous())
+
+    def at_fps(self, fps: float) -> "Clip":
+        """The clip at another frame rate: at every new instant, the frame that was being shown.
+
+        Sound is cut, or filled with silence, to the duration of the new frames.
+        """
+        frames = self.frames[shown_frames(self.num_frames, self.fps, fps)]
+        waveform = self.waveform
+        if waveform is not None and self.sample_rate is not None:
+            waveform = self.sound(audio_samples(len(frames), fps, self.sample_rate))
+        return replace(self, frames=frames, fps=fps, waveform=waveform)
+
+    def resampled(self, sample_rate: int, channels: int | None = None) -> "Clip":
+        """The clip with its sound at another rate and, if given, number of channels.
+
+        A clip without sound stays as it is.
+        """
+        from .media import resample
+
+        if self.waveform is None or self.sample_rate is None:
+            return self
+        waveform = resample(self.waveform, self.sample_rate, sample_rate, channels)
+        return replace(self, waveform=waveform, sample_rate=sample_rate)
+
     def sound(self, num_samples: int) -> Float[Tensor, "channels samples"]:
         """The waveform cut or filled with silence at its end to `num_samples`.
 
@@ -85,3 +122,17 @@ class Clip:
         from .media import write_clip
 
         write_clip(self, path)
+
+
+def covering_size(height: int, width: int, to_height: int, to_width: int) -> tuple[int, int]:
+    """The smallest size of the same shape that covers to_height x to_width."""
+    scale = max(to_height / height, to_width / width)
+    return max(to_height, round(height * scale)), max(to_width, round(width * scale))
+
+
+def centre_crop(
+    frames: UInt8[Tensor, "*frames height width 3"], height: int, width: int
+) -> UInt8[Tensor, "*frames to_height to_width 3"]:
+    """The middle height x width of frames that are at least that large."""
+    top, left = (frames.shape[-3] - height) // 2, (frames.shape[-2] - width) // 2
+    return frames[..., top : top + height, left : left + width, :]

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 CONFIG_VERSION = 1
+
+# Not typing.Self: beartype refuses it on methods that it checks one by one.
+Model = TypeVar("Model", bound="PretrainedMixin")
 
 
 @contextmanager
@@ -87,7 +90,7 @@ class PretrainedMixin:
             save_file(state, temporary / "model.safetensors")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
+    def from_pretrained(cls: type[Model], folder: str | Path) -> Model:
         """Load a folder that `save_pretrained` wrote, in evaluation mode.
 
         Raises:

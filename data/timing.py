@@ -6,6 +6,21 @@ audio latents as fit whole into the clip: 17 frames at 8 fps are 2.125 s, 106.25
 """
 
 from fractions import Fraction
+from math import ceil
+
+
+def exact_rate(fps: float) -> Fraction:
+    """Frames per second as the fraction that was meant: 29.97002997 is 30000 / 1001."""
+    return Fraction(fps).limit_denominator(100_000)
+
+
+def shown_frames(num_frames: int, fps: float, new_fps: float) -> list[int]:
+    """For every frame at a new rate, the index of the latest old frame shown at or before it.
+
+    The new clip covers the whole of the old one: 75 frames at 25 fps become 24 at 8 fps.
+    """
+    step = exact_rate(fps) / exact_rate(new_fps)
+    return [int(index * step) for index in range(ceil(num_frames / step))]
 
 
 def video_latents(num_frames: int, stride: int = 4) -> int:
@@ -34,7 +49,7 @@ def whole_frames(num_frames: int, stride: int = 4) -> int:
 
 def audio_samples(num_frames: int, fps: float, sample_rate: int) -> int:
     """Samples that last as long as `num_frames` frames, rounded to the nearest."""
-    return round(num_frames * sample_rate / Fraction(fps).limit_denominator(100_000))
+    return round(num_frames * sample_rate / exact_rate(fps))
 
 
 def audio_latents(num_frames: int, fps: float, sample_rate: int, hop_length: int) -> int:
@@ -42,4 +57,9 @@ def audio_latents(num_frames: int, fps: float, sample_rate: int, hop_length: int
 
     The waveform is cropped to this many hops *before* it is encoded; codecs themselves round up.
     """
-    return int(num_frames * sample_rate / (Fraction(fps).limit_denominator(100_000) * hop_length))
+    return int(num_frames * sample_rate / (exact_rate(fps) * hop_length))
+
+
+def audio_step(fps: float, sample_rate: int, hop_length: int, stride: int = 4) -> float:
+    """Time from one audio latent to the next, where 1 is the time between two video latents."""
+    return float(exact_rate(fps) * hop_length / (sample_rate * stride))
