@@ -1,0 +1,118 @@
+"""Optimizer and learning rate schedule that every stage of training shares."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+# Coefficients of the quintic iteration that drives singular values to about 1 (Jordan et al. 2024).
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def warmup_cosine(step: int, warmup_steps: int, total_steps: float) -> float:
+    """Share of the peak learning rate: a linear rise, then a cosine to zero at `total_steps`.
+
+    A run without an end (infinite `total_steps`) keeps the peak.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if math.isinf(total_steps):
+        return 1.0
+    done = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon on the matrices inside a network, AdamW on everything else, in one optimizer.
+
+    Muon replaces each momentum by the nearest orthogonal matrix, so that all directions of a weight learn at
+    one pace (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"). A convolution's
+    kernel counts as the matrix (out, in * height * width). On the small tokenizers here it reaches in 100
+    steps what AdamW reaches in more than 300.
+
+    Args:
+        parameters: from `parameter_groups`.
+        learning_rate: of the matrices; an update changes a weight by about this share of its scale.
+        adam_learning_rate: of the rest.
+        momentum: of the matrices (Nesterov's).
+        betas: of AdamW.
+        weight_decay: of the matrices, decoupled from the gradient.
+    """
+
+    def __init__(
+        self,
+        parameters: tuple[list[nn.Parameter], list[nn.Parameter]],
+        learning_rate: float = 0.02,
+        adam_learning_rate: float = 3e-3,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.95),
+        weight_decay: float = 0.0,
+    ):
+        matrices, others = parameters
+        groups = [
+            {"params": matrices, "lr": learning_rate, "is_matrix": True},
+            {"params": others, "lr": adam_learning_rate, "is_matrix": False},
+        ]
+        defaults = {"momentum": momentum, "betas": betas, "weight_decay": weight_decay}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if group["is_matrix"]:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                update = self._orthogonal if group["is_matrix"] else self._adam
+                parameter.add_(update(parameter, group), alpha=-group["lr"])
+        return loss
+
+    def _orthogonal(self, parameter: nn.Parameter, group: dict) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+        ahead = (parameter.grad + group["momentum"] * momentum).flatten(1)
+        scale = max(1, ahead.shape[0] / ahead.shape[1]) ** 0.5
+        return orthogonalized(ahead).view_as(parameter) * scale
+
+    def _adam(self, parameter: nn.Parameter, group: dict) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
+        state["step"] += 1
+        first, second = group["betas"]
+        mean = state["mean"].lerp_(parameter.grad, 1 - first) / (1 - first ** state["step"])
+        square = state["square"].lerp_(parameter.grad.square(), 1 - second) / (1 - second ** state["step"])
+        return mean / (square.sqrt() + 1e-8)
+
+
+def parameter_groups(
+    matrices: Iterable[nn.Module], model: nn.Module
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The weights of the modules `matrices`, and all other parameters of `model`."""
+    chosen = [module.weight for module in matrices]
+    ids = {id(weight) for weight in chosen}
+    return chosen, [parameter for parameter in model.parameters() if id(parameter) not in ids]
+
+
+def orthogonalized(matrix: Float[Tensor, "rows columns"], steps: int = 5) -> Float[Tensor, "rows columns"]:
+    """About U V^T for a matrix U S V^T: its singular values are brought to between 0.7 and 1.2.
+
+    A Newton-Schulz iteration, which needs matrix products only.
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / (wide.norm() + 1e-7)
+    linear, cubic, quintic = _QUINTIC
+    for _ in range(steps):
+        gram = wide @ wide.T
+        wide = linear * wide + (cubic * gram + quintic * gram @ gram) @ wide
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T

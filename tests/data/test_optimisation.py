@@ -1,0 +1,75 @@
+"""Muon, its orthogonalisation, and the learning rate schedule."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+from videolm.data.optimisation import Muon, orthogonalized, parameter_groups, warmup_cosine
+
+
+@pytest.mark.parametrize("shape", [(24, 60), (60, 24), (32, 32)])
+def test_orthogonalized_keeps_directions_and_levels_their_strength(shape):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape) * torch.logspace(0, -2, shape[1])
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    levelled = left.T @ orthogonalized(matrix) @ right.T
+    strengths = levelled.diagonal()
+    assert (levelled - strengths.diag()).abs().max() < 1e-4
+    assert strengths[: min(shape) // 2].min() > 0.6 and strengths.max() < 1.3
+
+
+def test_what_is_no_matrix_follows_adam():
+    torch.manual_seed(0)
+    ours, theirs = nn.Parameter(torch.randn(7)), nn.Parameter(torch.zeros(7))
+    theirs.data.copy_(ours.data)
+    muon = Muon(([], [ours]), adam_learning_rate=0.1, betas=(0.9, 0.95))
+    adam = torch.optim.Adam([theirs], lr=0.1, betas=(0.9, 0.95))
+    for _ in range(5):
+        for parameter, optimizer in ((ours, muon), (theirs, adam)):
+            optimizer.zero_grad()
+            (parameter.cos() * torch.arange(7)).sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_convolution_is_one_matrix_of_output_by_fan_in():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    optimizer = Muon(parameter_groups([model[0]], model), learning_rate=1.0, momentum=0.0)
+    before = model[0].weight.detach().clone()
+    model(torch.randn(4, 3, 6, 6)).square().sum().backward()
+    gradient = model[0].weight.grad.clone()
+    optimizer.step()
+    update = (before - model[0].weight.detach()).flatten(1)
+    torch.testing.assert_close(update, orthogonalized(gradient.flatten(1)))
+
+
+def test_groups_hold_every_parameter_once():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+    matrices, others = parameter_groups([model[0]], model)
+    assert len(matrices) == 1 and matrices[0] is model[0].weight
+    assert {id(each) for each in (*matrices, *others)} == {id(each) for each in model.parameters()}
+
+
+def test_weight_decay_shrinks_matrices_only():
+    model = nn.Linear(4, 4)
+    optimizer = Muon(parameter_groups([model], model), learning_rate=0.1, weight_decay=0.5)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(model.weight.detach(), before["weight"] * 0.95)
+    torch.testing.assert_close(model.bias.detach(), before["bias"])
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    rates = [warmup_cosine(step, 10, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == rates[10] == 1
+    assert all(before > after for before, after in pairwise(rates[10:]))
+    assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0)
+
+
+def test_learning_rate_is_kept_when_no_end_is_set():
+    assert warmup_cosine(10**6, 10, math.inf) == 1
