@@ -82,7 +82,9 @@ class Vocabulary:
         if len(set(names)) < len(names):
             raise ValueError(f"block names repeat: {names}")
         if len(self.custom) > _NUM_SPECIAL - _FIRST_CUSTOM:
-            raise ValueError(f"{len(self.custom)} names given; there is room for {_NUM_SPECIAL - _FIRST_CUSTOM}")
+            raise ValueError(
+                f"{len(self.custom)} names given; there is room for {_NUM_SPECIAL - _FIRST_CUSTOM}"
+            )
         self._special = (
             {name: index for index, name in enumerate(STRUCTURE)}
             | {name: _FIRST_TASK + index for index, name in enumerate(TASKS)}

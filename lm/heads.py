@@ -1,0 +1,127 @@
+"""Output heads: the probability of a code given the hidden state, digit by digit.
+
+    p(code | h) = p(d0 | h) p(d1 | h, d0) p(d2 | h, d0, d1) ...
+
+is exact for any number of digits. Each digit after the first reads a gated, hence nonlinear, mixture of the
+hidden state and the digits before it: independent digits, or digits that only add to the logits, lose
+their joint distribution (as 1X's world model, with two independent 9-bit heads, admits). A block of one
+digit has a plain linear head, which is the flat softmax of the paper.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+LOGITS_AT_ONCE = 2**24
+"""How many logits are held at a time while a loss is computed: 64 rows of 2^18."""
+
+
+class Head(nn.Module):
+    """Head of one block of the vocabulary.
+
+    Args:
+        factors: size of each digit, the lowest first.
+        dim: features of the hidden state.
+    """
+
+    def __init__(self, factors: tuple[int, ...], dim: int):
+        super().__init__()
+        self.later = nn.ModuleList(_AfterDigits(factors[:k], dim) for k in range(1, len(factors)))
+        self.digits = nn.ModuleList(nn.Linear(dim, factor, bias=False) for factor in factors)
+
+    def logits(
+        self, hidden: Float[Tensor, "rows dim"], known: Sequence[Int[Tensor, " rows"]] = ()
+    ) -> Float[Tensor, "rows factor"]:
+        """Logits of the digit that follows the `known` ones."""
+        return self.digits[len(known)](self._features(hidden, known))
+
+    def loss(
+        self,
+        hidden: Float[Tensor, "rows dim"],
+        digits: Sequence[Int[Tensor, " rows"]],
+        weight: Float[Tensor, " rows"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " rows"]]:
+        """Sum of weight * nats over the rows, and the nats of every row (for reports, without gradient)."""
+        total, nats = weight.new_zeros(()), torch.zeros_like(weight)
+        for k, digit in enumerate(digits):
+            digit_total, digit_nats = linear_cross_entropy(
+                self._features(hidden, digits[:k]), self.digits[k].weight, digit, weight
+            )
+            total, nats = total + digit_total, nats + digit_nats
+        return total, nats
+
+    def _features(self, hidden: Tensor, known: Sequence[Tensor]) -> Tensor:
+        return self.later[len(known) - 1](hidden, known) if known else hidden
+
+
+class _AfterDigits(nn.Module):
+    """Features for the next digit: a gated block (SwiGLU) of the hidden state and the digits so far."""
+
+    def __init__(self, factors: tuple[int, ...], dim: int):
+        super().__init__()
+        self.hidden = nn.Linear(dim, 2 * dim, bias=False)
+        self.digits = nn.ModuleList(nn.Embedding(factor, 2 * dim) for factor in factors)
+
+    def forward(
+        self, hidden: Float[Tensor, "rows dim"], known: Sequence[Int[Tensor, " rows"]]
+    ) -> Float[Tensor, "rows dim"]:
+        mixed = self.hidden(hidden)
+        for table, digit in zip(self.digits, known, strict=True):
+            mixed = mixed + table(digit)
+        gate, value = mixed.chunk(2, dim=-1)
+        return F.silu(gate) * value
+
+
+def linear_cross_entropy(
+    hidden: Float[Tensor, "rows dim"],
+    matrix: Float[Tensor, "classes dim"],
+    target: Int[Tensor, " rows"],
+    weight: Float[Tensor, " rows"],
+    logits_at_once: int = LOGITS_AT_ONCE,
+) -> tuple[Float[Tensor, ""], Float[Tensor, " rows"]]:
+    """Cross-entropy of `hidden @ matrix.T` that never holds all logits.
+
+    Gradients are made while the logits of a chunk of rows exist, so nothing of the size rows x classes is
+    kept or computed twice.
+
+    Returns:
+        The sum of weight * nats, which has a gradient, and the nats of each row, which have none.
+    """
+    return _LinearCrossEntropy.apply(hidden, matrix, target, weight, logits_at_once)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, matrix: Tensor, target: Tensor, weight: Tensor, logits_at_once: int
+    ) -> tuple[Tensor, Tensor]:
+        wants_gradient = any(ctx.needs_input_grad)
+        hidden_gradient = torch.zeros_like(hidden) if wants_gradient else None
+        matrix_gradient = torch.zeros_like(matrix) if wants_gradient else None
+        nats = torch.zeros_like(weight)
+        size = max(1, logits_at_once // matrix.shape[0])
+        for start in range(0, hidden.shape[0], size):
+            rows = slice(start, start + size)
+            logits = F.linear(hidden[rows], matrix)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            log_probabilities = logits.log_softmax(-1)
+            nats[rows] = F.nll_loss(log_probabilities, target[rows], reduction="none").to(nats.dtype)
+            if hidden_gradient is None or matrix_gradient is None:
+                continue
+            error = log_probabilities.exp_()
+            error.scatter_add_(1, target[rows, None], torch.full_like(error[:, :1], -1))
+            error = (error * weight[rows, None]).to(hidden.dtype)
+            hidden_gradient[rows] = (error @ matrix).to(hidden.dtype)
+            matrix_gradient += error.T @ hidden[rows]
+        ctx.save_for_backward(hidden_gradient, matrix_gradient)
+        ctx.mark_non_differentiable(nats)
+        return (weight * nats).sum(), nats
+
+    @staticmethod
+    def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_gradient, matrix_gradient = ctx.saved_tensors
+        return hidden_gradient * total_gradient, matrix_gradient * total_gradient, None, None, None

@@ -1,0 +1,192 @@
+"""The prefix language model: ids and their layout in, hidden states and heads out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ..data.pretrained import PretrainedMixin, load_weights, read_config
+from .attention import Attend, Attention, PrefixAttention, RMSNorm, Rotation, rotary_angles
+from .batch import Batch
+from .embedding import PlaceEmbedding, TokenEmbedding
+from .heads import Head
+from .vocabulary import Block, Vocabulary
+
+Wavelengths = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class LMConfig:
+    """Sizes of the model.
+
+    Args:
+        dim: features of the residual stream.
+        layers: number of layers.
+        heads: query heads; each has dim / heads features.
+        kv_heads: heads of keys and values, each shared by heads / kv_heads query heads.
+        hidden: width of the feed-forward block between its two matrices.
+        rotary_dims: features of a head that turn with time, row and column; even, dim / heads in all.
+        rotary_wavelengths: shortest and longest wavelength of each axis. Grids are small: a row or column
+            runs to 64 at most, so 4 (a quarter turn a step) to 256 (never a whole turn over the grid) tells
+            every distance apart, where the usual 10,000 would leave most features all but still. Time
+            counts video latents: audio moves by about 1/20 a step, so its wavelengths start at 0.5.
+        segments: roles that a position may have.
+        head: `factorized` predicts a code digit by digit, `full` by one softmax over its whole block.
+    """
+
+    dim: int = 256
+    layers: int = 4
+    heads: int = 8
+    kv_heads: int = 4
+    hidden: int = 704
+    rotary_dims: tuple[int, int, int] = (8, 12, 12)
+    rotary_wavelengths: Wavelengths = ((0.5, 512.0), (4.0, 256.0), (4.0, 256.0))
+    segments: int = 32
+    head: Literal["factorized", "full"] = "factorized"
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads or self.heads % self.kv_heads:
+            raise ValueError(
+                f"dim {self.dim}, heads {self.heads} and kv_heads {self.kv_heads}: "
+                "each must be a multiple of the next"
+            )
+        if sum(self.rotary_dims) != self.head_dim or any(dim % 2 for dim in self.rotary_dims):
+            raise ValueError(
+                f"rotary_dims {self.rotary_dims} must be even and add up to dim / heads = {self.head_dim}"
+            )
+        if any(not 0 < shortest <= longest for shortest, longest in self.rotary_wavelengths):
+            raise ValueError(
+                f"rotary_wavelengths {self.rotary_wavelengths} must be (shortest, longest) pairs"
+            )
+        if self.head not in ("factorized", "full"):
+            raise ValueError(f"head is {self.head!r}; expected 'factorized' or 'full'")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.heads
+
+
+class PrefixLM(PretrainedMixin, nn.Module):
+    """Transformer over records; it knows ranges of ids and coordinates, never what they mean.
+
+    Args:
+        config: sizes.
+        vocabulary: the blocks of ids. Every block but `special`, whose ids are always given, has a head.
+    """
+
+    kind: ClassVar[str] = "prefix_lm"
+    config_class: ClassVar[type] = LMConfig
+
+    def __init__(self, config: LMConfig, vocabulary: Vocabulary):
+        super().__init__()
+        self.config = config
+        self.blocks = tuple(_as_predicted(block, config) for block in vocabulary.blocks)
+        self.tokens = TokenEmbedding(self.blocks, config.dim)
+        self.places = PlaceEmbedding(config.segments, config.head_dim // 2, config.dim)
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
+        self.norm = RMSNorm(config.dim)
+        self.heads = nn.ModuleDict(
+            {block.name: Head(block.factors, config.dim) for block in self.blocks if block.name != "special"}
+        )
+        self._initialise()
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
+        """Hidden states; the one at position i is read by the head of position i + 1."""
+        return self.body(
+            self.tokens(batch.ids, batch.block) + self.place(batch),
+            self.rotation(batch.coordinates),
+            PrefixAttention(batch.prefix_length, batch.ids.shape[1]),
+        )
+
+    def place(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
+        """The part of the input that the layout fixes, whatever the ids."""
+        position = torch.arange(1, batch.ids.shape[1] + 1, device=batch.ids.device)
+        has_next = (position < batch.length[:, None]).float()
+        return self.places(batch.segment, self._angles(batch.coordinates), has_next)
+
+    def rotation(self, coordinates: Float[Tensor, "batch length 3"]) -> Rotation:
+        """(cosine, sine) by which queries and keys are turned."""
+        angles = self._angles(coordinates)[:, None]
+        return angles.cos(), angles.sin()
+
+    def body(
+        self, embedded: Float[Tensor, "batch length dim"], rotation: Rotation, attend: Attend
+    ) -> Float[Tensor, "batch length dim"]:
+        """All layers; `attend` sees which keys and values belong to a layer's queries."""
+        hidden = embedded
+        for layer in self.layers:
+            hidden = layer(hidden, rotation, attend)
+        return self.norm(hidden)
+
+    def _angles(self, coordinates: Tensor) -> Tensor:
+        return rotary_angles(coordinates, self.config.rotary_dims, self.config.rotary_wavelengths)
+
+    def _initialise(self) -> None:
+        """Matrices keep the variance; heads start at zero, so that the first loss is that of guessing."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=0.5)
+        for module in self.modules():
+            if isinstance(module, Head):
+                for linear in module.digits:
+                    nn.init.zeros_(linear.weight)
+            elif isinstance(module, (Attention, Layer)):
+                nn.init.zeros_(module.project_out.weight)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, vocabulary: Vocabulary) -> "PrefixLM":  # pyright: ignore
+        """Load a folder that `save_pretrained` wrote, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: if the folder or a file in it is missing.
+            ValueError: if it holds another kind of model or weights that do not fit config and vocabulary.
+        """
+        model = cls(read_config(folder, cls.kind, cls.config_class), vocabulary)
+        _check_fit(model, Path(folder) / "model.safetensors")
+        load_weights(model, folder)
+        return model
+
+
+class Layer(nn.Module):
+    """Pre-norm attention and feed-forward block (SwiGLU, Shazeer 2020, arXiv:2002.05202)."""
+
+    def __init__(self, config: LMConfig, index: int):
+        super().__init__()
+        self.attention_norm = RMSNorm(config.dim)
+        self.attention = Attention(index, config.dim, config.heads, config.kv_heads)
+        self.feed_forward_norm = RMSNorm(config.dim)
+        self.project_in = nn.Linear(config.dim, 2 * config.hidden, bias=False)
+        self.project_out = nn.Linear(config.hidden, config.dim, bias=False)
+
+    def forward(
+        self, hidden: Float[Tensor, "batch length dim"], rotation: Rotation, attend: Attend
+    ) -> Float[Tensor, "batch length dim"]:
+        hidden = hidden + self.attention(self.attention_norm(hidden), rotation, attend)
+        gate, value = self.project_in(self.feed_forward_norm(hidden)).chunk(2, dim=-1)
+        return hidden + self.project_out(F.silu(gate) * value)
+
+
+def _as_predicted(block: Block, config: LMConfig) -> Block:
+    """The full head reads and predicts a code as one digit."""
+    return replace(block, factors=(block.size,)) if config.head == "full" else block
+
+
+def _check_fit(model: PrefixLM, path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} has no {path.name}")
+    expected = {name: list(value.shape) for name, value in model.state_dict().items()}
+    with safe_open(path, "pt") as file:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{path} does not fit its config.json and this vocabulary: {name} is "
+                f"{found.get(name, 'absent')}; expected {expected.get(name, 'absent')}"
+            )
