@@ -1,0 +1,80 @@
+"""The common sizes of a set of clips and of their codes, and which tokenizers made the codes."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .timing import audio_step
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """Stored beside codes on disk (index.json) and compared wherever codes are used.
+
+    Args:
+        height, width, num_frames, fps: of every clip.
+        grid: (t, h, w) of its visual codes.
+        temporal_stride: frames per latent after the first.
+        factors: digits of a visual code, the lowest first.
+        video_tokenizer: fingerprint.
+        codebook_sizes: of each level of the audio codes; () when the codes have no sound.
+        audio_frames: audio latents of a clip.
+        sample_rate, hop_length: of the audio codec.
+        audio_tokenizer: fingerprint.
+    """
+
+    height: int
+    width: int
+    num_frames: int
+    fps: float
+    grid: tuple[int, int, int]
+    temporal_stride: int
+    factors: tuple[int, ...]
+    video_tokenizer: str
+    codebook_sizes: tuple[int, ...] = ()
+    audio_frames: int = 0
+    sample_rate: int = 0
+    hop_length: int = 0
+    audio_tokenizer: str = ""
+
+    @property
+    def has_audio(self) -> bool:
+        return bool(self.codebook_sizes)
+
+    @property
+    def audio_step(self) -> float:
+        """Time between audio latents in units of video latents."""
+        if not self.has_audio:
+            return 0.0
+        return audio_step(self.fps, self.sample_rate, self.hop_length, self.temporal_stride)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one clip's codes, by name."""
+        shapes: dict[str, tuple[int, ...]] = {"visual": self.grid}
+        if self.has_audio:
+            shapes["audio"] = (len(self.codebook_sizes), self.audio_frames)
+        return shapes
+
+    def differences(self, other: "ClipFormat") -> str:
+        """What differs, in words for a message; empty if nothing does."""
+        own, theirs = asdict(self), asdict(other)
+        return ", ".join(
+            f"{name} {own[name]} and {theirs[name]}" for name in own if own[name] != theirs[name]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "ClipFormat":
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError: if a field is missing or unknown.
+        """
+        return cls(**{name: _as_tuple(value) for name, value in values.items()})
+
+
+def _as_tuple(value: Any) -> Any:
+    """JSON has lists only."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,274 @@
+"""Codes on disk: what `videolm encode` writes and the language model trains on.
+
+    SHARDS/index.json               format of the clips, fingerprints, the list of shards
+           shard-00000.safetensors  visual int32 (n t h w), audio int16 (n levels frames), has_audio
+           shard-00000.jsonl        a clip a line: captions, source, whatever else was known of it
+
+Codes and captions, never ids: the vocabulary may change. A shard counts once index.json lists it, so a
+writer that was killed goes on after its last whole shard, without a lost or doubled clip.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .clip_format import ClipFormat
+from .pretrained import read_json, replacing, write_json
+
+FORMAT_VERSION = 1
+_DTYPES = {"visual": torch.int32, "audio": torch.int16}
+
+
+@dataclass(frozen=True, eq=False)
+class CodedClip:
+    """One clip as codes.
+
+    Args:
+        codes: "visual" (t h w), and "audio" (levels frames) if the clip has sound.
+        captions: what is seen, in one or several ways of saying it; empty if unknown.
+        source: where the clip comes from; windows of one file share it.
+        extra: whatever else a manifest says.
+    """
+
+    codes: dict[str, Tensor]
+    captions: tuple[str, ...] = ()
+    source: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class ShardWriter:
+    """Writes clips to a folder, a shard at a time.
+
+    Args:
+        folder: new, empty, or holding shards of the same format and source to go on with.
+        clips: what all clips have in common.
+        source: from where and how the clips are taken; a folder is only continued from the same.
+        shard_size: clips of a shard, at least.
+
+    Raises:
+        ValueError: if the folder holds codes of another format or source.
+    """
+
+    def __init__(self, folder: str | Path, clips: ClipFormat, source: dict[str, Any], shard_size: int = 1024):
+        if clips.has_audio and max(clips.codebook_sizes) > torch.iinfo(_DTYPES["audio"]).max + 1:
+            raise ValueError(f"audio codebooks of {clips.codebook_sizes} codes do not fit 16 bits")
+        self.folder = Path(folder)
+        self.clips = clips
+        self.source = json.loads(json.dumps(source))  # as it comes back from index.json
+        self.shard_size = shard_size
+        self._shards: list[dict[str, Any]] = []
+        self._skipped: list[list[str]] = []
+        self._waiting: list[CodedClip] = []
+        self.position = 0
+        if (self.folder / "index.json").exists():
+            self._go_on()
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(source, reason) of what could not be used."""
+        return [(name, reason) for name, reason in self._skipped]
+
+    @property
+    def num_clips(self) -> int:
+        return sum(shard["clips"] for shard in self._shards) + len(self._waiting)
+
+    @property
+    def num_with_audio(self) -> int:
+        waiting = sum("audio" in clip.codes for clip in self._waiting)
+        return sum(shard["with_audio"] for shard in self._shards) + waiting
+
+    def add(
+        self, clips: Iterable[CodedClip], skipped: Iterable[tuple[str, str]] = (), entries: int = 1
+    ) -> None:
+        """Add what the next `entries` entries of the source gave.
+
+        Raises:
+            ValueError: if codes have another shape than the format says.
+        """
+        for clip in clips:
+            self._check(clip)
+            self._waiting.append(clip)
+        self._skipped += [[name, reason] for name, reason in skipped]
+        self.position += 1
+        if len(self._waiting) >= self.shard_size:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as a shard, and the index. The last call of a writer."""
+        if self._waiting:
+            name = f"shard-{len(self._shards):05d}"
+            self._shards.append(_write_shard(self.folder / name, self._waiting, self.clips))
+            self._waiting = []
+        index = {
+            "format_version": FORMAT_VERSION,
+            "clips": self.clips.to_json(),
+            "source": self.source,
+            "position": self.position,
+            "shards": self._shards,
+            "skipped": self._skipped,
+        }
+        write_json(self.folder / "index.json", index)
+
+    def _go_on(self) -> None:
+        index = _read_index(self.folder)
+        stored = ClipFormat.from_json(index["clips"])
+        if stored != self.clips:
+            raise ValueError(
+                f"{self.folder} holds codes of another format ({stored.differences(self.clips)}); "
+                "choose another folder or remove this one"
+            )
+        if index["source"] != self.source:
+            raise ValueError(
+                f"{self.folder} holds codes of another source ({index['source']}, now {self.source}); "
+                "choose another folder or remove this one"
+            )
+        self._shards, self._skipped = index["shards"], index["skipped"]
+        self.position = index["position"]
+
+    def _check(self, clip: CodedClip) -> None:
+        shapes = self.clips.shapes
+        for name, codes in clip.codes.items():
+            if tuple(codes.shape) != shapes.get(name):
+                raise ValueError(
+                    f"{name} codes of {clip.source} have the shape {tuple(codes.shape)}; "
+                    f"expected {shapes.get(name, 'none')}"
+                )
+        if "visual" not in clip.codes:
+            raise ValueError(f"{clip.source} has no visual codes")
+
+
+class ShardReader:
+    """The clips of a folder by number; codes stay on disk until they are asked for.
+
+    A shard's checksum is compared when the shard is first used.
+
+    Raises:
+        FileNotFoundError: if the folder, its index or a shard is missing.
+        ValueError: if the index cannot be read, or a shard has another size than when it was written.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        index = _read_index(self.folder)
+        self.clips = ClipFormat.from_json(index["clips"])
+        self.source: dict[str, Any] = index["source"]
+        self.skipped: list[tuple[str, str]] = [(name, reason) for name, reason in index["skipped"]]
+        self._shards: list[dict[str, Any]] = index["shards"]
+        self._lines: list[tuple[int, int, dict[str, Any]]] = []
+        for number, shard in enumerate(self._shards):
+            self._lines += [(number, row, line) for row, line in enumerate(self._read_lines(shard))]
+        self._open: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> CodedClip:
+        number, row, line = self._lines[index]
+        shard = self._shard(number)
+        codes = {
+            name: shard.get_slice(name)[row].long()
+            for name in self.clips.shapes
+            if name == "visual" or line["has_audio"]
+        }
+        return CodedClip(codes, self.captions(index), line["source"], line["extra"])
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        return tuple(self._lines[index][2]["captions"])
+
+    def source_of(self, index: int) -> str:
+        return self._lines[index][2]["source"]
+
+    def has(self, index: int, part: str) -> bool:
+        """Whether a clip has codes of this name."""
+        return part == "visual" or (part == "audio" and self._lines[index][2]["has_audio"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}  # workers open the files themselves
+
+    def _shard(self, number: int) -> Any:
+        if number not in self._open:
+            path = self.folder / f"{self._shards[number]['name']}.safetensors"
+            _check_sum(path, self._shards[number]["sha256"]["safetensors"])
+            try:
+                self._open[number] = safe_open(path, framework="pt").__enter__()
+            except SafetensorError as error:
+                raise ValueError(f"{path} is damaged: {error}") from error
+        return self._open[number]
+
+    def _read_lines(self, shard: dict[str, Any]) -> list[dict[str, Any]]:
+        codes, captions = (self.folder / f"{shard['name']}.{suffix}" for suffix in ("safetensors", "jsonl"))
+        for path in (codes, captions):
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path} is missing; its {shard['clips']} clips must be encoded again"
+                )
+        if codes.stat().st_size != shard["bytes"]:
+            raise ValueError(
+                f"{codes} is damaged: it has {codes.stat().st_size} bytes; {shard['bytes']} were written"
+            )
+        _check_sum(captions, shard["sha256"]["jsonl"])
+        return [json.loads(line) for line in captions.read_text(encoding="utf-8").split("\n") if line]
+
+
+def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dict[str, Any]:
+    """Two files beside each other; their entry in the index."""
+    tensors = {}
+    for name, shape in clips.shapes.items():
+        absent = torch.zeros(shape, dtype=_DTYPES[name])
+        tensors[name] = torch.stack(
+            [clip.codes.get(name, absent).cpu().to(_DTYPES[name]) for clip in waiting]
+        )
+    has_audio = ["audio" in clip.codes for clip in waiting]
+    tensors["has_audio"] = torch.tensor(has_audio)
+    lines = [
+        {"captions": clip.captions, "source": clip.source, "has_audio": sounds, "extra": clip.extra}
+        for clip, sounds in zip(waiting, has_audio, strict=True)
+    ]
+    with replacing(path.with_suffix(".safetensors")) as temporary:
+        save_file(tensors, temporary)
+    with replacing(path.with_suffix(".jsonl")) as temporary:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")
+    return {
+        "name": path.name,
+        "clips": len(waiting),
+        "with_audio": sum(has_audio),
+        "bytes": path.with_suffix(".safetensors").stat().st_size,
+        "sha256": {suffix: _sha256(path.with_suffix(f".{suffix}")) for suffix in ("safetensors", "jsonl")},
+    }
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / "index.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no index.json (videolm encode)")
+    index = read_json(path)
+    version = index.get("format_version") if isinstance(index, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} has format_version {version!r}; this videolm reads {FORMAT_VERSION}")
+    try:
+        ClipFormat.from_json(index["clips"])
+        missing = {"source", "position", "shards", "skipped"} - index.keys()
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not complete: {error}") from error
+    if missing:
+        raise ValueError(f"{path} is not complete: it lacks {sorted(missing)}")
+    return index
+
+
+def _check_sum(path: Path, expected: str) -> None:
+    if _sha256(path) != expected:
+        raise ValueError(f"{path} is damaged: its checksum differs from the one in index.json")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,220 @@
+"""Clips to codes: with the frozen tokenizers of a model folder, kept in memory or written as shards.
+
+videolm encode SOURCE --model runs/mine/model --out runs/mine/shards
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from ..data.clip import Clip
+from ..data.clip_format import ClipFormat
+from ..data.pixels import pixels_from_frames
+from ..data.shards import CodedClip, ShardWriter
+from ..data.timing import audio_latents
+from ..tokenizers.audio import AudioTokenizer
+from ..tokenizers.video import VideoTokenizer
+from .progress import Report, progress
+from .sources import Reading, Source, open_source
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of a source.
+
+    Args:
+        clips: written in all.
+        with_audio: of these.
+        skipped: (entry, reason) of what could not be used.
+    """
+
+    clips: int
+    with_audio: int
+    skipped: list[tuple[str, str]]
+
+
+class ClipEncoder:
+    """Tokenizers and the one size of clips that they code.
+
+    Raises:
+        ValueError: if the video tokenizer does not take this size.
+    """
+
+    def __init__(
+        self,
+        video: VideoTokenizer,
+        audio: AudioTokenizer | None,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        fps: float,
+    ):
+        self.video = video.eval().requires_grad_(False)
+        self.audio = audio.eval().requires_grad_(False) if audio is not None else None
+        sound = {}
+        if audio is not None:
+            sound = {
+                "codebook_sizes": tuple(audio.codebook_sizes),
+                "audio_frames": audio_latents(num_frames, fps, audio.sample_rate, audio.hop_length),
+                "sample_rate": audio.sample_rate,
+                "hop_length": audio.hop_length,
+                "audio_tokenizer": audio.fingerprint,
+            }
+        self.clips = ClipFormat(
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            fps=fps,
+            grid=video.grid(num_frames, height, width),
+            temporal_stride=video.temporal_stride,
+            factors=tuple(video.factors),
+            video_tokenizer=video.fingerprint,
+            **sound,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, height: int, width: int, num_frames: int, fps: float
+    ) -> "ClipEncoder":
+        """The tokenizers of a model folder; without an audio_tokenizer there, codes have no sound.
+
+        Raises:
+            FileNotFoundError: if there is no video tokenizer.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"no model folder {folder}; train a tokenizer first (videolm tokenizer fit)"
+            )
+        has_audio = (folder / "audio_tokenizer").is_dir()
+        return cls(
+            VideoTokenizer.from_pretrained(folder / "video_tokenizer"),
+            AudioTokenizer.from_pretrained(folder / "audio_tokenizer") if has_audio else None,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            fps=fps,
+        )
+
+    def to(self, device: torch.device | str) -> "ClipEncoder":
+        self.video.to(device)
+        if self.audio is not None:
+            self.audio.to(device)
+        return self
+
+    @torch.no_grad()
+    def encode(self, clips: Sequence[Clip]) -> list[dict[str, Tensor]]:
+        """Codes of clips of the right size: "visual", and "audio" where a clip has sound."""
+        device = next(self.video.parameters()).device
+        frames = torch.stack([clip.frames for clip in clips])
+        visual = self.video.encode(pixels_from_frames(frames.to(device))).cpu()
+        codes = [{"visual": each.clone()} for each in visual]
+        sounding = [index for index, clip in enumerate(clips) if clip.waveform is not None]
+        if self.audio is not None and sounding:
+            audio = self._audio_codes([clips[index] for index in sounding], device)
+            for index, each in zip(sounding, audio, strict=True):
+                codes[index]["audio"] = each.clone()
+        return codes
+
+    def _audio_codes(self, clips: Sequence[Clip], device: torch.device) -> Int[Tensor, "batch levels frames"]:
+        assert self.audio is not None
+        # Whole hops, cut before encoding: a codec rounds up (data/timing.py).
+        samples = self.clips.audio_frames * self.clips.hop_length
+        sound = torch.stack([clip.sound(samples).mean(0, keepdim=True) for clip in clips])
+        return self.audio.encode(sound.to(device)).cpu()
+
+
+def encode_clips(encoder: ClipEncoder, readings: Iterable[Reading]) -> Iterator[list[CodedClip]]:
+    """The coded clips of each reading; all of them go through the tokenizers together."""
+    readings = list(readings)
+    clips = [clip for reading in readings for clip in reading.clips]
+    codes = iter(encoder.encode(clips) if clips else ())
+    for reading in readings:
+        yield [
+            CodedClip(next(codes), reading.captions, reading.name, reading.extra or {}) for _ in reading.clips
+        ]
+
+
+def encode_source(
+    encoder: ClipEncoder,
+    source: str,
+    out: Path,
+    *,
+    where: dict[str, str] | None = None,
+    count: int = 0,
+    split: str = "train",
+    windows: int = 1,
+    batch_size: int = 32,
+    shard_size: int = 1024,
+    num_workers: int = 0,
+    seed: int = 0,
+) -> Encoded:
+    """Write the codes of all clips of a source; goes on where an earlier call was stopped.
+
+    Args:
+        where, count, split, windows, seed: as `open_source`.
+        batch_size: entries that go through the tokenizers together.
+        shard_size: clips of a shard.
+        num_workers: processes that read clips; 0 reads in this one.
+
+    Raises:
+        FileNotFoundError, ValueError: if the source or the folder cannot be used, or nothing in it can.
+    """
+    entries = open_source(
+        encoder.clips, source, where=where, count=count, split=split, windows=windows, seed=seed
+    )
+    writer = ShardWriter(out, encoder.clips, entries.description, shard_size)
+    rest = range(writer.position, len(entries))
+    if rest:
+        with progress("encode", len(entries), completed=writer.position) as report:
+            _write(writer, encoder, _read(entries, rest, num_workers), batch_size, report)
+        writer.flush()
+    if not writer.num_clips:
+        _, reason = writer.skipped[0]
+        raise ValueError(f"none of the {len(entries)} entries of {source} can be used; the first: {reason}")
+    return Encoded(writer.num_clips, writer.num_with_audio, writer.skipped)
+
+
+def summary(encoded: Encoded, names: int = 5) -> list[str]:
+    """Lines that say what became of a source, naming the first entries that were skipped."""
+    lines = [f"{encoded.clips} clips, {encoded.with_audio} with sound"]
+    if encoded.skipped:
+        lines.append(f"skipped {len(encoded.skipped)}:")
+        lines += [f"  {reason}" for _, reason in encoded.skipped[:names]]
+        if len(encoded.skipped) > names:
+            lines.append(f"  and {len(encoded.skipped) - names} more (index.json names all)")
+    return lines
+
+
+def _read(entries: Source, indices: range, num_workers: int) -> Iterator[Reading]:
+    """The entries in order, read in other processes if there are to be any."""
+    if not num_workers:
+        return (entries[index] for index in indices)
+    loader = torch.utils.data.DataLoader(
+        entries,  # type: ignore[arg-type]  # it has all that a map-style data set needs
+        batch_size=None,
+        sampler=indices,
+        num_workers=num_workers,
+        collate_fn=_as_read,
+    )
+    return iter(loader)
+
+
+def _as_read(reading: Any) -> Any:
+    return reading
+
+
+def _write(
+    writer: ShardWriter, encoder: ClipEncoder, readings: Iterator[Reading], batch_size: int, report: Report
+) -> None:
+    while group := list(islice(readings, batch_size)):
+        for reading, clips in zip(group, encode_clips(encoder, group), strict=True):
+            writer.add(clips, skipped=[(reading.name, reading.problem)] if reading.problem else [])
+        report(writer.position, f"{len(writer.skipped)} skipped" if writer.skipped else "")

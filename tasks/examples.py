@@ -1,0 +1,179 @@
+"""Batches of sequences, each a pure function of its number: what makes a stopped run go on exactly.
+
+step -> task and given latents (mixture) -> the next clips of that task -> captions -> Layout.pack
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import zip_longest
+
+import torch
+from torch.utils.data import Dataset
+
+from ..data.shards import CodedClip
+from ..lm.batch import Batch
+from ..lm.batch import Sequence as Example
+from ..lm.vocabulary import Vocabulary
+from ..tokenizers.text import TextTokenizer
+from .coded_clips import CodedClips
+from .layout import Layout
+from .mixture import Draw, Mixture, shuffled
+from .spans import Lengths
+from .task import Task
+
+# Kondratyuk et al. 2024, arXiv:2312.14125, section 3.1; longer captions are cut in training.
+MAX_TEXT = 64
+
+
+class ExampleMaker:
+    """Coded clips to sequences."""
+
+    def __init__(self, vocabulary: Vocabulary, text_tokenizer: TextTokenizer | None, lengths: Lengths):
+        self.vocabulary = vocabulary
+        self.text_tokenizer = text_tokenizer
+        self.lengths = lengths
+
+    def layout(self, draw: Draw, num_pieces: int) -> Layout:
+        lengths = dict(self.lengths.__dict__) | {"text": num_pieces, "given": draw.given}
+        return Layout.of(draw.task, self.vocabulary, Lengths(**lengths))
+
+    def example(self, draw: Draw, clip: CodedClip, caption: str | None) -> Example:
+        pieces = self.pieces(draw.task, caption)
+        return self.layout(draw, len(pieces)).example(clip.codes | _text(pieces))
+
+    def prompt(self, draw: Draw, clip: CodedClip, caption: str | None) -> tuple[Layout, Example]:
+        """The example with its outputs blank, and its layout."""
+        pieces = self.pieces(draw.task, caption)
+        layout = self.layout(draw, len(pieces))
+        return layout, layout.prompt(clip.codes | _text(pieces))
+
+    def pieces(self, task: Task, caption: str | None) -> list[int]:
+        if task.text == "none" or caption is None or self.text_tokenizer is None:
+            return []
+        return self.text_tokenizer.encode(caption)[:MAX_TEXT]
+
+
+def _text(pieces: list[int]) -> dict[str, torch.Tensor]:
+    return {"text": torch.tensor(pieces)} if pieces else {}
+
+
+class TrainingBatches(Dataset):
+    """Batch `step` of one process: rows of one task, over the task's clips in an order shuffled every pass.
+
+    Args:
+        clips: all clips.
+        indices: those to train on.
+        rank, world_size: of this process among all; they share a step's task and take turns at its clips.
+
+    Raises:
+        ValueError: if no clip has what a task needs.
+    """
+
+    def __init__(
+        self,
+        maker: ExampleMaker,
+        mixture: Mixture,
+        clips: CodedClips,
+        indices: Sequence[int],
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.maker, self.mixture, self.clips = maker, mixture, clips
+        self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
+        self.pools = {task.name: usable(clips, indices, task) for task in mixture.tasks}
+        for task in mixture.tasks:
+            if not self.pools[task.name]:
+                raise ValueError(f"no clip has what task {task.name} needs: {' and '.join(_needs(task))}")
+        self.order: dict[int, tuple[int, list[int]]] = {}
+
+    def __getitem__(self, step: int) -> Batch:
+        draw = self.mixture.draw(step)
+        first_row = (step * self.world_size + self.rank) * self.batch_size
+        examples = []
+        for row in range(first_row, first_row + self.batch_size):
+            index = self._index(self.pools[draw.task.name], row)
+            caption = self.mixture.caption(step, row, self.clips.captions(index))
+            examples.append(self.maker.example(draw, self.clips[index], caption))
+        return Batch.collate(examples)
+
+    def _index(self, pool: list[int], row: int) -> int:
+        """The clip of a row; pools of the same size share their order."""
+        turn, position = divmod(row, len(pool))
+        known = self.order.get(len(pool))
+        if known is None or known[0] != turn:
+            known = (turn, shuffled(self.mixture.seed, len(pool), turn).tolist())
+            self.order[len(pool)] = known
+        return pool[known[1][position]]
+
+
+class ValidationBatches(Dataset):
+    """Every held-out clip once for every task, the tasks taking turns.
+
+    Captions are the first ones, and half of the latents are given to a task that begins with some.
+    """
+
+    def __init__(
+        self,
+        maker: ExampleMaker,
+        tasks: Sequence[Task],
+        clips: CodedClips,
+        indices: Sequence[int],
+        batch_size: int,
+    ):
+        self.maker, self.clips = maker, clips
+        groups = []
+        for task in tasks:
+            pool = usable(clips, indices, task)
+            starts = range(0, len(pool), batch_size)
+            groups.append([(task, pool[start : start + batch_size]) for start in starts])
+        turns = zip_longest(*groups)
+        self.batches = [batch for turn in turns for batch in turn if batch is not None]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> Batch:
+        task, indices = self.batches[number]
+        return Batch.collate(
+            [
+                self.maker.example(Draw(task), self.clips[index], first_caption(self.clips, index))
+                for index in indices
+            ]
+        )
+
+
+def usable(clips: CodedClips, indices: Sequence[int], task: Task) -> list[int]:
+    """The clips that have what a task needs: all its codes, and a caption if it cannot do without."""
+    return [
+        index
+        for index in indices
+        if all(clips.has(index, part) for part in task.parts)
+        and (task.text != "required" or clips.captions(index))
+    ]
+
+
+def first_caption(clips: CodedClips, index: int) -> str | None:
+    return next(iter(clips.captions(index)), None)
+
+
+def held_out(clips: CodedClips, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Numbers of the clips to train on and of those held out; all windows of a source are on one side.
+
+    Raises:
+        ValueError: if there are not two sources to divide.
+    """
+    sources = {clips.source_of(index) for index in range(len(clips))}
+    if len(sources) < 2:
+        raise ValueError(f"there are {len(sources)} clips; at least 2 are needed, one of them held out")
+    ranked = sorted(sources, key=lambda source: sha256(f"{seed} {source}".encode()).digest())
+    count = min(max(round(share * len(ranked)), 1), len(ranked) - 1)
+    outside = set(ranked[:count])
+    training = [index for index in range(len(clips)) if clips.source_of(index) not in outside]
+    validation = [index for index in range(len(clips)) if clips.source_of(index) in outside]
+    return training, validation
+
+
+def _needs(task: Task) -> list[str]:
+    captions = ["a caption"] if task.text == "required" else []
+    return [f"{part} codes" for part in task.parts] + captions

@@ -1,0 +1,223 @@
+"""The order of a sequence: the one owner of what stands where.
+
+    <bos> <task> <res> <len> <fps> [<bot_i> text <eot_i>] (<bov_i> visual <eov_i>)* (<boa_i> audio <eoa_i>)*
+    | [<bov_o> visual <eov_o>] [<boa_o> audio <eoa_o>] <eos>
+
+The part before the bar is the prefix. What a task does not use is left out with its markers, which
+shortens the sequence (Kondratyuk et al. 2024, arXiv:2312.14125, Table 4).
+
+Coordinates are (time, row, column). Visual codes stand at their place in the latent grid, so input and
+output grids of the same clip share coordinates and a continuation goes on where the given latents end.
+Audio codes stand at (time in units of video latents, level, 0). Everything before the first grid counts
+the time down to -1; a marker stands half a step beside its grid.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..lm.batch import Sequence
+from ..lm.vocabulary import Vocabulary, audio_block
+from .spans import Lengths, Span, SpanBuilder
+from .task import ROLES, Task
+
+Parts = Mapping[str, Tensor]
+
+
+class Layout:
+    """The positions of one task's sequence at given lengths.
+
+    Args of `pack` and `blank`, results of `unpack` are the parts by name: "text" (pieces), "visual"
+    (t h w), "audio" (levels frames) and the named variants that a task may declare, each from its first
+    latent on.
+
+    Attributes:
+        block, segment, coordinates, forced, weight: as in `lm.batch.Sequence`.
+        prefix_length: positions before the first output marker.
+        shapes: what `pack` takes and `unpack` gives.
+        given_shapes: what `blank` takes: the leading stretch of each part that the prompt must hold.
+    """
+
+    block: Int[Tensor, " length"]
+    segment: Int[Tensor, " length"]
+    coordinates: Float[Tensor, "length 3"]
+    forced: Bool[Tensor, " length"]
+    weight: Float[Tensor, " length"]
+
+    def __init__(self, task: Task, vocabulary: Vocabulary, lengths: Lengths):
+        _check(task, lengths)
+        self.task, self.vocabulary, self.lengths = task, vocabulary, lengths
+        spans = SpanBuilder(vocabulary, lengths)
+        prefix = spans.prefix(task)
+        self._spans = (*prefix, *spans.output(task))
+        self.prefix_length = sum(len(span) for span in prefix)
+        self._blank_ids = torch.cat([span.ids for span in self._spans])
+        self.block = torch.cat([span.block for span in self._spans])
+        self.coordinates = torch.cat([span.coordinates for span in self._spans])
+        self.segment = torch.cat([torch.full((len(span),), ROLES.index(span.role)) for span in self._spans])
+        self.forced = torch.cat([torch.arange(len(span)) < span.forced for span in self._spans])
+        # No loss on what is given: the prefix, markers, a forced first frame.
+        self.weight = (~self.forced).float()
+        self.shapes = self._shapes((span, span.last) for span in self._spans)
+        self.given_shapes = self._shapes((span, span.known) for span in self._spans)
+
+    @classmethod
+    def of(cls, task: Task, vocabulary: Vocabulary, lengths: Lengths) -> "Layout":
+        """The layout of `task`; the same object for the same arguments.
+
+        Raises:
+            ValueError: if the task cannot have these lengths, or the vocabulary lacks a block.
+        """
+        return _layout(task, vocabulary, lengths)
+
+    def without_text(self) -> "Layout":
+        """The same sequence without its text segment: the unconditional one for guidance."""
+        return Layout.of(self.task, self.vocabulary, replace(self.lengths, text=0))
+
+    def __len__(self) -> int:
+        return self.block.shape[0]
+
+    @cached_property
+    def allowed(self) -> Int[Tensor, "length 2"]:
+        """First id and the one after the last that may stand at each position."""
+        return torch.tensor([(block.start, block.stop) for block in self.vocabulary.blocks])[self.block]
+
+    def pack(self, parts: Parts) -> Sequence:
+        """A training example: every position filled.
+
+        Raises:
+            ValueError: if a part is missing, unknown, of another shape, or holds a code out of range.
+        """
+        return self._fill(parts, self.shapes)
+
+    def blank(self, parts: Parts) -> Sequence:
+        """A prompt: what is to be generated holds the first id of its block.
+
+        Raises:
+            ValueError: as `pack`, with `given_shapes`.
+        """
+        return self._fill(parts, self.given_shapes)
+
+    def example(self, parts: Parts) -> Sequence:
+        """`pack` of what this layout uses of a whole clip's parts."""
+        return self.pack(_cut(parts, self.shapes))
+
+    def prompt(self, parts: Parts) -> Sequence:
+        """`blank` of what a prompt holds of a whole clip's parts."""
+        return self.blank(_cut(parts, self.given_shapes))
+
+    def unpack(self, ids: Int[Tensor, " length"]) -> dict[str, Tensor]:
+        """The parts of a sequence; the inverse of `pack`.
+
+        Raises:
+            ValueError: if the length is another or an id does not belong where it stands.
+        """
+        ids = ids.cpu()
+        self._check_places(ids)
+        parts = {name: torch.zeros(shape, dtype=torch.int64) for name, shape in self.shapes.items()}
+        for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
+            if span.part is not None:
+                target = _window(parts[span.part], span)
+                target.copy_(_convert(self.vocabulary.codes, own.reshape(target.shape)))
+        return parts
+
+    def _fill(self, parts: Parts, shapes: dict[str, tuple[int, ...]]) -> Sequence:
+        self._check_parts(parts, shapes)
+        ids = self._blank_ids.clone()
+        for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
+            if span.part is not None and span.part in parts:
+                held = _convert(self.vocabulary.ids, _window(parts[span.part].cpu(), span)).reshape(-1)
+                own[: len(held)] = held
+        return Sequence(
+            ids=ids,
+            block=self.block,
+            segment=self.segment,
+            coordinates=self.coordinates,
+            forced=self.forced,
+            weight=self.weight,
+            prefix_length=self.prefix_length,
+            task=self.task.name,
+        )
+
+    def _shapes(self, ends: Iterable[tuple[Span, int]]) -> dict[str, tuple[int, ...]]:
+        """Shape of each part that reaches to the last of the given ends."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for span, end in ends:
+            if span.part is not None and end > 0:
+                shape = self.lengths.shape(span.name, end)
+                shapes[span.part] = max(shape, shapes.get(span.part, shape))
+        return shapes
+
+    def _check_parts(self, parts: Parts, shapes: dict[str, tuple[int, ...]]) -> None:
+        if parts.keys() != shapes.keys():
+            raise ValueError(
+                f"task {self.task.name} got the parts {sorted(parts)}; expected {sorted(shapes)}"
+            )
+        for name, shape in shapes.items():
+            if tuple(parts[name].shape) != shape:
+                raise ValueError(f"{name} codes have the shape {tuple(parts[name].shape)}; expected {shape}")
+
+    def _check_places(self, ids: Int[Tensor, " length"]) -> None:
+        if len(ids) != len(self):
+            raise ValueError(f"sequence has {len(ids)} ids; task {self.task.name} has {len(self)} here")
+        low, high = self.allowed.unbind(-1)
+        fixed = torch.cat([torch.full((len(span),), span.part is None) for span in self._spans])
+        wrong = (ids < low) | (ids >= high) | (fixed & (ids != self._blank_ids))
+        if wrong.any():
+            position = int(wrong.nonzero()[0])
+            expected = f"{low[position]} to {high[position] - 1}"
+            if fixed[position]:
+                expected = f"{self._blank_ids[position]}"
+            raise ValueError(
+                f"id {int(ids[position])} at position {position} of task {self.task.name} is out of place; "
+                f"expected {expected} ({self._span_at(position).name})"
+            )
+
+    def _span_at(self, position: int) -> Span:
+        for span in self._spans:
+            if position < len(span):
+                return span
+            position -= len(span)
+        raise AssertionError("position outside the sequence")
+
+
+@lru_cache(maxsize=256)
+def _layout(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Layout:
+    return Layout(task, vocabulary, lengths)
+
+
+def _check(task: Task, lengths: Lengths) -> None:
+    if lengths.text and task.text == "none":
+        raise ValueError(f"task {task.name} takes no text")
+    if task.has_given and not 0 < lengths.given_latents < lengths.t:
+        raise ValueError(
+            f"task {task.name} cannot begin with {lengths.given_latents} given latents: "
+            f"the clip has {lengths.t} and at least one is generated"
+        )
+    kinds = {portion.kind for portion in (*task.inputs, *task.outputs)}
+    if "audio" in kinds and not lengths.audio_levels * lengths.audio_frames:
+        raise ValueError(f"task {task.name} needs sound; these clips have none")
+
+
+def _cut(parts: Parts, shapes: dict[str, tuple[int, ...]]) -> Parts:
+    """The leading stretch of each part that is asked for; what is missing is left to be missed later."""
+    wanted = {name: shape for name, shape in shapes.items() if name in parts}
+    return {name: parts[name][tuple(slice(size) for size in shape)] for name, shape in wanted.items()}
+
+
+def _convert(
+    convert: Callable[[str, Tensor], Tensor], values: Int[Tensor, "*shape"]
+) -> Int[Tensor, "*shape"]:
+    """Codes to ids or back; the number of axes says of what: text has one, audio two, visual codes three."""
+    if values.ndim == 2:
+        return torch.stack([convert(audio_block(level), row) for level, row in enumerate(values)])
+    return convert("text" if values.ndim == 1 else "visual", values)
+
+
+def _window(codes: Int[Tensor, "..."], span: Span) -> Int[Tensor, "..."]:
+    """The stretch of a part that stands in a span; time is the first axis, in audio the last."""
+    return codes[:, span.first : span.last] if codes.ndim == 2 else codes[span.first : span.last]

@@ -1,0 +1,113 @@
+"""Pictures of what the language model generates while it is trained.
+
+trainer:
+  callbacks:
+    - class_path: videolm.tasks.samples.SampleCallback
+      init_args: {every: 500}
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ..data.pixels import frames_from_pixels
+from ..data.pretrained import replacing
+from ..lm.batch import Batch
+from ..lm.generate import generate
+from ..lm.sampling import Sampling
+from ..lm.transformer import PrefixLM
+from .examples import first_caption, usable
+from .mixture import Draw
+from .training import LMDataModule
+
+_LINE = 16  # pixels of a line of text
+_LEAST_HEIGHT = 64  # smaller frames are shown larger
+_LETTER = 7  # pixels of a letter
+
+
+class SampleCallback(Callback):
+    """Write samples/step-000500.png every so often: one clip for every task that makes video.
+
+    The prompts are held-out clips, and like the random numbers the same every time, so that the pictures
+    show what has been learnt since the last.
+
+    Args:
+        every: steps between two pictures.
+    """
+
+    def __init__(self, every: int = 500):
+        if every < 1:
+            raise ValueError(f"every is {every}; expected at least 1 step")
+        self.every = every
+        self.last = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.last = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.is_global_zero and trainer.global_step >= self.last + self.every:
+            self.last = trainer.global_step
+            path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:06d}.png"
+            write_samples(pl_module.model, trainer.datamodule, path)  # type: ignore[attr-defined]
+
+
+def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
+    """Generate one clip for every task that makes video and write them as one picture."""
+    was_training = model.training
+    model.eval()
+    rows = []
+    for task in data.mixture.tasks:
+        pool = usable(data.clips, data.validation, task)
+        if pool and "visual" in {portion.kind for portion in task.outputs}:
+            frames, caption = _sample(model, data, Draw(task), pool[0])
+            words = caption if caption is not None and task.text != "none" else ""
+            rows.append((frames, f"{task.name}: {words}" if words else task.name))
+    model.train(was_training)
+    if rows:
+        with replacing(path) as temporary:
+            sheet(rows).save(temporary)
+
+
+@torch.no_grad()
+def _sample(
+    model: PrefixLM, data: LMDataModule, draw: Draw, index: int
+) -> tuple[UInt8[Tensor, "frames height width 3"], str | None]:
+    caption = first_caption(data.clips, index)
+    layout, prompt = data.maker.prompt(draw, data.clips[index], caption)
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
+    ids = generate(model, Batch.collate([prompt]).to(device), Sampling(), [generator])
+    codes = layout.unpack(ids[0].cpu())["visual"]
+    tokenizer = data.encoder.video
+    pixels = tokenizer.decode(codes[None].to(next(tokenizer.parameters()).device))
+    return frames_from_pixels(pixels)[0].cpu(), caption
+
+
+def sheet(rows: list[tuple[UInt8[Tensor, "frames height width 3"], str]]) -> Image.Image:
+    """Clips below each other, their frames side by side, with a line of text under each."""
+    strips = [(_strip(frames), text) for frames, text in rows]
+    width = max(max(strip.width, _LETTER * len(text)) for strip, text in strips)
+    height = sum(strip.height + _LINE for strip, _ in strips)
+    picture = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(picture)
+    top = 0
+    for strip, text in strips:
+        picture.paste(strip, (0, top))
+        draw.text((2, top + strip.height + 1), text, fill="black")
+        top += strip.height + _LINE
+    return picture
+
+
+def _strip(frames: UInt8[Tensor, "frames height width 3"]) -> Image.Image:
+    """The frames of a clip side by side, small ones enlarged."""
+    image = Image.fromarray(torch.cat(list(frames), dim=1).numpy())
+    scale = -(-_LEAST_HEIGHT // image.height)
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

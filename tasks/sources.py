@@ -1,0 +1,142 @@
+"""Where clips come from: the embedded corpus, or a folder or list of files.
+
+Both are sequences of entries. An entry gives one clip or several (windows of a long file) or none, with
+the reason; reading it is a pure function of the settings and its number, so any process can do it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..data.clip import Clip
+from ..data.clip_format import ClipFormat
+from ..data.manifest import Entry, read_manifest
+from ..data.media import MediaError, read_clip
+from ..data.synthetic import Corpus, caption_of
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one entry gave.
+
+    Args:
+        name: the entry.
+        clips: of the right size and length; as many windows as there are.
+        captions: of every one of them.
+        extra: whatever else is known.
+        problem: why there are no clips; empty if there are.
+    """
+
+    name: str
+    clips: tuple[Clip, ...] = ()
+    captions: tuple[str, ...] = ()
+    extra: dict[str, Any] | None = None
+    problem: str = ""
+
+
+class SyntheticSource:
+    """The first `count` clips of the embedded corpus."""
+
+    def __init__(self, clips: ClipFormat, count: int, split: str, seed: int):
+        if count < 1:
+            raise ValueError(f"the synthetic source needs a number of clips; got {count}")
+        self.count = count
+        self.corpus = Corpus(
+            height=clips.height,
+            width=clips.width,
+            num_frames=clips.num_frames,
+            fps=clips.fps,
+            sample_rate=clips.sample_rate or None,
+            split=split,
+            seed=seed,
+        )
+        self.description = {"source": SYNTHETIC, "split": split, "seed": seed}
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Reading:
+        return Reading(self.name(index), (self.corpus[index],), self.captions(index))
+
+    def name(self, index: int) -> str:
+        return f"{SYNTHETIC}/{index}"
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        scene = self.corpus.scene(index)
+        return (caption_of(scene, scene.phrasing),)
+
+
+class FileSource:
+    """Entries of a folder or captions.jsonl, each cut into up to `windows` clips from its start on."""
+
+    def __init__(self, clips: ClipFormat, source: str, where: dict[str, str], windows: int):
+        if windows < 1:
+            raise ValueError(f"windows is {windows}; expected at least 1")
+        self.entries = read_manifest(source, where)
+        if not self.entries:
+            raise ValueError(f"{source} has no clips{f' with {where}' if where else ''}")
+        self.clips, self.windows = clips, windows
+        self.description = {"source": str(source), "where": where, "windows": windows}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Reading:
+        entry = self.entries[index]
+        name = _name(entry)
+        try:
+            whole = self._read(entry)
+        except (MediaError, FileNotFoundError) as error:
+            return Reading(name, problem=str(error))
+        size = self.clips.num_frames
+        starts = range(0, whole.num_frames - size + 1, size)
+        if not starts:
+            problem = f"{whole.num_frames} frames at {self.clips.fps:g} fps; expected at least {size}"
+            return Reading(name, problem=f"{entry.path}: {problem}")
+        windows = tuple(whole.window(start, size) for start in starts)
+        return Reading(name, windows, entry.captions, entry.extra)
+
+    def _read(self, entry: Entry) -> Clip:
+        clip = read_clip(
+            entry.path,
+            start=entry.start or 0.0,
+            end=entry.end,
+            fps=self.clips.fps,
+            num_frames=self.windows * self.clips.num_frames,
+            height=self.clips.height,
+            width=self.clips.width,
+            sample_rate=self.clips.sample_rate or None,
+            channels=1,
+        )
+        return clip if self.clips.has_audio else replace(clip, waveform=None, sample_rate=None)
+
+
+Source = SyntheticSource | FileSource
+
+
+def open_source(
+    clips: ClipFormat,
+    source: str,
+    *,
+    where: dict[str, str] | None = None,
+    count: int = 0,
+    split: str = "train",
+    windows: int = 1,
+    seed: int = 0,
+) -> Source:
+    """The entries of `source`: "synthetic" (the first `count` clips of `split`) or a folder or list of files.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or file.
+        ValueError: if it has no entries, or is told what does not apply to it.
+    """
+    if source == SYNTHETIC:
+        if where:
+            raise ValueError("where selects entries of a folder or list; the synthetic source has none")
+        return SyntheticSource(clips, count, split, seed)
+    return FileSource(clips, source, where or {}, windows)
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.path}@{entry.start:g}" if entry.start else str(entry.path)

@@ -1,0 +1,192 @@
+"""The spans of a sequence, from left to right: what `Layout` is made of."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..data.clip_format import ClipFormat
+from ..lm.vocabulary import Vocabulary, audio_block
+from .task import Portion, Task
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The sizes on which a layout depends.
+
+    Args:
+        t, h, w: the latent grid.
+        audio_levels: codes per audio latent; 0 without sound.
+        audio_frames: audio latents of the clip.
+        audio_step: time between audio latents in units of video latents (`data.timing.audio_step`).
+        text: pieces of text; 0 leaves the text out.
+        given: latents that a task with given ones begins with; None is half of them, rounded up.
+        resolution: height and width in units of 8 pixels, if they are not the model's default.
+        duration: latents, if not the default.
+        rate: frames per second, if not the default.
+    """
+
+    t: int
+    h: int
+    w: int
+    audio_levels: int = 0
+    audio_frames: int = 0
+    audio_step: float = 0.0
+    text: int = 0
+    given: int | None = None
+    resolution: tuple[int, int] | None = None
+    duration: int | None = None
+    rate: int | None = None
+
+    @classmethod
+    def of_format(cls, clips: ClipFormat) -> "Lengths":
+        """The lengths of clips without text."""
+        return cls(
+            *clips.grid,
+            audio_levels=len(clips.codebook_sizes),
+            audio_frames=clips.audio_frames,
+            audio_step=clips.audio_step,
+        )
+
+    @property
+    def given_latents(self) -> int:
+        return (self.t + 1) // 2 if self.given is None else self.given
+
+    def shape(self, kind: str, size: int) -> tuple[int, ...]:
+        """Shape of codes of one kind ("text", "visual" or "audio") with this extent in time."""
+        if kind == "text":
+            return (size,)
+        return (size, self.h, self.w) if kind == "visual" else (self.audio_levels, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Consecutive positions: one token, or the codes of `part` from `first` to `last` in time.
+
+    Args:
+        name: the token, or the kind of the codes.
+        ids: of the token, or the first id of each position's block.
+        forced: so many leading positions are given.
+        known: the time up to which the part itself is given.
+    """
+
+    name: str
+    ids: Int[Tensor, " length"]
+    block: Int[Tensor, " length"]
+    coordinates: Float[Tensor, "length 3"]
+    role: str = "structure"
+    part: str | None = None
+    first: int = 0
+    last: int = 0
+    forced: int = 0
+    known: int = 0
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+
+class SpanBuilder:
+    """Builds the spans of a sequence from left to right."""
+
+    def __init__(self, vocabulary: Vocabulary, lengths: Lengths):
+        self.vocabulary = vocabulary
+        self.lengths = lengths
+        self.end = 0.0  # time after the last grid
+
+    def prefix(self, task: Task) -> list[Span]:
+        head = [self._token("bos"), self._token(task.token), *self._numbers()]
+        if self.lengths.text:
+            head += [self._token("bot_i"), self._text(), self._token("eot_i")]
+        spans = _count_down(head)
+        for portion in task.inputs:
+            grid = self._grid(portion)
+            spans += self._enclosed(replace(grid, forced=len(grid), known=grid.last), "i")
+        return spans
+
+    def output(self, task: Task) -> list[Span]:
+        spans: list[Span] = []
+        for portion in task.outputs:
+            grid = self._grid(portion)
+            if portion.kind == "visual" and task.forced_latents:
+                forced = task.forced_latents * self.lengths.h * self.lengths.w
+                grid = replace(grid, forced=forced, known=grid.first + task.forced_latents)
+            spans += self._enclosed(grid, "o")
+        if not task.is_closed:
+            return spans[:-1]
+        return [*spans, self._token("eos", self.end + 1)]
+
+    def _enclosed(self, grid: Span, side: str) -> list[Span]:
+        """A grid between its markers."""
+        kind = grid.name[0]
+        before, after = (float(grid.coordinates[index, 0]) for index in (0, -1))
+        self.end = max(self.end, after)
+        opening = self._token(f"bo{kind}_{side}", before - 0.5)
+        return [opening, grid, self._token(f"eo{kind}_{side}", after + 0.5)]
+
+    def _grid(self, portion: Portion) -> Span:
+        lengths = self.lengths
+        if portion.kind == "visual":
+            given = lengths.given_latents
+            windows = {
+                "all": (0, lengths.t),
+                "first": (0, 1),
+                "given": (0, given),
+                "rest": (given, lengths.t),
+            }
+            first, last = windows[portion.which]
+            blocks = ["visual"]
+            axes = (torch.arange(first, last), torch.arange(lengths.h), torch.arange(lengths.w))
+            coordinates = torch.cartesian_prod(*axes).float()
+        else:
+            first, last = 0, lengths.audio_frames
+            blocks = [audio_block(level) for level in range(lengths.audio_levels)]
+            # Level by level, the lowest first (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.1).
+            axes = (torch.arange(lengths.audio_levels), torch.arange(first, last))
+            level, frame = torch.cartesian_prod(*axes).float().unbind(-1)
+            coordinates = torch.stack([frame * lengths.audio_step, level, torch.zeros_like(level)], dim=-1)
+        ids, block = self._codes(blocks, len(coordinates))
+        return Span(portion.kind, ids, block, coordinates, portion.role, portion.part, first, last)
+
+    def _codes(self, blocks: list[str], length: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """First ids and indices of blocks that share `length` positions equally."""
+        starts = torch.tensor([self.vocabulary.block(name).start for name in blocks])
+        indices = torch.tensor([self.vocabulary.index(name) for name in blocks])
+        share = length // len(blocks)
+        return starts.repeat_interleave(share), indices.repeat_interleave(share)
+
+    def _text(self) -> Span:
+        n = self.lengths.text
+        ids, block = self._codes(["text"], n)
+        return Span("text", ids, block, torch.zeros(n, 3), "text", "text", last=n, forced=n, known=n)
+
+    def _numbers(self) -> list[Span]:
+        lengths = self.lengths
+        settings = (
+            ("resolution", lengths.resolution or ()),
+            ("duration", () if lengths.duration is None else (lengths.duration,)),
+            ("rate", () if lengths.rate is None else (lengths.rate,)),
+        )
+        return [
+            replace(self._special(role, self.vocabulary.number(value)), role=role)
+            for role, values in settings
+            for value in values
+        ]
+
+    def _token(self, name: str, time: float = 0.0) -> Span:
+        return self._special(name, self.vocabulary.special(name), time)
+
+    def _special(self, name: str, token: int, time: float = 0.0) -> Span:
+        block = torch.tensor([self.vocabulary.index("special")])
+        return Span(name, torch.tensor([token]), block, torch.tensor([[time, 0.0, 0.0]]), forced=1)
+
+
+def _count_down(spans: list[Span]) -> list[Span]:
+    """Spans before the grids on the time axis: the last position stands at -1."""
+    time = -sum(len(span) for span in spans)
+    placed = []
+    for span in spans:
+        times = torch.arange(time, time + len(span)).float()
+        placed.append(replace(span, coordinates=torch.nn.functional.pad(times[:, None], (0, 2))))
+        time += len(span)
+    return placed

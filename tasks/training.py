@@ -1,0 +1,191 @@
+"""What the language model is trained on; run by `videolm lm fit --config ...`.
+
+data:
+  model: runs/mine/model      tokenizers that are trained already
+  shards: runs/mine/shards    codes of `videolm encode`; or `source:` to tokenise clips on the fly
+  tasks: {text_to_video: 4, image_to_video: 2, frame_prediction: 2, video_to_audio: 1}
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from ..data.datamodule import Draws, conditions
+from ..data.shards import ShardReader
+from ..lm.vocabulary import Vocabulary, audio_block
+from ..tokenizers.text import TextTokenizer
+from .coded_clips import CodedClips, CodedFiles, LiveCorpus
+from .encode import ClipEncoder
+from .examples import ExampleMaker, TrainingBatches, ValidationBatches, held_out
+from .mixture import Mixture
+from .model_folder import ModelConfig
+from .sources import SyntheticSource, open_source
+from .spans import Lengths
+
+_CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
+
+
+class LMDataModule(LightningDataModule):
+    """Batches of sequences for the tasks of a mixture.
+
+    What needs no trainer is there at once: the clips, the text tokenizer (model/text_tokenizer, or trained
+    on the captions of the training part) and `vocabulary` (model/vocabulary.json if it fits, or a new one),
+    by which the model is built.
+
+    Args:
+        model: model folder with the tokenizers.
+        tasks: task -> weight, how often it is drawn relative to the others.
+        shards: folder of codes.
+        source: in place of shards: "synthetic", or a folder or captions.jsonl.
+        where: "key=value" conditions on the entries of a source that is not synthetic.
+        height: of the frames of a source, as the next three; shards say their own.
+        width: of the frames.
+        num_frames: of a clip.
+        fps: frames per second.
+        clips: how many, of the synthetic source.
+        batch_size: sequences of a step and process.
+        validation_share: part of the clips that is held out.
+        text_vocab_size: pieces of a text tokenizer that is trained here.
+        num_workers: processes that make batches; 0 makes them in this one.
+        seed: of all that is drawn.
+
+    Raises:
+        FileNotFoundError: if a folder or a part of it is missing.
+        ValueError: if codes, tokenizers and tasks do not fit each other.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tasks: dict[str, float],
+        shards: str | None = None,
+        source: str | None = None,
+        where: list[str] | None = None,
+        height: int = 64,
+        width: int = 64,
+        num_frames: int = 9,
+        fps: float = 8.0,
+        clips: int = 4096,
+        batch_size: int = 32,
+        validation_share: float = 0.05,
+        text_vocab_size: int = 512,
+        num_workers: int = 0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if (shards is None) == (source is None):
+            raise ValueError("the clips come either from shards or from a source; give one of the two")
+        if source is not None and num_workers:
+            raise ValueError(f"num_workers is {num_workers}; a source is tokenised in this process, with 0")
+        if batch_size < 1 or not 0 < validation_share < 1:
+            raise ValueError(
+                f"batch_size is {batch_size} and validation_share {validation_share}; "
+                "expected 1 or more, and a share between 0 and 1"
+            )
+        self.folder = Path(model)
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        if shards is not None:
+            self.clips, self.encoder = _from_shards(shards, self.folder)
+        else:
+            sizes = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
+            self.encoder = ClipEncoder.from_pretrained(self.folder, **sizes)
+            self.clips = _from_source(self.encoder, str(source), where or [], clips, seed)
+        self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
+        self.training, self.validation = held_out(self.clips, validation_share, seed)
+        self.text_tokenizer = self._text_tokenizer(text_vocab_size)
+        self._vocabulary = self._fitting_vocabulary()
+        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, Lengths.of_format(self.clips.clips))
+        self._training_batches()  # whatever a task lacks is said now rather than at the first step
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    def setup(self, stage: str) -> None:
+        if self.trainer is not None:
+            self.encoder.to(self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        world_size = self.trainer.world_size if self.trainer else 1
+        rank = self.trainer.global_rank if self.trainer else 0
+        steps = max(len(self.training) // (self.batch_size * world_size), 1)
+        return StatefulDataLoader(
+            self._training_batches(rank, world_size),
+            batch_size=None,
+            # Every process takes every step: they share its task and divide its clips by rank.
+            sampler=Draws(range(steps), num_replicas=1, rank=0, endless=True),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        tasks = self.mixture.tasks
+        batches = ValidationBatches(self.maker, tasks, self.clips, self.validation, self.batch_size)
+        return DataLoader(batches, batch_size=None, num_workers=self.num_workers)
+
+    def export(self, folder: str | Path) -> None:
+        """Write text_tokenizer/, vocabulary.json and config.json of the model that was trained with these."""
+        folder = Path(folder)
+        fingerprint = ""
+        if self.text_tokenizer is not None:
+            self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
+            fingerprint = self.text_tokenizer.fingerprint
+        self.vocabulary.save(folder / "vocabulary.json")
+        names = tuple(task.name for task in self.mixture.tasks)
+        ModelConfig(self.clips.clips, names, fingerprint).save(folder)
+
+    def _training_batches(self, rank: int = 0, world_size: int = 1) -> TrainingBatches:
+        return TrainingBatches(
+            self.maker, self.mixture, self.clips, self.training, self.batch_size, rank, world_size
+        )
+
+    def _text_tokenizer(self, vocab_size: int) -> TextTokenizer | None:
+        if all(task.text == "none" for task in self.mixture.tasks):
+            return None
+        if (self.folder / "text_tokenizer").is_dir():
+            return TextTokenizer.from_pretrained(self.folder / "text_tokenizer")
+        captions = [text for index in self._some_training() for text in self.clips.captions(index)]
+        return TextTokenizer.train(captions, vocab_size) if captions else None
+
+    def _some_training(self) -> Iterable[int]:
+        """Training clips spread over all of them."""
+        stride = len(self.training) // _CAPTIONS_FOR_TEXT + 1
+        return self.training[::stride]
+
+    def _fitting_vocabulary(self) -> Vocabulary:
+        """The stored vocabulary if its blocks are those of the tokenizers, or a new one."""
+        clips = self.clips.clips
+        text = self.text_tokenizer.vocab_size if self.text_tokenizer is not None else 0
+        needed = {"visual": clips.factors} | ({"text": (text,)} if text else {})
+        needed |= {audio_block(level): (size,) for level, size in enumerate(clips.codebook_sizes)}
+        path = self.folder / "vocabulary.json"
+        if path.is_file():
+            stored = Vocabulary.load(path)
+            if needed.items() <= {block.name: block.factors for block in stored.blocks}.items():
+                return stored
+        return Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
+
+
+def _from_shards(shards: str, folder: Path) -> tuple[CodedClips, ClipEncoder]:
+    """Codes, and the tokenizers that they must come from."""
+    reader = ShardReader(shards)
+    stored = reader.clips
+    encoder = ClipEncoder.from_pretrained(
+        folder, height=stored.height, width=stored.width, num_frames=stored.num_frames, fps=stored.fps
+    )
+    if encoder.clips != stored:
+        raise ValueError(
+            f"{shards} holds codes of other tokenizers than {folder} has "
+            f"({stored.differences(encoder.clips)}); encode the clips again"
+        )
+    return reader, encoder
+
+
+def _from_source(encoder: ClipEncoder, source: str, where: list[str], count: int, seed: int) -> CodedClips:
+    entries = open_source(encoder.clips, source, where=conditions(where), count=count, seed=seed)
+    if isinstance(entries, SyntheticSource):
+        return LiveCorpus(encoder, entries)
+    return CodedFiles(encoder, entries)

@@ -1,0 +1,200 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from videolm.data.clip import Clip
+from videolm.data.media import write_clip
+from videolm.data.shards import ShardReader
+from videolm.data.synthetic import Corpus
+from videolm.data.timing import audio_latents
+from videolm.tasks.encode import ClipEncoder, encode_source, summary
+from videolm.tasks.sources import open_source
+from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
+from videolm.tokenizers.autoencoder import VideoTokenizerConfig
+from videolm.tokenizers.video import VideoTokenizer
+
+SIZES = {"height": 16, "width": 16, "num_frames": 5, "fps": 8.0}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model folder with untrained tokenizers."""
+    folder = tmp_path_factory.mktemp("run") / "model"
+    torch.manual_seed(0)
+    video = VideoTokenizer(VideoTokenizerConfig(bits=4, channels=4, multipliers=(1, 1), patch=4,
+                                                spatial_strides=(1,), temporal_strides=(4,)))  # fmt: skip
+    video.save_pretrained(folder / "video_tokenizer")
+    config = AudioTokenizerConfig(
+        sample_rate=8000, ratios=(10, 8), num_filters=2, hidden_size=4, codebook_size=8
+    )
+    audio = AudioTokenizer.of_config(config)
+    audio.set_codebooks(torch.randn(config.num_levels, config.codebook_size, config.hidden_size))
+    audio.save_pretrained(folder / "audio_tokenizer")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(model) -> ClipEncoder:
+    return ClipEncoder.from_pretrained(model, **SIZES)
+
+
+@pytest.fixture
+def clips(tmp_path) -> Path:
+    """A folder of: two clips with sound, a silent one, one too short, one that is no video."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    corpus = Corpus(height=32, width=16, num_frames=12, fps=8.0, sample_rate=8000)
+    write_clip(corpus[0], folder / "a.mp4")
+    write_clip(corpus[1], folder / "b.mp4")
+    write_clip(Clip(corpus[2].frames, 8.0), folder / "silent.mp4")
+    write_clip(corpus[3].window(0, 3), folder / "short.mp4")
+    (folder / "text.mp4").write_text("not a video")
+    lines = [
+        {"path": "a.mp4", "caption": ["eins", "one"], "group": "x"},
+        {"path": "b.mp4", "group": "x"},
+        {"path": "text.mp4", "caption": "none", "group": "x"},
+        {"path": "silent.mp4", "caption": "drei", "group": "y"},
+        {"path": "short.mp4", "caption": "vier", "group": "y"},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "captions.jsonl").write_text(text)
+    return folder
+
+
+def test_codes_have_the_shape_that_the_format_says(encoder):
+    corpus = Corpus(**SIZES, sample_rate=8000)
+    loud, silent = corpus[0], Clip(corpus[1].frames, 8.0)
+    codes = encoder.encode([loud, silent])
+    assert encoder.clips.shapes == {"visual": (2, 4, 4), "audio": (2, audio_latents(5, 8.0, 8000, 80))}
+    assert {name: tuple(each.shape) for name, each in codes[0].items()} == encoder.clips.shapes
+    assert codes[1].keys() == {"visual"}
+    for name, size in (("visual", 16), ("audio", 8)):
+        assert codes[0][name].min() >= 0 and codes[0][name].max() < size
+
+
+def test_a_clip_has_the_same_codes_in_any_company(encoder):
+    corpus = Corpus(**SIZES, sample_rate=8000)
+    alone = encoder.encode([corpus[1]])[0]
+    among = encoder.encode([corpus[0], corpus[1], corpus[2]])[1]
+    for name in alone:
+        assert (alone[name] == among[name]).float().mean() > 0.95  # a sum in another order may tip a sign
+
+
+def test_the_corpus_becomes_shards(encoder, tmp_path):
+    encoded = encode_source(encoder, "synthetic", tmp_path / "shards", count=7, batch_size=3, shard_size=4)
+    reader = ShardReader(tmp_path / "shards")
+    assert (encoded.clips, encoded.with_audio, len(reader)) == (7, 7, 7)
+    assert reader.clips == encoder.clips
+    corpus = Corpus(**SIZES, sample_rate=8000)
+    for index in range(7):
+        assert reader.captions(index) == (corpus[index].caption,)
+        visual = encoder.encode([corpus[index]])[0]["visual"]
+        assert (reader[index].codes["visual"] == visual).float().mean() > 0.95
+
+
+def test_unusable_clips_are_skipped_counted_and_named(encoder, clips, tmp_path):
+    encoded = encode_source(encoder, str(clips), tmp_path / "shards")
+    reader = ShardReader(tmp_path / "shards")
+    assert [Path(reader.source_of(index)).name for index in range(len(reader))] == [
+        "a.mp4", "b.mp4", "silent.mp4",
+    ]  # fmt: skip
+    assert [reader.captions(index) for index in range(3)] == [("eins", "one"), (), ("drei",)]
+    assert [reader.has(index, "audio") for index in range(3)] == [True, True, False]
+    assert reader[2].extra == {"group": "y"}
+    assert (encoded.clips, encoded.with_audio) == (3, 2)
+    text = "\n".join(summary(encoded))
+    assert "skipped 2" in text and "text.mp4" in text
+    assert "short.mp4: 3 frames at 8 fps; expected at least 5" in text
+
+
+def test_where_selects_entries(encoder, clips, tmp_path):
+    assert encode_source(encoder, str(clips), tmp_path / "y", where={"group": "y"}).clips == 1
+    with pytest.raises(ValueError, match="the synthetic source has none"):
+        encode_source(encoder, "synthetic", tmp_path / "x", where={"group": "y"}, count=3)
+
+
+def test_long_clips_give_as_many_windows_as_fit(encoder, clips, tmp_path):
+    encoded = encode_source(encoder, str(clips), tmp_path / "shards", where={"group": "x"}, windows=3)
+    assert encoded.clips == 2 * 2  # 12 frames hold two windows of 5
+    one = encode_source(encoder, str(clips), tmp_path / "one", where={"group": "x"})
+    assert one.clips == 2
+    two, first = ShardReader(tmp_path / "shards"), ShardReader(tmp_path / "one")
+    assert torch.equal(two[0].codes["visual"], first[0].codes["visual"])
+    assert two.source_of(0) == two.source_of(1)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 5])
+def test_a_killed_run_goes_on_to_the_same_shards(encoder, tmp_path, monkeypatch, after):
+    settings = {"count": 6, "batch_size": 1, "shard_size": 2}
+    encode_source(encoder, "synthetic", tmp_path / "whole", **settings)
+    encode, calls = encoder.encode, []
+
+    def killed(clips):
+        if len(calls) == after:
+            raise Killed
+        calls.append(1)
+        return encode(clips)
+
+    monkeypatch.setattr(encoder, "encode", killed)
+    with pytest.raises(Killed):
+        encode_source(encoder, "synthetic", tmp_path / "parts", **settings)
+    monkeypatch.undo()
+    encode_source(encoder, "synthetic", tmp_path / "parts", **settings)
+    whole, parts = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "parts")
+    )
+    assert whole == parts
+
+
+def test_more_clips_of_the_corpus_are_added_to_those_there(encoder, tmp_path):
+    encode_source(encoder, "synthetic", tmp_path, count=3)
+    first = ShardReader(tmp_path)[2].codes["visual"]
+    assert encode_source(encoder, "synthetic", tmp_path, count=5).clips == 5
+    assert torch.equal(ShardReader(tmp_path)[2].codes["visual"], first)
+    with pytest.raises(ValueError, match="another source"):
+        encode_source(encoder, "synthetic", tmp_path, count=9, seed=1)
+
+
+def test_workers_give_the_same_shards(encoder, clips, tmp_path):
+    for workers in (0, 2):
+        encode_source(encoder, str(clips), tmp_path / str(workers), num_workers=workers)
+    alone, together = ShardReader(tmp_path / "0"), ShardReader(tmp_path / "2")
+    assert alone.skipped == together.skipped
+    for index in range(3):
+        assert torch.equal(alone[index].codes["visual"], together[index].codes["visual"])
+
+
+def test_a_source_without_a_usable_clip_is_one_line(encoder, clips, tmp_path):
+    with pytest.raises(ValueError, match=r"none of the 1 entries .*short.mp4") as error:
+        (clips / "captions.jsonl").write_text('{"path": "short.mp4"}')
+        encode_source(encoder, str(clips), tmp_path / "shards")
+    assert "\n" not in str(error.value)
+
+
+def test_a_size_the_tokenizer_does_not_take_is_refused(model):
+    with pytest.raises(ValueError, match="clip has 6 frames"):
+        ClipEncoder.from_pretrained(model, **SIZES | {"num_frames": 6})
+    with pytest.raises(ValueError, match="frames are 18x16"):
+        ClipEncoder.from_pretrained(model, **SIZES | {"height": 18})
+
+
+def test_a_folder_without_tokenizers_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no model folder"):
+        ClipEncoder.from_pretrained(tmp_path / "none", **SIZES)
+    with pytest.raises(FileNotFoundError, match="video_tokenizer is not a folder"):
+        ClipEncoder.from_pretrained(tmp_path, **SIZES)
+
+
+def test_a_video_only_model_has_no_sound(model, tmp_path):
+    (tmp_path / "video_tokenizer").symlink_to(model / "video_tokenizer")
+    encoder = ClipEncoder.from_pretrained(tmp_path, **SIZES)
+    assert encoder.clips.shapes.keys() == {"visual"}
+    assert len(open_source(encoder.clips, "synthetic", count=2)) == 2
+    encoded = encode_source(encoder, "synthetic", tmp_path / "shards", count=2)
+    assert (encoded.clips, encoded.with_audio) == (2, 0)

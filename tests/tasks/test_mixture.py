@@ -1,0 +1,74 @@
+from collections import Counter
+
+import pytest
+
+from videolm.tasks.mixture import TEXT_DROP, Mixture
+
+WEIGHTS = {"text_to_video": 3.0, "frame_prediction": 1.0}
+DRAWS = 4000
+
+
+def test_tasks_are_drawn_by_their_weights():
+    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    counts = Counter(mixture.draw(step).task.name for step in range(DRAWS))
+    assert counts["text_to_video"] / DRAWS == pytest.approx(0.75, abs=0.03)
+    assert counts["frame_prediction"] / DRAWS == pytest.approx(0.25, abs=0.03)
+
+
+def test_given_latents_are_drawn_from_one_to_all_but_one():
+    mixture = Mixture({"frame_prediction": 1.0}, latents=4, seed=0)
+    counts = Counter(mixture.draw(step).given for step in range(DRAWS))
+    assert counts.keys() == {1, 2, 3}
+    assert min(counts.values()) / DRAWS == pytest.approx(1 / 3, abs=0.04)
+    assert Mixture({"text_to_video": 1.0}, latents=4, seed=0).draw(0).given is None
+
+
+def test_a_tenth_of_the_rows_learn_without_their_text():
+    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    captions = [mixture.caption(step, row, ("a", "b")) for step in range(DRAWS // 4) for row in range(4)]
+    counts = Counter(captions)
+    assert counts[None] / DRAWS == pytest.approx(TEXT_DROP, abs=0.02)
+    assert counts["a"] / DRAWS == pytest.approx((1 - TEXT_DROP) / 2, abs=0.03)
+    assert mixture.caption(0, 0, ()) is None
+
+
+def test_draws_follow_from_seed_and_step_alone():
+    first, again, other = (Mixture(WEIGHTS, latents=5, seed=seed) for seed in (7, 7, 8))
+    again.draw(100)  # an order of calls that differs changes nothing
+    steps = range(200)
+    assert [first.draw(step) for step in steps] == [again.draw(step) for step in steps]
+    assert [first.draw(step) for step in steps] != [other.draw(step) for step in steps]
+    captions = [first.caption(3, row, tuple("abcdefgh")) for row in range(40)]
+    assert captions == [again.caption(3, row, tuple("abcdefgh")) for row in range(40)]
+    assert captions != [other.caption(3, row, tuple("abcdefgh")) for row in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({}, "there are no tasks"),
+        ({"text_to_video": 0.0}, "text_to_video has weight 0.0; expected a positive one"),
+        ({"text_to_smell": 1.0}, "unknown task 'text_to_smell'; there are"),
+    ],
+)
+def test_mixtures_that_make_no_sense_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        Mixture(weights, latents=3, seed=0)
+
+
+def test_images_cannot_be_continued():
+    with pytest.raises(ValueError, match="frame_prediction needs clips of at least 2 latents"):
+        Mixture(WEIGHTS, latents=1, seed=0)
+
+
+def test_rows_of_a_step_draw_each_for_themselves():
+    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    shown = {mixture.caption(0, row, tuple("abcdefgh")) for row in range(40)}
+    assert len(shown) > 6
+
+
+def test_whether_a_row_keeps_its_text_has_nothing_to_do_with_the_task():
+    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "frame_prediction"]
+    dropped = sum(mixture.caption(step, 0, ("a",)) is None for step in steps)
+    assert dropped / len(steps) == pytest.approx(TEXT_DROP, abs=0.035)
