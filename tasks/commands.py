@@ -1,0 +1,259 @@
+"""The commands: a function's signature and docstring are what `videolm COMMAND --help` shows.
+
+Each imports what it needs when it is called and returns the paths it wrote.
+"""
+
+from pathlib import Path
+
+
+def demo(
+    *, out: Path = Path("runs/demo"), seed: int = 0, clips: int = 128, quick: bool = False
+) -> list[Path]:
+    """The whole path on the embedded corpus, from training to a page with clips and scores.
+
+    Synthesizes clips, trains the tokenizers and the language model, generates with every task, scores the
+    results and writes index.html and report.json. Run again, it goes on where it was stopped.
+
+    Args:
+        out: run folder.
+        seed: of everything that is random.
+        clips: generated and scored per task and kind of held-out prompt.
+        quick: tiny models and few clips, to see in a minute that everything works; the clips are noise.
+    """
+    from .demo import run_demo
+
+    return run_demo(out, seed=seed, clips=clips, quick=quick)
+
+
+def synthesize(
+    *,
+    out: Path,
+    clips: int = 64,
+    split: str = "all",
+    height: int = 64,
+    width: int = 64,
+    num_frames: int = 9,
+    fps: float = 8.0,
+    sample_rate: int = 16000,
+    seed: int = 0,
+) -> list[Path]:
+    """Write clips of the embedded corpus as mp4 files with a captions.jsonl.
+
+    Args:
+        out: folder to fill.
+        clips: how many.
+        split: train, triples or pairs (combinations held out of training), or all.
+        height: of the frames.
+        width: of the frames.
+        num_frames: per clip.
+        fps: frames per second.
+        sample_rate: of the sound.
+        seed: another seed, other clips.
+    """
+    from .synthesize import write_corpus
+
+    settings = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
+    return write_corpus(out, clips, split=split, sample_rate=sample_rate, seed=seed, **settings)
+
+
+def tokenizer_fit(arguments: list[str]) -> list[Path]:
+    """Train the video tokenizer: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .fitting import fit
+
+    return fit("tokenizer", arguments)
+
+
+def tokenizer_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained video tokenizer of a run: --config NAME_OR_YAML --out RUN."""
+    from .fitting import validate
+
+    return validate("tokenizer", arguments)
+
+
+def tokenizer_reconstruct(source: Path, target: Path, *, model: Path) -> list[Path]:
+    """Encode a video, decode it again and write the result.
+
+    Args:
+        source: a video or an image.
+        target: file to write; the suffix names the format.
+        model: model folder with a video_tokenizer.
+    """
+    from .reconstruct import reconstruct_file
+
+    return [reconstruct_file(source, target, model)]
+
+
+def audio_fit(arguments: list[str]) -> list[Path]:
+    """Train the audio codec: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .fitting import fit
+
+    return fit("audio", arguments)
+
+
+def audio_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained audio codec of a run: --config NAME_OR_YAML --out RUN."""
+    from .fitting import validate
+
+    return validate("audio", arguments)
+
+
+def encode(
+    source: str,
+    *,
+    model: Path,
+    out: Path,
+    where: list[str] | None = None,
+    clips: int = 4096,
+    split: str = "train",
+    windows: int = 1,
+    height: int = 64,
+    width: int = 64,
+    num_frames: int = 9,
+    fps: float = 8.0,
+    batch_size: int = 32,
+    num_workers: int = 0,
+    seed: int = 0,
+) -> list[Path]:
+    """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
+
+    Args:
+        source: "synthetic", a folder of clips (with a captions.jsonl) or a captions.jsonl.
+        model: folder with a video_tokenizer and, for sound, an audio_tokenizer.
+        out: folder for the codes.
+        where: key=value: only entries that have it; may be repeated.
+        clips: how many, of the synthetic source.
+        split: of the synthetic source.
+        windows: clips cut from one file, at most.
+        height: of the frames; files are resized and cropped.
+        width: of the frames.
+        num_frames: per clip.
+        fps: frames per second; files are converted.
+        batch_size: files that go through the tokenizers together.
+        num_workers: processes that read files; 0 reads in this one.
+        seed: of the synthetic source.
+    """
+    from ..data.datamodule import conditions
+    from .encode import ClipEncoder, encode_source, summary
+
+    encoder = ClipEncoder.from_pretrained(model, height=height, width=width, num_frames=num_frames, fps=fps)
+    encoded = encode_source(
+        encoder,
+        source,
+        out,
+        where=conditions(where or []),
+        count=clips,
+        split=split,
+        windows=windows,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        seed=seed,
+    )
+    print("\n".join(summary(encoded)))
+    return [out]
+
+
+def lm_fit(arguments: list[str]) -> list[Path]:
+    """Train the language model: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .fitting import fit
+
+    return fit("lm", arguments)
+
+
+def lm_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained language model of a run: --config NAME_OR_YAML --out RUN."""
+    from .fitting import validate
+
+    return validate("lm", arguments)
+
+
+def generate(
+    *,
+    model: Path,
+    task: str,
+    out: Path,
+    text: str | None = None,
+    negative: str | None = None,
+    image: Path | None = None,
+    video: Path | None = None,
+    audio: Path | None = None,
+    prompts: Path | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    guidance_scale: float = 1.0,
+) -> list[Path]:
+    """Generate a clip with one of the model's tasks (`videolm tasks` lists what each takes).
+
+    Args:
+        model: model folder.
+        task: name of the task.
+        out: file to write (.mp4 .webm .gif .png .wav); with --prompts a folder.
+        text: what is to be seen.
+        negative: what is not to be seen; needs a guidance scale above 1.
+        image: first frame.
+        video: video to go on from, or to make sound for.
+        audio: sound to make a video for.
+        prompts: text file, one prompt a line; writes 000.mp4, 001.mp4, … into --out.
+        seed: the same seed gives the same clip.
+        temperature: below 1 likelier, above 1 more varied.
+        top_k: sample from the k likeliest codes only.
+        top_p: sample from the likeliest codes that together have this probability.
+        guidance_scale: 1 is off; above, the text is followed more closely.
+    """
+    from .generate import generate_files
+
+    given = {"text": text, "negative": negative, "image": image, "video": video, "audio": audio}
+    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance_scale": guidance_scale}
+    return generate_files(model, task, out, given, prompts, seed, sampling)
+
+
+def evaluate(
+    *,
+    model: Path,
+    protocol: str = "shapes",
+    out: Path | None = None,
+    clips: int = 128,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float | None = None,
+    guidance_scale: float = 1.0,
+) -> list[Path]:
+    """Score generated clips against their prompts; writes report.json and index.html.
+
+    Args:
+        model: model folder.
+        protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound).
+        out: folder to write to; MODEL/../evaluation if not given.
+        clips: per task and kind of held-out prompt.
+        seed: of the sampling.
+        temperature: of the sampling.
+        top_p: of the sampling.
+        guidance_scale: for the tasks that a text leads.
+    """
+    from .evaluate import evaluate_model
+
+    sampling = {"temperature": temperature, "top_p": top_p, "guidance_scale": guidance_scale}
+    return evaluate_model(model, protocol, out or model.parent / "evaluation", clips, seed, sampling)
+
+
+def tasks() -> None:
+    """List the tasks: what each takes and generates."""
+    from .task import all_tasks
+
+    for task in all_tasks():
+        optional = [name for name in task.takes if name not in task.needs]
+        takes = [*task.needs, *(f"[{name}]" for name in optional)]
+        summary = " ".join(task.description.strip().split("\n\n")[0].split())
+        print(f"{task.name:20} takes {', '.join(takes) or 'nothing'}\n{'':20} {summary}\n")
+
+
+def info(model: Path) -> None:
+    """Print what a model folder holds.
+
+    Args:
+        model: model folder, or the folder of one of its parts.
+    """
+    from .info import describe_folder
+
+    print(describe_folder(model))

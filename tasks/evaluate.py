@@ -1,0 +1,125 @@
+"""`videolm evaluate`: run a protocol on a model folder, write report.json, example clips and a page."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..data.clip import Clip
+from ..data.media import write_clip
+from ..data.pretrained import write_json
+from ..lm.sampling import Sampling
+from .pipeline import VideoLM
+from .report_page import Shown, clip_row, clip_rows, header, score_table, section, value_table, write_page
+from .shapes_protocol import Result, run_shapes
+
+PROTOCOLS: dict[str, Callable[[VideoLM, int, int, Sampling], Result]] = {"shapes": run_shapes}
+_EXAMPLES = 3
+
+
+def evaluate_model(
+    folder: Path, protocol: str, out: Path, clips: int, seed: int, sampling: dict[str, Any]
+) -> list[Path]:
+    """Score a model folder; returns the paths written.
+
+    Raises:
+        FileNotFoundError: if the folder or a part of it is missing.
+        ValueError: if there is no such protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}; there is {', '.join(PROTOCOLS)}")
+    how = Sampling(**sampling)
+    model = VideoLM.from_pretrained(folder)
+    start = time.monotonic()
+    result = PROTOCOLS[protocol](model, clips, seed, how)
+    report = {
+        "protocol": protocol,
+        "model": str(folder),
+        "clips": clips,
+        "seed": seed,
+        "sampling": sampling,
+        "seconds": round(time.monotonic() - start, 1),
+    } | result.report
+    rows = write_examples(result, out / "clips")
+    write_page(out / "index.html", f"videolm: {protocol}", _sections(report, rows))
+    write_json(out / "report.json", report)
+    print_scores(report)
+    return [out / "index.html", out / "report.json"]
+
+
+def print_scores(report: dict[str, Any]) -> None:
+    """The scores as lines, for the terminal."""
+    tokenizer = report["tokenizer"]
+    print(f"reconstruction: {tokenizer['psnr_db']:.2f} dB, code use {tokenizer['code_use']:.0%}")
+    both = {"held-out triples": report["tasks"], "unseen pairs": report["unseen_pairs"]["tasks"]}
+    for title, scores in both.items():
+        for task, labels in scores.items():
+            shown = [
+                f"{label} {entry['score']:.2f} (chance {entry['chance']:.2f})"
+                for label, entry in labels.items()
+                if "score" in entry
+            ]
+            print(f"{title:16}  {task:16}  {', '.join(shown)}")
+
+
+def write_examples(result: Result, folder: Path) -> list[str]:
+    """Write a few clips of each task beside the real ones; returns their rows for the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    real = result.held_out["triples"]
+    rows = []
+    for task, made in result.generated.items():
+        for index in range(min(_EXAMPLES, len(made))):
+            kinds = {"generated": made[index]}
+            if task != "unconditional":
+                kinds = {"real": real.clips[index], "reconstructed": real.reconstructions[index]} | kinds
+            shown = [_write(clip, folder, f"{task}-{index}-{kind}.mp4", kind) for kind, clip in kinds.items()]
+            rows.append(clip_row(task, _prompt_in_words(task, real.clips[index].caption or ""), shown))
+    return rows
+
+
+def score_sections(report: dict[str, Any], bars: list[dict[str, Any]]) -> list[str]:
+    """The scores as sections of a page."""
+    tokenizer, audio, pairs = report["tokenizer"], report["audio"], report["unseen_pairs"]
+    rows = [(f"video {name}", f"{value:.3f}") for name, value in tokenizer.items() if name != "ceiling"]
+    for name, value in audio.items():
+        values = value if isinstance(value, list) else [value]
+        rows.append((f"audio {name}", ", ".join(f"{each:.2f}" for each in values)))
+    return [
+        section(
+            "Scores on triples of colour, shape and motion never seen together",
+            score_table(report["tasks"], tokenizer["ceiling"], bars),
+            text="What describe() reads in each generated clip against its prompt; an abstention is wrong. "
+            "The line in a bar is chance: a model that ignores its prompt. The ceiling is what is read from "
+            "real clips after a trip through the tokenizers.",
+        ),
+        section(
+            "Scores on colours and shapes never seen together",
+            score_table(pairs["tasks"], pairs["ceiling"], []),
+        ),
+        section("Tokenizers", value_table(rows), text="On real clips held out of training."),
+    ]
+
+
+def _sections(report: dict[str, Any], rows: list[str]) -> list[str]:
+    title = f"Evaluation of {report['model']}"
+    text = f"Protocol {report['protocol']}, {report['clips']} clips per task and kind of prompt."
+    numbers = [
+        (f"{entry['score']:.2f}", f"{task} {label}")
+        for task, labels in report["tasks"].items()
+        for label, entry in labels.items()
+        if "score" in entry
+    ][:6]
+    return [header(title, text, numbers), *score_sections(report, []), section("Examples", clip_rows(rows))]
+
+
+def _prompt_in_words(task: str, caption: str) -> str:
+    return {
+        "unconditional": "nothing given",
+        "frame_prediction": f"the first half is given ({caption})",
+        "video_to_audio": f"the pictures are given ({caption})",
+    }.get(task, caption)
+
+
+def _write(clip: Clip, folder: Path, name: str, caption: str) -> Shown:
+    write_clip(clip, folder / name)
+    return Shown(f"{folder.name}/{name}", caption, has_sound=clip.waveform is not None)

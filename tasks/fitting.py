@@ -1,0 +1,276 @@
+"""The training commands: LightningCLI for one stage, with a run folder around it.
+
+    videolm tokenizer fit --config demo --out runs/mine --trainer.max_steps 500
+
+`--config` takes a YAML file or the name of one in configs/<stage>/. Everything of a stage goes to
+RUN/training/<stage>/ (config.yaml, metrics.csv, last.ckpt, samples/), the finished model to RUN/model/.
+A fit that was stopped goes on from its last.ckpt.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from .fit_callbacks import FitProgress, LastCheckpoint
+from .fit_logging import csv_logger, quiet, step_of
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing that is trained: what LightningCLI needs to know of it.
+
+    Args:
+        name: folder of its configs and of its part of RUN/training.
+        part: what its export writes in RUN/model.
+        classes: gives the LightningModule and the LightningDataModule.
+        links: settings that follow from others, as (from, to), known once the source is built.
+        reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
+    """
+
+    name: str
+    part: str
+    classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
+    links: tuple[tuple[str, str], ...] = ()
+    reads_model: bool = False
+
+
+def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..data.datamodule import ClipDataModule
+    from ..tokenizers.training import VideoTokenizerTraining
+
+    return VideoTokenizerTraining, ClipDataModule
+
+
+def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..data.datamodule import ClipDataModule
+    from ..tokenizers.audio_training import AudioCodecTraining
+
+    return AudioCodecTraining, ClipDataModule
+
+
+def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..lm.training import LanguageModelTraining
+    from .training import LMDataModule
+
+    return LanguageModelTraining, LMDataModule
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("tokenizer", "video_tokenizer", _tokenizer),
+        Stage("audio", "audio_tokenizer", _audio),
+        Stage("lm", "lm", _lm, links=(("data.vocabulary", "model.vocabulary"),), reads_model=True),
+    )
+}
+
+
+def fit(stage: str, arguments: list[str]) -> list[Path]:
+    """Train one stage and write its part of the model; returns what was written."""
+    with quiet():
+        cli = StageCLI(STAGES[stage], "fit", arguments)
+        checkpoint = cli.folder / "last.ckpt"
+        if checkpoint.is_file():
+            print(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
+        cli.save_config()
+        with _interruptible():
+            cli.trainer.fit(
+                cli.model,
+                cli.datamodule,
+                ckpt_path=checkpoint if checkpoint.is_file() else None,
+                weights_only=True,
+            )
+        model_folder = cli.out / "model"
+        for part in (cli.model, cli.datamodule):
+            if hasattr(part, "export"):
+                part.export(model_folder)
+    return [cli.folder, model_folder / cli.stage.part]
+
+
+def validate(stage: str, arguments: list[str]) -> list[Path]:
+    """Score the last checkpoint of one stage on held-out data and print the scores."""
+    with quiet():
+        cli = StageCLI(STAGES[stage], "validate", arguments)
+        checkpoint = cli.folder / "last.ckpt"
+        if not checkpoint.is_file():
+            raise FileNotFoundError(f"no {checkpoint}; train it first: videolm {stage} fit --out {cli.out}")
+        scores = cli.trainer.validate(
+            cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False
+        )
+    for name, value in sorted((name, value) for each in scores for name, value in each.items()):
+        print(f"{name:32} {value:.4f}")
+    return []
+
+
+class StageCLI(LightningCLI):
+    """LightningCLI for one stage and verb, writing into a run folder."""
+
+    def __init__(self, stage: Stage, verb: Literal["fit", "validate"], arguments: list[str]):
+        self.stage = stage
+        self.verb = verb
+        module, datamodule = stage.classes()
+        super().__init__(
+            module,
+            datamodule,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={
+                "devices": 1,
+                "log_every_n_steps": 10,
+                "num_sanity_val_steps": 0,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+            },
+            parser_kwargs={
+                "prog": f"videolm {stage.name} {verb}",
+                "description": (fit if verb == "fit" else validate).__doc__,
+                "exit_on_error": False,
+            },
+            args=[*_defaults(stage, arguments), *with_packaged_configs(arguments, stage.name)],
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    @property
+    def out(self) -> Path:
+        return self.config["out"]
+
+    @property
+    def folder(self) -> Path:
+        return self.out / "training" / self.stage.name
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, required=True, help="run folder")
+        parser.add_argument(
+            "--logger",
+            type=Literal["csv", "tensorboard", "wandb"],
+            default="csv",
+            help="metrics.csv is always written; this may add TensorBoard or Weights & Biases",
+        )
+        parser.add_argument(
+            "--checkpoint_every", type=int, default=200, help="steps between two writings of last.ckpt"
+        )
+        for source, target in self.stage.links:
+            parser.link_arguments(source, target, apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.verb == "fit":
+            self._refuse_other_settings()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        settings = dict(self.config_init["trainer"]) | kwargs
+        settings["default_root_dir"] = str(self.folder)
+        settings["logger"] = self._loggers() if self.verb == "fit" else False
+        settings["callbacks"] = [
+            *(settings["callbacks"] or []),
+            FitProgress(f"{self.stage.name} {self.verb}"),
+        ]
+        if self.verb == "fit":
+            settings["callbacks"].append(LastCheckpoint(self.folder, self.config["checkpoint_every"]))
+        return Trainer(**settings)
+
+    def save_config(self) -> None:
+        self.parser.save(self.config, self.folder / "config.yaml", skip_none=False, overwrite=True)
+
+    def _refuse_other_settings(self) -> None:
+        """A checkpoint goes on only with the model and the data that it was made with."""
+        checkpoint, stored = self.folder / "last.ckpt", self.folder / "config.yaml"
+        if not (checkpoint.is_file() and stored.is_file()):
+            return
+        before = _settings(yaml.safe_load(stored.read_text(encoding="utf-8")))
+        now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
+        changed = [
+            f"{name}: {before.get(name)!r}, now {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        if changed:
+            raise ValueError(
+                f"{checkpoint} was made with other settings ({'; '.join(changed)}): "
+                "remove it to start again, or choose another --out"
+            )
+
+    def _loggers(self) -> list[Logger]:
+        loggers: list[Logger] = [csv_logger(self.folder)]
+        if self.config["logger"] == "tensorboard":
+            loggers.append(TensorBoardLogger(self.folder, name="", version=""))
+        if self.config["logger"] == "wandb":
+            loggers.append(WandbLogger(save_dir=self.folder, name=self.out.name, project="videolm"))
+        return loggers
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning turns Ctrl-C into exit(1) and is deaf to a second one; undo both."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
+
+
+def with_packaged_configs(arguments: list[str], stage: str) -> list[str]:
+    """`--config demo` with the path of configs/<stage>/demo.yaml in place of the name.
+
+    Raises:
+        FileNotFoundError: if there is neither a file nor a config of that name.
+    """
+    result = []
+    after_flag = False
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if after_flag:
+            argument = str(packaged_config(argument, stage))
+        elif flag in ("--config", "-c") and equals:
+            argument = f"{flag}={packaged_config(value, stage)}"
+        after_flag = argument in ("--config", "-c")
+        result.append(argument)
+    return result
+
+
+def _defaults(stage: Stage, arguments: list[str]) -> list[str]:
+    """Settings that follow from --out unless a config or an option says otherwise: these come first."""
+    if not stage.reads_model or "--out" not in arguments[:-1]:
+        return []
+    out = arguments[arguments.index("--out") + 1]
+    return ["--data.model", str(Path(out) / "model")]
+
+
+def packaged_config(name: str, stage: str) -> Path:
+    """The path of a config given as a path or by name."""
+    path, packaged = Path(name), CONFIGS / stage / f"{name}.yaml"
+    if path.is_file():
+        return path
+    if packaged.is_file():
+        return packaged
+    known = ", ".join(sorted(file.stem for file in (CONFIGS / stage).glob("*.yaml")))
+    raise FileNotFoundError(f"no config {name}: neither a file nor one of configs/{stage} ({known})")
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of model and data by their full names."""
+    found: dict[str, Any] = {}
+
+    def collect(name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                collect(f"{name}.{key}", inner)
+        else:
+            found[name] = value
+
+    for section in ("model", "data"):
+        collect(section, config.get(section, {}))
+    return found

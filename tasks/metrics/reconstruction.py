@@ -1,0 +1,33 @@
+"""How near a reconstruction is to its clip."""
+
+from math import log10
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+# Mean squared error of rounding to bytes. Frames that differ by less count as this near (58.9 dB), so that
+# identical ones have a finite score.
+_ROUNDING_ERROR = 1 / 12
+
+
+def psnr(
+    real: UInt8[Tensor, "frames height width 3"], other: UInt8[Tensor, "frames height width 3"]
+) -> Float[Tensor, " frames"]:
+    """Peak signal-to-noise ratio of every frame, in dB."""
+    squared_error = (real.float() - other.float()).square().mean((1, 2, 3))
+    return 20 * log10(255) - 10 * squared_error.clamp(min=_ROUNDING_ERROR).log10()
+
+
+def ssim(
+    real: UInt8[Tensor, "frames height width 3"], other: UInt8[Tensor, "frames height width 3"]
+) -> Float[Tensor, " frames"]:
+    """Structural similarity of every frame: 11x11 Gaussian window, mean over the channels.
+
+    Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity".
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    images, others = (frames.permute(0, 3, 1, 2).float() for frames in (real, other))
+    values = structural_similarity_index_measure(others, images, data_range=255.0, reduction="none")
+    assert isinstance(values, Tensor)
+    return values.reshape(-1)

@@ -1,0 +1,94 @@
+"""config.json of a whole model: the sizes of its clips, its tasks and the tokenizers it was trained with.
+
+MODEL/config.json       this file
+MODEL/vocabulary.json   blocks of ids
+MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.clip_format import ClipFormat
+from ..data.pretrained import CONFIG_VERSION, read_json, write_json
+from .task import Task, load_task
+
+KIND = "videolm"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the parts of a model folder agree on.
+
+    Args:
+        clips: sizes, and fingerprints of the video and audio tokenizers.
+        tasks: names of the tasks that the language model was trained on.
+        text_tokenizer: fingerprint; empty for a model without text.
+    """
+
+    clips: ClipFormat
+    tasks: tuple[str, ...]
+    text_tokenizer: str = ""
+
+    def task(self, name: str) -> Task:
+        """One of the model's tasks.
+
+        Raises:
+            ValueError: if there is no such task, or the model was not trained on it.
+        """
+        task = load_task(name)
+        if name not in self.tasks:
+            raise ValueError(f"this model was not trained on task {name}; it has {', '.join(self.tasks)}")
+        return task
+
+    def check_tokenizers(self, video: Any, audio: Any, text: Any) -> None:
+        """Refuse tokenizers other than those whose codes the language model was trained on."""
+        pairs = (
+            ("video", video, self.clips.video_tokenizer),
+            ("audio", audio, self.clips.audio_tokenizer),
+            ("text", text, self.text_tokenizer),
+        )
+        for name, tokenizer, expected in pairs:
+            if expected and tokenizer is None:
+                raise FileNotFoundError(f"the model was trained with a {name} tokenizer, and none is given")
+            if tokenizer is not None and tokenizer.fingerprint != expected:
+                raise ValueError(
+                    f"the {name} tokenizer ({tokenizer.fingerprint}) is not the one that the language model "
+                    f"was trained with ({expected or 'none'}): encode and lm fit again, or put that one back"
+                )
+
+    def save(self, folder: Path) -> None:
+        header = {"kind": KIND, "config_version": CONFIG_VERSION}
+        body = {
+            "clips": self.clips.to_json(),
+            "tasks": self.tasks,
+            "text_tokenizer": self.text_tokenizer,
+        }
+        write_json(folder / "config.json", header | body)
+
+    @classmethod
+    def load(cls, folder: Path) -> "ModelConfig":
+        """Read config.json of a model folder.
+
+        Raises:
+            FileNotFoundError: if the folder or the file is missing.
+            ValueError: if it describes something else.
+        """
+        path = folder / "config.json"
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no model folder {folder}")
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{folder} has no config.json: its language model is not trained (lm fit)"
+            )
+        stored = read_json(path)
+        if not isinstance(stored, dict) or stored.get("kind") != KIND:
+            raise ValueError(f"{path} does not describe a whole model; expected kind {KIND!r}")
+        if stored.get("config_version") != CONFIG_VERSION:
+            found = stored.get("config_version")
+            raise ValueError(f"{path} has config_version {found!r}; this videolm reads {CONFIG_VERSION}")
+        try:
+            clips = ClipFormat.from_json(stored["clips"])
+            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not complete: {error}") from error

@@ -1,0 +1,149 @@
+"""What a model is asked to go on from, checked against its task and brought to the model's sizes."""
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from ..data.clip import Clip
+from ..data.clip_format import ClipFormat
+from ..data.timing import audio_samples, video_frames, whole_frames
+from .task import Task
+
+Given = Clip | str | Path
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Whatever a task takes; files are given by their path.
+
+    Args:
+        text: what is to be seen.
+        negative: what is not; replaces the empty text that guidance leads away from.
+        image: the first frame.
+        video: frames to go on from, or to make sound for.
+        audio: sound to make a video for; a wav file or any clip with sound.
+    """
+
+    text: str | None = None
+    negative: str | None = None
+    image: Given | None = None
+    video: Given | None = None
+    audio: Given | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        names = ("text", "image", "video", "audio")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    def check(self, task: Task, guidance_scale: float) -> None:
+        """Refuse what a task cannot use.
+
+        Raises:
+            ValueError: if an input is missing or not taken, or guidance has no text to lead to.
+        """
+        missing = [name for name in task.needs if name not in self.given]
+        refused = [name for name in self.given if name not in task.takes]
+        takes = " and ".join(_in_words(name, task) for name in task.takes) or "nothing"
+        if missing:
+            raise ValueError(f"task {task.name} takes {takes}; {missing[0]} is missing")
+        if refused:
+            raise ValueError(f"task {task.name} takes {takes}; it has no use for {refused[0]}")
+        if self.text is not None and not self.text.strip():
+            raise ValueError(f"the text for task {task.name} is empty; leave it out or say something")
+        if guidance_scale != 1 and self.text is None:
+            raise ValueError(
+                f"guidance_scale is {guidance_scale:g}, but guidance leads towards a text and "
+                f"{'none is given' if 'text' in task.takes else f'task {task.name} takes none'}"
+            )
+        if self.negative is not None and guidance_scale == 1:
+            raise ValueError("a negative text acts through guidance; give a guidance_scale above 1 with it")
+
+
+def fitted_image(given: Given, clips: ClipFormat) -> Clip:
+    """The first frame of an image or clip, at the model's size."""
+    return _sized(_read(given).window(0, 1), clips)
+
+
+def fitted_video(given: Given, clips: ClipFormat, num_frames: int) -> Clip:
+    """A clip at the model's size and rate with exactly `num_frames` frames.
+
+    A longer one is cut at its end, a shorter one holds its last frame; a warning says so.
+    """
+    clip = _sized(_at_rate(_read(given), clips), clips)
+    if clip.num_frames > num_frames:
+        _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; the first {num_frames} are used")
+        return clip.window(0, num_frames)
+    if clip.num_frames < num_frames:
+        _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; its last is held up to {num_frames}")
+        last = clip.frames[-1:].expand(num_frames - clip.num_frames, -1, -1, -1)
+        return replace(clip, frames=torch.cat([clip.frames, last]))
+    return clip
+
+
+def given_frames(given: Given, clips: ClipFormat) -> Clip:
+    """The frames that a video is to go on from: 1 + a multiple of the stride, fewer than a whole clip.
+
+    Of a longer clip the last ones are used, since what follows them is wanted; a warning says so.
+    """
+    clip = _sized(_at_rate(_read(given), clips), clips)
+    most = video_frames(clips.grid[0] - 1, clips.temporal_stride)
+    usable = whole_frames(min(clip.num_frames, most), clips.temporal_stride)
+    if usable < clip.num_frames:
+        _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; it goes on from the last {usable}")
+    return clip.window(clip.num_frames - usable, usable)
+
+
+def fitted_sound(given: Given, clips: ClipFormat) -> Clip:
+    """A clip's sound as the model's codec takes it, mono and as long as a clip.
+
+    Raises:
+        ValueError: if there is no sound.
+    """
+    clip = _read_sound(given)
+    if clip.waveform is None:
+        raise ValueError(f"{given if isinstance(given, (str, Path)) else 'the clip'} has no sound")
+    clip = clip.resampled(clips.sample_rate, channels=1)
+    samples = audio_samples(clips.num_frames, clips.fps, clips.sample_rate)
+    return replace(clip, waveform=clip.sound(samples))
+
+
+def _read(given: Given) -> Clip:
+    if isinstance(given, Clip):
+        return given
+    from ..data.media import read_clip
+
+    return read_clip(given)
+
+
+def _read_sound(given: Given) -> Clip:
+    """As `_read`, and a wav file is a clip of one black pixel."""
+    if isinstance(given, Clip) or Path(given).suffix.lower() != ".wav":
+        return _read(given)
+    from ..data.media import read_waveform
+
+    waveform, sample_rate = read_waveform(given)
+    return Clip(torch.zeros(1, 1, 1, 3, dtype=torch.uint8), 1.0, waveform, sample_rate)
+
+
+def _sized(clip: Clip, clips: ClipFormat) -> Clip:
+    if (clip.height, clip.width) != (clips.height, clips.width):
+        _say(f"frames of {clip.height}x{clip.width} are resized and cut to {clips.height}x{clips.width}")
+    return clip.resized(clips.height, clips.width)
+
+
+def _at_rate(clip: Clip, clips: ClipFormat) -> Clip:
+    if clip.num_frames == 1 or clip.fps == clips.fps:
+        return replace(clip, fps=clips.fps)
+    _say(f"video of {clip.fps:g} fps is shown at {clips.fps:g} fps")
+    return clip.at_fps(clips.fps)
+
+
+def _in_words(name: str, task: Task) -> str:
+    article = {"text": "a text", "image": "an image", "video": "a video", "audio": "a sound (audio)"}[name]
+    return article if name in task.needs else f"{article} (optional)"
+
+
+def _say(message: str) -> None:
+    warnings.warn(message, stacklevel=4)

@@ -1,0 +1,71 @@
+"""A whole model with random weights: every task, sound and text, sizes of a few hundred codes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from videolm.data.captions import NUM_PHRASINGS, caption_of
+from videolm.data.clip import Clip
+from videolm.data.synthetic import Corpus
+from videolm.lm.transformer import LMConfig, PrefixLM
+from videolm.lm.vocabulary import Vocabulary
+from videolm.tasks.encode import ClipEncoder
+from videolm.tasks.model_folder import ModelConfig
+from videolm.tasks.pipeline import VideoLM
+from videolm.tasks.task import task_names
+from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
+from videolm.tokenizers.autoencoder import VideoTokenizerConfig
+from videolm.tokenizers.text import TextTokenizer
+from videolm.tokenizers.video import VideoTokenizer
+
+SIZES = {"height": 32, "width": 32, "num_frames": 9, "fps": 8.0}
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return Corpus(**SIZES, sample_rate=16000, split="triples")
+
+
+@pytest.fixture(scope="session")
+def make_model(corpus: Corpus) -> Callable[[int], VideoLM]:
+    return lambda seed: _model(corpus, seed)
+
+
+@pytest.fixture(scope="session")
+def model(make_model) -> VideoLM:
+    return make_model(0)
+
+
+@pytest.fixture(scope="session")
+def model_folder(model: VideoLM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(corpus: Corpus) -> Clip:
+    return corpus[0]
+
+
+def _model(corpus: Corpus, seed: int) -> VideoLM:
+    torch.manual_seed(seed)
+    video = VideoTokenizer(
+        VideoTokenizerConfig(bits=6, channels=8, multipliers=(1, 1, 1), patch=4, spatial_strides=(2, 1))
+    )
+    audio = AudioTokenizer.of_config(AudioTokenizerConfig(num_filters=4, hidden_size=8, codebook_size=16))
+    audio.set_codebooks(torch.randn(2, 16, 8))
+    captions = [caption_of(corpus.scene(index), index % NUM_PHRASINGS) for index in range(100 + seed)]
+    text = TextTokenizer.train(captions, vocab_size=320)
+    vocabulary = Vocabulary.of_sizes(video.factors, audio.codebook_sizes, text.vocab_size)
+    lm = PrefixLM(
+        LMConfig(dim=32, layers=2, heads=2, kv_heads=1, hidden=64, rotary_dims=(4, 6, 6)), vocabulary
+    )
+    for weight in lm.parameters():  # a fresh model's heads are zero: it would not listen to its prompt
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=0.3)
+    clips = ClipEncoder(video, audio, **SIZES).clips
+    config = ModelConfig(clips, task_names(), text.fingerprint)
+    return VideoLM(config, vocabulary, lm, video, audio, text)

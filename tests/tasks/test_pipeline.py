@@ -1,0 +1,178 @@
+import shutil
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from videolm.data.clip import Clip
+from videolm.lm.sampling import Sampling
+from videolm.tasks.pipeline import VideoLM
+from videolm.tasks.prompt import Prompt, fitted_video, given_frames
+from videolm.tasks.task import task_names
+
+
+def inputs(task: str, clip: Clip) -> dict:
+    """What each task is given in these tests."""
+    return {
+        "text_to_video": {"text": clip.caption},
+        "text_to_image": {"text": clip.caption},
+        "image_to_video": {"image": clip.window(0, 1)},
+        "frame_prediction": {"video": clip.window(0, 5)},
+        "video_to_audio": {"video": clip},
+        "audio_to_video": {"audio": clip},
+        "unconditional": {},
+    }[task]
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_every_task_gives_a_clip_of_the_models_size(model: VideoLM, clip: Clip, task: str) -> None:
+    made = model.generate(task, **inputs(task, clip), seed=1)
+    frames = 1 if task == "text_to_image" else 9
+    assert made.frames.shape == (frames, 32, 32, 3)
+    assert made.fps == 8.0
+    has_sound = task in ("video_to_audio", "audio_to_video")
+    assert (made.waveform is not None) == has_sound
+    if has_sound:
+        assert made.waveform.shape == (1, 18000)
+
+
+@pytest.mark.parametrize("task", ["text_to_video", "frame_prediction", "video_to_audio"])
+def test_the_same_seed_gives_the_same_clip_and_another_seed_another(model, clip, task: str) -> None:
+    first, again, other = (model.generate(task, **inputs(task, clip), seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(_content(first), _content(again))
+    assert not torch.equal(_content(first), _content(other))
+
+
+def test_a_clip_of_a_batch_is_the_clip_generated_alone(model: VideoLM, corpus) -> None:
+    prompts = [Prompt(text=corpus[index].caption) for index in range(5)]
+    batched = model.generate_batch("text_to_video", prompts, seed=7, batch_size=2)
+    for index in (0, 3, 4):
+        alone = model.generate("text_to_video", text=prompts[index].text, seed=7 + index)
+        assert torch.equal(batched[index].frames, alone.frames)
+        assert batched[index].caption == prompts[index].text
+
+
+def test_several_samples_are_those_of_consecutive_seeds(model: VideoLM) -> None:
+    samples = model.generate("unconditional", seed=5, num_samples=3)
+    assert len(samples) == 3
+    assert torch.equal(samples[2].frames, model.generate("unconditional", seed=7).frames)
+
+
+def test_given_frames_and_sound_come_back_as_they_were(model: VideoLM, clip: Clip) -> None:
+    continued = model.generate("frame_prediction", video=clip.window(0, 5))
+    assert torch.equal(continued.frames[:5], clip.frames[:5])
+    assert not torch.equal(continued.frames[5:], clip.frames[5:])
+    animated = model.generate("image_to_video", image=clip.window(0, 1), text=clip.caption)
+    assert torch.equal(animated.frames[:1], clip.frames[:1])
+    assert torch.equal(model.generate("video_to_audio", video=clip).frames, clip.frames)
+    assert torch.equal(model.generate("audio_to_video", audio=clip).waveform, clip.waveform)
+
+
+def test_guidance_and_a_negative_text_change_the_clip(model: VideoLM) -> None:
+    how = {"text": "a red square moves left", "seed": 0}
+    plain = model.generate("text_to_video", **how)
+    guided = model.generate("text_to_video", **how, guidance_scale=4.0)
+    away = model.generate("text_to_video", **how, guidance_scale=4.0, negative="a blue circle grows")
+    assert not torch.equal(plain.frames, guided.frames)
+    assert not torch.equal(guided.frames, away.frames)
+
+
+def test_decode_of_encode_keeps_shape_sound_and_codes_shape(model: VideoLM, clip: Clip) -> None:
+    codes = model.encode(clip)
+    assert codes["visual"].shape == (3, 4, 4)
+    assert codes["audio"].shape == (2, 56)
+    again = model.decode(codes)
+    assert again.frames.shape == clip.frames.shape
+    assert again.waveform.shape == clip.waveform.shape
+    assert "audio" not in model.encode(replace(clip, waveform=None, sample_rate=None))
+
+
+def test_encode_refuses_another_size(model: VideoLM, clip: Clip) -> None:
+    with pytest.raises(ValueError, match="clip is 16x16 at 8 fps; expected 32x32"):
+        model.encode(clip.resized(16, 16))
+    with pytest.raises(ValueError, match="8 frames; expected 1"):
+        model.encode(clip.window(0, 8))
+
+
+def test_a_saved_model_generates_the_same(model: VideoLM, model_folder: Path, clip: Clip) -> None:
+    loaded = VideoLM.from_pretrained(model_folder)
+    for task in ("text_to_video", "video_to_audio"):
+        made, again = (each.generate(task, **inputs(task, clip), seed=2) for each in (model, loaded))
+        assert torch.equal(_content(made), _content(again))
+
+
+@pytest.mark.parametrize("part", ["video_tokenizer", "audio_tokenizer", "text_tokenizer"])
+def test_a_tokenizer_of_another_training_is_refused(make_model, model_folder: Path, tmp_path, part) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    shutil.rmtree(folder / part)
+    getattr(make_model(1), part).save_pretrained(folder / part)
+    with pytest.raises(ValueError, match=f"the {part.split('_')[0]} tokenizer .* is not the one"):
+        VideoLM.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("part", ["lm", "video_tokenizer", "audio_tokenizer", "text_tokenizer"])
+def test_a_missing_part_is_named(model_folder: Path, tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    shutil.rmtree(folder / part)
+    with pytest.raises(FileNotFoundError, match=part):
+        VideoLM.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "message"),
+    [
+        ("text_to_video", {}, "text_to_video takes a text; text is missing"),
+        ("frame_prediction", {"text": "x"}, "video is missing"),
+        ("video_to_audio", {"text": "x", "video": "y.mp4"}, "takes a video; it has no use for text"),
+        ("unconditional", {"image": "y.png"}, "takes nothing; it has no use for image"),
+        ("unconditional", {"guidance_scale": 3.0}, "task unconditional takes none"),
+        ("image_to_video", {"image": "y.png", "guidance_scale": 3.0}, "none is given"),
+        ("text_to_video", {"text": " "}, "is empty"),
+        ("text_to_video", {"text": "x", "negative": "y"}, "acts through guidance"),
+        ("no_such_task", {}, "unknown task 'no_such_task'; there are"),
+    ],
+)
+def test_inputs_that_a_task_cannot_use_are_refused(model: VideoLM, task, given, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        model.generate(task, **given)
+
+
+def test_a_task_that_was_not_trained_is_refused(model: VideoLM, clip: Clip) -> None:
+    config = replace(model.config, tasks=("unconditional",))
+    small = VideoLM(
+        config, model.vocabulary, model.lm, model.video_tokenizer, model.audio_tokenizer, model.text_tokenizer
+    )
+    with pytest.raises(ValueError, match="not trained on task text_to_video; it has unconditional"):
+        small.generate("text_to_video", text="a red square")
+
+
+def test_media_of_another_size_are_fitted_and_a_warning_says_so(model: VideoLM, clip: Clip) -> None:
+    large = clip.resized(64, 64)
+    with pytest.warns(UserWarning, match="64x64 are resized and cut to 32x32"):
+        assert fitted_video(large, model.clips, 9).frames.shape == (9, 32, 32, 3)
+    with pytest.warns(UserWarning, match="its last is held up to 9"):
+        held = fitted_video(clip.window(0, 6), model.clips, 9)
+    assert torch.equal(held.frames[6:], clip.frames[5:6].expand(3, -1, -1, -1))
+    with pytest.warns(UserWarning, match="goes on from the last 5"):
+        assert torch.equal(given_frames(clip, model.clips).frames, clip.frames[4:])
+    with pytest.warns(UserWarning, match="goes on from the last 1"):
+        assert torch.equal(given_frames(clip.window(0, 3), model.clips).frames, clip.frames[2:3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        given_frames(clip.window(0, 5), model.clips)
+
+
+def test_prompts_with_different_numbers_of_given_frames_are_one_batch(model: VideoLM, clip: Clip) -> None:
+    prompts = [Prompt(video=clip.window(0, count)) for count in (5, 1, 5)]
+    made = model.generate_batch("frame_prediction", prompts, seed=0, sampling=Sampling())
+    for one, count in zip(made, (5, 1, 5), strict=True):
+        assert one.num_frames == 9
+        assert torch.equal(one.frames[:count], clip.frames[:count])
+
+
+def _content(clip: Clip) -> torch.Tensor:
+    return clip.frames if clip.waveform is None else clip.waveform

@@ -1,0 +1,181 @@
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
+
+from videolm.data.datamodule import ClipDataModule
+from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
+from videolm.tokenizers.audio_losses import (
+    MultiScaleMelLoss,
+    log_spectral_distance,
+    magnitudes,
+    mel_filterbank,
+)
+from videolm.tokenizers.audio_training import AudioCodecTraining, random_windows
+
+RATE = 16_000
+TINY = AudioTokenizerConfig(
+    ratios=(5, 8, 8), num_filters=4, hidden_size=8, codebook_size=16, num_residual_layers=0
+)
+
+
+def tones(*pitches: float, seconds: float = 0.64) -> torch.Tensor:
+    time = torch.arange(round(seconds * RATE)) / RATE
+    return torch.stack([0.3 * torch.sin(2 * math.pi * pitch * time) for pitch in pitches])[:, None]
+
+
+class CheckpointAt(Callback):
+    """Write middle.ckpt after `step` steps."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "middle.ckpt")
+
+
+def fit(folder: Path, resume: Path | None = None, sample_rate: int | None = RATE) -> AudioCodecTraining:
+    """Eight steps of epochs of three, with a validation after four."""
+    seed_everything(0)
+    module = AudioCodecTraining(TINY, window_hops=8, warmup_steps=2)
+    trainer = Trainer(
+        max_steps=8,
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=CSVLogger(folder, name="", version=""),
+        callbacks=[CheckpointAt(4)],
+        log_every_n_steps=2,
+        gradient_clip_val=1.0,
+        val_check_interval=4,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    sizes = {"height": 16, "width": 16, "num_frames": 5, "batch_size": 2, "clips": 6, "validation_clips": 3}
+    trainer.fit(module, ClipDataModule(**sizes, sample_rate=sample_rate), ckpt_path=resume, weights_only=True)
+    return module
+
+
+def weights(module: AudioCodecTraining) -> dict[str, torch.Tensor]:
+    """What is learnt: parameters and codebooks."""
+    return dict(module.named_parameters()) | module.quantizer.state_dict()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, AudioCodecTraining]:
+    folder = tmp_path_factory.mktemp("run")
+    return folder, fit(folder)
+
+
+def test_a_run_logs_losses_quality_and_use_of_codes(trained):
+    folder, _ = trained
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    values = {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
+    for name in ("loss", "waveform", "squared", "mel", "commitment"):
+        assert len(values[f"train/{name}"]) == 4
+    for name in ("mel", "si_sdr_db", "log_spectral_distance_db", "code_use_0", "code_use_1"):
+        assert len(values[f"val/{name}"]) == 2
+    assert 0 < values["val/code_use_0"][-1] <= 1
+
+
+def test_an_exported_codec_gives_the_codes_and_sound_of_the_trained_one(trained, tmp_path):
+    _, module = trained
+    module.export(tmp_path)
+    loaded = AudioTokenizer.from_pretrained(tmp_path / "audio_tokenizer")
+    waveform = 0.3 * torch.randn(4, 1, 50 * 320, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        decoded, codes, _ = module.eval()(waveform)
+    assert len(codes.unique()) > 1
+    assert torch.equal(loaded.encode(waveform), codes)
+    torch.testing.assert_close(loaded.decode(codes), decoded)
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path):
+    folder, whole = trained
+    resumed = fit(tmp_path, resume=folder / "middle.ckpt")
+    again = weights(resumed)
+    for name, weight in weights(whole).items():
+        assert torch.equal(again[name], weight), name
+
+
+def test_clips_without_sound_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="clips with sound"):
+        fit(tmp_path, sample_rate=None)
+
+
+def test_a_tiny_codec_learns_two_tones():
+    torch.manual_seed(0)
+    module = AudioCodecTraining(TINY, window_hops=16)
+    module.log = module.log_dict = lambda *arguments, **settings: None
+    real = tones(220, 440, seconds=1.0)
+    optimizer = torch.optim.AdamW(module.parameters(), 5e-3, betas=(0.8, 0.99))
+
+    def error() -> float:
+        with torch.no_grad():
+            decoded, _, _ = module.eval()(real)
+        module.train()
+        return ((decoded - real).square().mean() / real.square().mean()).item()
+
+    assert error() > 0.9
+    for _ in range(150):
+        optimizer.zero_grad()
+        module.training_step({"waveform": real.repeat(2, 1, 1)}, 0).backward()
+        optimizer.step()
+    assert error() < 0.3
+
+
+def test_windows_are_parts_of_the_sound_from_anywhere():
+    waveform = torch.arange(1000.0).expand(64, 1, -1)
+    windows = random_windows(waveform, 100)
+    assert windows.shape == (64, 1, 100)
+    assert torch.equal(windows, windows[..., :1] + torch.arange(100.0))
+    assert len(windows[:, 0, 0].unique()) > 32
+
+
+def test_sound_shorter_than_a_window_is_filled_with_silence():
+    (window,) = random_windows(torch.ones(1, 1, 30), 100)
+    assert torch.equal(window[0], torch.cat([torch.ones(30), torch.zeros(70)]))
+
+
+def test_a_full_scale_sine_has_magnitude_one():
+    sound = tones(1000.0) / 0.3
+    peak = magnitudes(sound, 512)[0, :, 10].max()
+    torch.testing.assert_close(peak, torch.tensor(1.0), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("window", "mels"), [(128, 16), (512, 64), (2048, 64)])
+def test_mel_filters_are_means_around_frequencies_even_on_the_mel_scale(window, mels):
+    filters = mel_filterbank(window, mels, RATE)
+    torch.testing.assert_close(filters.sum(1), torch.ones(mels))
+    top = 2595 * math.log10(1 + RATE / 2 / 700)
+    centres = [700 * (10 ** (top * place / (mels + 1) / 2595) - 1) for place in range(1, mels + 1)]
+    loudest = filters.argmax(1) * RATE / window
+    assert (loudest - torch.tensor(centres)).abs().max() <= RATE / window
+
+
+def test_the_spectral_loss_is_nothing_for_equal_sounds_and_grows_with_the_distance_of_pitch():
+    loss = MultiScaleMelLoss(RATE)
+    real, near, far = (tones(pitch) for pitch in (220, 262, 880))
+    assert loss(real, real) == 0
+    assert 0 < loss(near, real) < loss(far, real)
+
+
+def test_the_spectral_loss_has_finite_gradients_at_silence():
+    silence = torch.zeros(1, 1, 10240, requires_grad=True)
+    MultiScaleMelLoss(RATE)(silence, tones(220)).backward()
+    assert silence.grad is not None and silence.grad.isfinite().all()
+
+
+def test_halving_a_loud_sound_is_a_distance_of_six_decibel():
+    sound = torch.randn(2, 1, 16_000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        log_spectral_distance(sound / 2, sound), torch.full((2,), 6.02), atol=0.3, rtol=0
+    )

@@ -1,0 +1,162 @@
+"""Training of the audio codec.
+
+    videolm audio fit --config configs/audio/demo.yaml --out RUN
+
+EnCodec's encoder and decoder are trained around vector-quantize-pytorch's residual quantizer, whose
+codebooks (moving averages, started by k-means, dead entries revived) are then copied into the EncodecModel.
+Without a discriminator: the losses are those on the waveform and its spectrum.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+from vector_quantize_pytorch import ResidualVQ
+
+from ..data.optimisation import warmup_cosine
+from .audio import AudioTokenizer, AudioTokenizerConfig
+from .audio_losses import MultiScaleMelLoss, log_spectral_distance
+
+
+class AudioCodecTraining(LightningModule):
+    """Fits an `AudioTokenizer` to the sound of clips.
+
+    Args:
+        tokenizer: sizes of the codec.
+        window_hops: length of the random window of each clip that a step sees; 32 hops are 0.64 s.
+        learning_rate: at the end of the warm-up; falls to nothing along a cosine.
+        warmup_steps: steps of linear rise.
+        waveform_weight: of the mean absolute difference of samples. Much lower, and training stays for long
+            where silence is the best answer, before the spectral loss finds the pitch.
+        squared_weight: of their mean squared difference.
+        mel_weight: of the multi-scale mel distance.
+        commitment_weight: of the distance between latents and their codebook entries.
+        codebook_decay: of the moving averages that the codebook entries are.
+        seed: of every random choice.
+    """
+
+    def __init__(
+        self,
+        tokenizer: AudioTokenizerConfig,
+        window_hops: int = 32,
+        learning_rate: float = 1e-3,
+        warmup_steps: int = 50,
+        waveform_weight: float = 20.0,
+        squared_weight: float = 400.0,
+        mel_weight: float = 1.0,
+        commitment_weight: float = 0.25,
+        codebook_decay: float = 0.95,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.window = window_hops * tokenizer.hop_length
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.weights = {
+            "waveform": waveform_weight,
+            "squared": squared_weight,
+            "mel": mel_weight,
+            "commitment": commitment_weight,
+        }
+        self.seed = seed
+        self.tokenizer = AudioTokenizer.of_config(tokenizer)
+        self.quantizer = ResidualVQ(
+            dim=tokenizer.hidden_size,
+            codebook_size=tokenizer.codebook_size,
+            num_quantizers=tokenizer.num_levels,
+            decay=codebook_decay,
+            kmeans_init=True,
+            threshold_ema_dead_code=1,
+            quantize_dropout=True,
+        )
+        self.mel = MultiScaleMelLoss(tokenizer.sample_rate)
+        used = torch.zeros(tokenizer.num_levels, tokenizer.codebook_size, dtype=torch.long)
+        self.register_buffer("used", used, persistent=False)
+
+    def forward(
+        self, waveform: Float[Tensor, "batch 1 samples"]
+    ) -> tuple[Float[Tensor, "batch 1 samples"], Int[Tensor, "batch levels frames"], Float[Tensor, ""]]:
+        """The sound as it comes back, its codes (-1 for a level left out) and the commitment loss."""
+        latents = self.tokenizer.latents(waveform)
+        quantized, codes, commitment = self.quantizer(latents)
+        decoded = self.tokenizer.synthesize(quantized)
+        return decoded, rearrange(codes, "batch frames levels -> batch levels frames"), commitment.sum()
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_index: int) -> None:
+        # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
+        # makes the choices of one that was never stopped.
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
+        real = random_windows(_sound(batch), self.window)
+        decoded, _, commitment = self(real)
+        losses = {
+            "waveform": (decoded - real).abs().mean(),
+            "squared": (decoded - real).square().mean(),
+            "mel": self.mel(decoded, real),
+            "commitment": commitment,
+        }
+        loss = sum(self.weights[name] * value for name, value in losses.items())
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        sound = _sound(batch)
+        hop = self.tokenizer.hop_length
+        real = sound[..., : sound.shape[-1] // hop * hop]
+        decoded, codes, _ = self(real)
+        for level, entries in enumerate(codes.unbind(1)):
+            self.used[level] += entries.flatten().bincount(minlength=self.used.shape[1])
+        audible = real.abs().amax((1, 2)) > 0  # of silence the ratio is not defined
+        if audible.any():
+            ratio = scale_invariant_signal_distortion_ratio(decoded[audible], real[audible])
+            self.log("val/si_sdr_db", ratio.mean(), batch_size=int(audible.sum()), sync_dist=True)
+        self.log_dict(
+            {
+                "val/mel": self.mel(decoded, real),
+                "val/log_spectral_distance_db": log_spectral_distance(decoded, real).mean(),
+            },
+            batch_size=real.shape[0],
+            sync_dist=True,
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        for level, counts in enumerate(self.used):
+            self.log(f"val/code_use_{level}", (counts > 0).float().mean(), sync_dist=True)
+        self.used.zero_()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, betas=(0.8, 0.99))
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_cosine(step, self.warmup_steps, steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def export(self, folder: str | Path) -> None:
+        """Write the codec to folder/audio_tokenizer."""
+        self.tokenizer.set_codebooks(self.quantizer.codebooks)
+        self.tokenizer.save_pretrained(Path(folder) / "audio_tokenizer")
+
+
+def random_windows(
+    waveform: Float[Tensor, "batch 1 samples"], length: int
+) -> Float[Tensor, "batch 1 length"]:
+    """A part of each sound, starting anywhere; silence fills up sounds that are shorter."""
+    waveform = nn.functional.pad(waveform, (0, max(length - waveform.shape[-1], 0)))
+    starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],))
+    return torch.stack(
+        [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]
+    )
+
+
+def _sound(batch: dict[str, Any]) -> Float[Tensor, "batch 1 samples"]:
+    if "waveform" not in batch:
+        raise ValueError("the clips have no sound; an audio codec needs clips with sound")
+    return batch["waveform"]
