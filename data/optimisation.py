@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import torch
@@ -82,7 +83,8 @@ class Muon(torch.optim.Optimizer):
         momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
         ahead = (parameter.grad + group["momentum"] * momentum).flatten(1)
         scale = max(1, ahead.shape[0] / ahead.shape[1]) ** 0.5
-        return orthogonalized(ahead).view_as(parameter) * scale
+        dtype = _product_dtype(parameter.device.type)
+        return orthogonalized(ahead, dtype).view_as(parameter) * scale
 
     def _adam(self, parameter: nn.Parameter, group: dict) -> Tensor:
         state = self.state[parameter]
@@ -104,15 +106,24 @@ def parameter_groups(
     return chosen, [parameter for parameter in model.parameters() if id(parameter) not in ids]
 
 
-def orthogonalized(matrix: Float[Tensor, "rows columns"], steps: int = 5) -> Float[Tensor, "rows columns"]:
+def orthogonalized(
+    matrix: Float[Tensor, "rows columns"], dtype: torch.dtype = torch.float32, steps: int = 5
+) -> Float[Tensor, "rows columns"]:
     """About U V^T for a matrix U S V^T: its singular values are brought to between 0.7 and 1.2.
 
-    A Newton-Schulz iteration, which needs matrix products only.
+    A Newton-Schulz iteration, which needs matrix products only; they are made in `dtype`.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / (wide.norm() + 1e-7)
+    wide = (wide / (wide.norm() + 1e-7)).to(dtype)
     linear, cubic, quintic = _QUINTIC
     for _ in range(steps):
         gram = wide @ wide.T
         wide = linear * wide + (cubic * gram + quintic * gram @ gram) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return (wide if matrix.shape[0] <= matrix.shape[1] else wide.T).to(matrix.dtype)
+
+
+@cache
+def _product_dtype(device: str) -> torch.dtype:
+    """bfloat16 is exact enough for the iteration, where the device has instructions for it."""
+    has_bfloat16 = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32

@@ -150,8 +150,8 @@ def rotary_angles(
     coordinates: Float[Tensor, "batch length 3"],
     dims: tuple[int, int, int],
     wavelengths: tuple[tuple[float, float], tuple[float, float], tuple[float, float]],
-) -> Float[Tensor, "batch length half_head_dim"]:
-    """Angle of every pair of features at every position.
+) -> Float[Tensor, "batch length waves"]:
+    """Angle of every pair of features that turns, at every position.
 
     Each axis turns its own share of the head's features (dims, even numbers), by wavelengths spaced
     evenly on a log scale from the shortest to the longest, in units of that coordinate.

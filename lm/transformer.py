@@ -30,7 +30,8 @@ class LMConfig:
         heads: query heads; each has dim / heads features.
         kv_heads: heads of keys and values, each shared by heads / kv_heads query heads.
         hidden: width of the feed-forward block between its two matrices.
-        rotary_dims: features of a head that turn with time, row and column; even, dim / heads in all.
+        rotary_dims: features of a head that turn with time, row and column; even, at most dim / heads in all.
+            What is left does not turn: with it a code finds the words of a text wherever it stands itself.
         rotary_wavelengths: shortest and longest wavelength of each axis. Grids are small: a row or column
             runs to 64 at most, so 4 (a quarter turn a step) to 256 (never a whole turn over the grid) tells
             every distance apart, where the usual 10,000 would leave most features all but still. Time
@@ -44,7 +45,7 @@ class LMConfig:
     heads: int = 8
     kv_heads: int = 4
     hidden: int = 704
-    rotary_dims: tuple[int, int, int] = (8, 12, 12)
+    rotary_dims: tuple[int, int, int] = (8, 8, 8)
     rotary_wavelengths: Wavelengths = ((0.5, 512.0), (4.0, 256.0), (4.0, 256.0))
     segments: int = 32
     head: Literal["factorized", "full"] = "factorized"
@@ -55,9 +56,9 @@ class LMConfig:
                 f"dim {self.dim}, heads {self.heads} and kv_heads {self.kv_heads}: "
                 "each must be a multiple of the next"
             )
-        if sum(self.rotary_dims) != self.head_dim or any(dim % 2 for dim in self.rotary_dims):
+        if sum(self.rotary_dims) > self.head_dim or any(dim % 2 for dim in self.rotary_dims):
             raise ValueError(
-                f"rotary_dims {self.rotary_dims} must be even and add up to dim / heads = {self.head_dim}"
+                f"rotary_dims {self.rotary_dims} must be even and reach at most dim / heads = {self.head_dim}"
             )
         if any(not 0 < shortest <= longest for shortest, longest in self.rotary_wavelengths):
             raise ValueError(
@@ -87,7 +88,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
         self.config = config
         self.blocks = tuple(_as_predicted(block, config) for block in vocabulary.blocks)
         self.tokens = TokenEmbedding(self.blocks, config.dim)
-        self.places = PlaceEmbedding(config.segments, config.head_dim // 2, config.dim)
+        self.places = PlaceEmbedding(config.segments, sum(config.rotary_dims) // 2, config.dim)
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
         self.norm = RMSNorm(config.dim)
         self.heads = nn.ModuleDict(
@@ -112,6 +113,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
     def rotation(self, coordinates: Float[Tensor, "batch length 3"]) -> Rotation:
         """(cosine, sine) by which queries and keys are turned."""
         angles = self._angles(coordinates)[:, None]
+        angles = F.pad(angles, (0, self.config.head_dim // 2 - angles.shape[-1]))
         return angles.cos(), angles.sin()
 
     def body(

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from .fitting import CONFIGS
+from .precision import faster_precision
 
 Command = tuple[str, ...]
 _SAMPLING: Command = ("--temperature", "0.9")
@@ -81,7 +82,7 @@ class Plan:
             self._fit("tokenizer", 300),
             self._fit("audio", 75),
             Stage("encode", (self._encode(shards),), 30, folder=self.out / "shards"),
-            self._fit("lm", 150, "--data.model", self.model, "--data.shards", shards),
+            self._fit("lm", 240, "--data.shards", shards, "--trainer.precision", faster_precision()),
             Stage("generate", (*reconstructions, *generations), 15, prepare=self._write_given),
             Stage("evaluate", (evaluation,), 60),
         ]

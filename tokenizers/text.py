@@ -64,7 +64,9 @@ class TextTokenizer:
             SentencePieceTrainer.train(
                 sentence_iterator=iter(captions),
                 model_writer=written,
-                model_type="unigram",
+                # Byte pairs keep the words of a small, repetitive set of captions whole; the unigram model
+                # spells them letter by letter.
+                model_type="bpe",
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,
                 byte_fallback=True,

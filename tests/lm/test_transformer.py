@@ -131,7 +131,7 @@ def test_a_folder_of_something_else_is_refused(make_model, vocabulary, tmp_path)
     [
         {"heads": 3},
         {"kv_heads": 3},
-        {"rotary_dims": (8, 8, 8)},
+        {"rotary_dims": (16, 16, 8)},
         {"rotary_dims": (7, 13, 12)},
         {"rotary_wavelengths": ((0.0, 1.0), (4.0, 8.0), (4.0, 8.0))},
     ],

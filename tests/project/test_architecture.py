@@ -63,9 +63,7 @@ def test_transformers_is_imported_only_where_it_is_used(path):
 
 
 def test_one_file_imports_the_decoder():
-    users = {
-        identify(path) for path in SOURCES if any(name.split(".")[0] == "av" for name in imports(path))
-    }
+    users = {identify(path) for path in SOURCES if any(name.split(".")[0] == "av" for name in imports(path))}
     assert users == {"data/media.py"}
 
 

@@ -78,7 +78,5 @@ def test_constraints_pin_every_dependency_and_name_no_address():
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in text.splitlines() if "==" in line}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    names = {
-        requirement.split("[")[0].split(">")[0].split("=")[0].strip().lower() for requirement in needed
-    }
+    names = {requirement.split("[")[0].split(">")[0].split("=")[0].strip().lower() for requirement in needed}
     assert names <= pinned, names - pinned

@@ -1,0 +1,115 @@
+"""Draw the parameters of a scene at random: everything that is not told by its colour, shape and motion."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from .captions import NUM_PHRASINGS
+from .rendering import LOWEST
+from .scene import CAMERAS, COLOURS, HELD_OUT_PAIRS, SHAPES, TEXTURES, Background, Bystander, Scene
+
+FLOOR_MARGIN = 0.03
+
+Place = tuple[float, float]
+
+
+def sample_scene(
+    random: np.random.Generator,
+    combinations: Sequence[tuple[str, str, str]],
+    half_sides: Place,
+    textured: float,
+    camera: float,
+    two_objects: float,
+) -> Scene:
+    """One of the combinations of colour, shape and motion, placed in a frame of these half width and height.
+
+    The shares are those of `Corpus`.
+    """
+    colour, shape, motion = combinations[int(random.integers(len(combinations)))]
+    background, camera_name, camera_amount = _surroundings(random, textured, camera)
+    position, radius, angle, amount = _path(random, shape, motion, half_sides)
+    return Scene(
+        colour=colour,
+        shape=shape,
+        motion=motion,
+        camera=camera_name,
+        background=background,
+        position=position,
+        radius=radius,
+        angle=angle,
+        amount=amount,
+        impact=random.uniform(0.42, 0.65),
+        camera_amount=camera_amount,
+        phrasing=int(random.integers(NUM_PHRASINGS)),
+        bystander=_bystander(random, colour, half_sides) if random.random() < two_objects else None,
+    )
+
+
+def _surroundings(
+    random: np.random.Generator, textured: float, camera: float
+) -> tuple[Background, str, float]:
+    """Background, camera and amount of its motion."""
+    has_texture, is_moving = random.random(2) < (textured, camera)
+    name = CAMERAS[random.integers(1, len(CAMERAS))] if has_texture and is_moving else "still"
+    amount = random.uniform(1.2, 1.28) if "zoom" in name else random.uniform(0.12, 0.16)
+    texture = TEXTURES[random.integers(len(TEXTURES))] if has_texture else "plain"
+    return _background(random, texture), name, amount
+
+
+def _path(
+    random: np.random.Generator, shape: str, motion: str, half_sides: Place
+) -> tuple[Place, float, float, float]:
+    """Position, radius, angle and amount of motion such that the object stays, nearly whole, in view."""
+    radius, angle = random.uniform(0.2, 0.25), random.uniform(-0.12, 0.12)
+    match motion:
+        case "grow" | "shrink":
+            radius, amount = random.uniform(0.205, 0.225), random.uniform(1.75, 2.0)
+        case "spin":
+            amount = random.uniform(1.4, 2.1) * (1 if random.random() < 0.5 else -1)
+        case _:
+            amount = random.uniform(0.42, 0.56)
+    x, y = ((half - 0.4) * random.uniform(-1, 1) for half in half_sides)
+    if motion == "bounce":
+        radius, angle, amount = random.uniform(0.19, 0.22), 0.0, random.uniform(0.42, 0.5)
+        y = half_sides[1] - FLOOR_MARGIN - radius * LOWEST[shape]
+    return (x, y), radius, angle, amount
+
+
+def _bystander(random: np.random.Generator, colour: str, half_sides: Place) -> Bystander:
+    """A small object of another colour, near a corner; never a held-out pair of colour and shape."""
+    pairs = [pair for pair in product(COLOURS, SHAPES) if pair not in HELD_OUT_PAIRS and pair[0] != colour]
+    x, y = ((half - 0.15) * (1 if random.random() < 0.5 else -1) for half in half_sides)
+    return Bystander(*pairs[random.integers(len(pairs))], (x, y), random.uniform(0.1, 0.12))
+
+
+def _background(random: np.random.Generator, texture: str) -> Background:
+    """Dark and nearly grey, so that objects stand out; patterns are low in contrast and in frequency."""
+    base = random.uniform(30, 58) + random.uniform(-10, 10, 3)
+    tint = random.uniform(13, 19) + random.uniform(-5, 5, 3)
+    return Background(texture, tuple(base.tolist()), tuple(tint.tolist()), _waves(random, texture))
+
+
+def _waves(random: np.random.Generator, texture: str) -> tuple[tuple[float, float, float, float], ...]:
+    """Plane waves of a texture. None runs along the horizontal, so that every pan can be seen."""
+    wavelength, turn = random.uniform(0.24, 0.36), random.uniform(-0.7, 0.7)
+    match texture:
+        case "plain":
+            waves = []
+        case "striped":
+            waves = [(wavelength, turn, 1.0)]
+        case "checked":
+            waves = [(wavelength, turn + side * np.pi / 4, 0.7) for side in (-1, 1)]
+        case "dotted":
+            waves = [(wavelength, turn + side * np.pi / 3, 0.6) for side in (-1, 0, 1)]
+        case _:  # cloudy
+            waves = [(random.uniform(0.3, 0.8), random.uniform(0, np.pi), 0.55) for _ in range(5)]
+    return tuple(
+        (
+            2 * np.pi / length * np.cos(angle).item(),
+            2 * np.pi / length * np.sin(angle).item(),
+            random.uniform(0, 2 * np.pi),
+            amplitude,
+        )
+        for length, angle, amplitude in waves
+    )

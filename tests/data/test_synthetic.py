@@ -1,0 +1,209 @@
+"""The embedded corpus: pure, endless, honest about what it holds out, and true to its own motion."""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn.functional import max_pool2d
+
+from videolm.data.captions import NUM_PHRASINGS, caption_of
+from videolm.data.rendering import DEPTHS, phases
+from videolm.data.scene import COLOURS, MOTIONS, PITCHES, SHAPES, combinations
+from videolm.data.sonification import click_time
+from videolm.data.synthetic import HELD_OUT_PAIRS, Corpus, is_held_out, split_of
+from videolm.data.timing import audio_samples
+
+BUSY = {"textured": 0.8, "camera": 0.6, "two_objects": 0.3, "split": "all"}
+
+
+def first_scene(corpus, **wanted):
+    """The first scene with these attributes, and its index."""
+    for index in range(3000):
+        scene = corpus.scene(index)
+        if all(getattr(scene, name) == value for name, value in wanted.items()):
+            return scene, index
+    raise AssertionError(f"no scene with {wanted}")
+
+
+def test_a_clip_is_a_pure_function_of_settings_and_index():
+    clip, again = Corpus(seed=3, **BUSY)[17], Corpus(seed=3, **BUSY)[17]
+    assert torch.equal(clip.frames, again.frames)
+    assert torch.equal(clip.waveform, again.waveform)
+    assert clip.caption == again.caption
+
+
+def test_other_seeds_and_indices_show_other_clips():
+    scenes = [Corpus(seed=seed).scene(index) for seed in range(2) for index in range(20)]
+    assert len(set(scenes)) == len(scenes)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "num_frames", "fps", "sample_rate"),
+    [(32, 32, 5, 8.0, 16000), (128, 128, 9, 8.0, 24000), (48, 80, 1, 8.0, 16000), (64, 40, 41, 29.97, 8000)],
+)
+def test_clips_have_the_asked_size_and_sound_lasts_as_long(height, width, num_frames, fps, sample_rate):
+    corpus = Corpus(
+        height=height, width=width, num_frames=num_frames, fps=fps, sample_rate=sample_rate, **BUSY
+    )
+    for index in range(8):
+        clip = corpus[index]
+        assert clip.frames.shape == (num_frames, height, width, 3)
+        assert clip.waveform.shape == (1, audio_samples(num_frames, fps, sample_rate))
+        assert clip.waveform.abs().max() <= 1
+
+
+def test_a_corpus_without_sound_is_silent():
+    assert Corpus(sample_rate=None)[0].waveform is None
+
+
+def test_objects_are_large_and_stay_nearly_whole_in_view():
+    corpus = Corpus(**BUSY | {"two_objects": 0.0})
+    for index in range(60):
+        scene = corpus.scene(index)
+        share = (corpus.depth(scene) == DEPTHS["object"]).float().mean((1, 2))
+        assert share.min() > 0.03
+        assert share.max() < 0.45
+
+
+def test_held_out_combinations_leave_every_pair_in_training():
+    training = combinations("train")
+    for first, second in itertools.combinations(range(3), 2):
+        possible = {(row[first], row[second]) for row in combinations("all")}
+        missing = possible - {(row[first], row[second]) for row in training}
+        assert missing == (set(HELD_OUT_PAIRS) if (first, second) == (0, 1) else set())
+    assert {row[0] for row in training} == set(COLOURS)
+    assert {row[1] for row in training} == set(SHAPES)
+    assert {row[2] for row in training} == set(MOTIONS)
+
+
+def test_splits_partition_all_combinations_and_hold_out_about_a_tenth():
+    parts = [set(combinations(split)) for split in ("train", "triples", "pairs")]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == len(combinations("all"))
+    assert 0.07 < len(parts[1]) / len(combinations("all")) < 0.13
+    assert ("circle", "spin") not in {row[1:] for row in combinations("all")}
+
+
+@pytest.mark.parametrize("split", ["train", "triples", "pairs"])
+def test_a_split_shows_only_its_own_combinations(split):
+    corpus = Corpus(split=split, two_objects=0.5)
+    for index in range(200):
+        scene = corpus.scene(index)
+        assert split_of(scene.colour, scene.shape, scene.motion) == split
+        assert is_held_out(scene) == (split != "train")
+        if scene.bystander is not None:
+            assert (scene.bystander.colour, scene.bystander.shape) not in HELD_OUT_PAIRS
+
+
+def test_training_visits_every_combination():
+    corpus = Corpus()
+    seen = {(s.colour, s.shape, s.motion) for s in map(corpus.scene, range(3500))}
+    assert seen == set(combinations("train"))
+
+
+def test_the_camera_moves_only_over_a_texture_and_is_then_told():
+    corpus = Corpus(**BUSY)
+    for scene in map(corpus.scene, range(300)):
+        assert scene.camera == "still" or scene.background.texture != "plain"
+        for phrasing in range(NUM_PHRASINGS):
+            assert ("camera" in caption_of(scene, phrasing)) == (scene.camera != "still")
+
+
+def test_captions_name_what_is_seen_in_several_lower_case_phrasings():
+    corpus = Corpus(**BUSY)
+    scene, _ = first_scene(corpus, motion="right", camera="zoom in")
+    captions = {caption_of(scene, phrasing) for phrasing in range(NUM_PHRASINGS)}
+    assert len(captions) >= 8
+    for caption in captions:
+        assert scene.colour in caption
+        assert scene.shape in caption
+        assert caption == caption.lower()
+    plain, _ = first_scene(Corpus(), colour="orange", shape="square", motion="grow", camera="still")
+    assert caption_of(plain) == "an orange square grows"
+
+
+def test_flow_brings_every_frame_from_the_one_before():
+    corpus = Corpus(**BUSY)
+    for index in range(12):
+        scene, frames = corpus.scene(index), corpus[index].frames.float()
+        flow, depth = corpus.flow(scene), corpus.depth(scene)
+        assert flow[0].abs().max() == 0
+        predicted, visible = warp(frames[:-1], flow[1:]), warp(depth[:-1, ..., None], flow[1:])[..., 0]
+        # Away from edges and from what has just appeared, only interpolation remains as an error.
+        same = ((visible - depth[1:]).abs() < 1e-4).float()
+        inside = -max_pool2d(-same[:, None], 5, 1, 2)[:, 0] * flat(depth[1:])
+        error = (predicted - frames[1:]).abs().mean(-1)[inside > 0]
+        assert inside.mean() > 0.4
+        assert error.quantile(0.99) < 2
+
+
+def test_flow_of_a_still_scene_is_the_motion_of_the_object_in_pixels():
+    corpus = Corpus(textured=0.0)
+    scene, _ = first_scene(corpus, motion="right")
+    flow, depth = corpus.flow(scene), corpus.depth(scene)
+    on_object = depth[1:] == DEPTHS["object"]
+    step = scene.amount * corpus.height / (corpus.num_frames - 1)
+    torch.testing.assert_close(flow[1:, 0][on_object], torch.full((int(on_object.sum()),), step))
+    assert flow[1:, 1].abs().max() < 1e-4
+    assert flow[1:, 0][~on_object].abs().max() < 1e-4
+
+
+def flat(depth):
+    """1 where all pixels around have the same depth."""
+    return (max_pool2d(depth[:, None], 5, 1, 2) == -max_pool2d(-depth[:, None], 5, 1, 2)).float()[:, 0]
+
+
+def warp(pictures, flow):
+    """Each picture seen at p - flow."""
+    _, height, width, _ = pictures.shape
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    x = (columns - flow[:, 0] + 0.5) * 2 / width - 1
+    y = (rows - flow[:, 1] + 0.5) * 2 / height - 1
+    moved = torch.nn.functional.grid_sample(
+        pictures.permute(0, 3, 1, 2), torch.stack([x, y], dim=-1), align_corners=False
+    )
+    return moved.permute(0, 2, 3, 1)
+
+
+def test_the_note_is_the_pitch_of_the_colour():
+    corpus = Corpus(split="all")
+    for index in range(10):
+        scene, clip = corpus.scene(index), corpus[index]
+        power = torch.fft.rfft(clip.waveform[0]).abs()
+        loudest = power.argmax() * clip.sample_rate / clip.waveform.shape[1]
+        assert abs(loudest / PITCHES[scene.pitch] - 1) < 0.01
+
+
+@pytest.mark.parametrize(("motion", "louder"), [("grow", 1), ("shrink", 0), ("right", 1), ("left", 0)])
+def test_loudness_follows_the_motion(motion, louder):
+    corpus = Corpus()
+    halves = corpus[first_scene(corpus, motion=motion)[1]].waveform[0].tensor_split(2)
+    assert halves[louder].std() > 1.1 * halves[1 - louder].std()
+
+
+def test_a_bounce_clicks_when_the_object_is_lowest():
+    corpus = Corpus(textured=0.0, num_frames=41)
+    scene, index = first_scene(corpus, motion="bounce")
+    waveform = corpus[index].waveform[0]
+    loudest = waveform.abs().argmax() / corpus.sample_rate
+    assert abs(loudest - click_time(scene, 41, corpus.fps)) < 0.01
+    heights = (corpus.depth(scene) == DEPTHS["object"]).float().argmax(1).float().mean(1)
+    assert abs(phases(41)[heights.argmax()] - scene.impact) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"split": "test"}, "split is 'test'"),
+        ({"num_frames": 0}, "num_frames is 0"),
+        ({"textured": 1.5}, "textured is 1.5"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_impossible_settings_are_named(settings, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Corpus(**settings)
+
+
+def test_there_is_no_last_clip():
+    with pytest.raises(IndexError, match="endless"):
+        Corpus()[-1]
