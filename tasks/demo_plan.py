@@ -14,6 +14,7 @@ from .precision import faster_precision
 
 Command = tuple[str, ...]
 _SAMPLING: Command = ("--temperature", "0.9")
+_GUIDANCE: Command = ("--guidance-scale", "2")  # for what a text leads
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Plan:
         generations = tuple(example.command for example in examples)
         evaluation = ("evaluate", "--model", self.model, "--protocol", "shapes")
         evaluation += ("--out", str(self.out / "evaluation"), "--clips", str(self.clips))
-        evaluation += ("--seed", str(self.seed), *_SAMPLING)
+        evaluation += ("--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
         return [
             Stage("synthesize", (self._synthesize(),), 2),
             self._fit("tokenizer", 300),
@@ -105,7 +106,8 @@ class Plan:
             for flag in flags:
                 given += [flag, self._given(task, real, flag)]
             target = self.out / "clips" / f"{number}-{task}.mp4"
-            command = ("generate", "--model", self.model, "--task", task, *given, *_SAMPLING)
+            sampling = (*_SAMPLING, *_GUIDANCE) if "--text" in flags else _SAMPLING
+            command = ("generate", "--model", self.model, "--task", task, *given, *sampling)
             examples.append(Example(task, (*command, "--seed", str(self.seed), "--out", str(target)), real))
         return examples
 
