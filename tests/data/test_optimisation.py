@@ -44,7 +44,8 @@ def test_a_convolution_is_one_matrix_of_output_by_fan_in():
     gradient = model[0].weight.grad.clone()
     optimizer.step()
     update = (before - model[0].weight.detach()).flatten(1)
-    torch.testing.assert_close(update, orthogonalized(gradient.flatten(1)), atol=0.02, rtol=0.0)
+    # Where the processor has instructions for it, the products are made in bfloat16.
+    torch.testing.assert_close(update, orthogonalized(gradient.flatten(1)), atol=0.05, rtol=0.0)
 
 
 def test_groups_hold_every_parameter_once():
