@@ -63,7 +63,8 @@ class Plan:
     def __init__(self, out: Path, *, seed: int, clips: int, quick: bool):
         self.out, self.seed, self.clips = out, seed, clips
         self.size = "debug" if quick else "demo"
-        self.coded_clips = 16 if quick else 4096
+        # The language model reads 24,000 clips in its training; it learns a quarter as many by heart.
+        self.coded_clips = 16 if quick else 16384
         self.config = {stage: CONFIGS / stage / f"{self.size}.yaml" for stage in ("tokenizer", "audio", "lm")}
         self.model = str(out / "model")
 
