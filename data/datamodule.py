@@ -17,8 +17,8 @@ from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
 
 from .clip_source import FileClips, Item, SyntheticClips, collate
 from .manifest import read_manifest
+from .synthetic import CORPORA, corpus_settings
 
-SYNTHETIC = "synthetic"
 _FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
 _CACHE_BYTES = 2**30
 
@@ -32,7 +32,8 @@ class ClipDataModule(LightningDataModule):
     wanted) are left out, each with one warning, and stand in `skipped` with the reason.
 
     Args:
-        source: "synthetic", or a folder or captions.jsonl as `read_manifest` takes it.
+        source: "synthetic" or "synthetic-plain", the embedded corpus, or a folder or captions.jsonl as
+            `read_manifest` takes it.
         where: "key=value" conditions on the entries of the source.
         height: of the frames, after a resize of the shorter side and a crop of the centre.
         width: likewise.
@@ -49,7 +50,7 @@ class ClipDataModule(LightningDataModule):
 
     def __init__(
         self,
-        source: str = SYNTHETIC,
+        source: str = "synthetic",
         where: list[str] | None = None,
         height: int = 64,
         width: int = 64,
@@ -82,9 +83,10 @@ class ClipDataModule(LightningDataModule):
             ValueError: if it is not well formed, or too small to hold `validation_clips` out.
         """
         settings = self.shape | {"sample_rate": self.sample_rate, "seed": self.seed}
-        if self.source == SYNTHETIC:
+        if self.source in CORPORA:
             if self.where:
-                raise ValueError("where selects entries of a folder or list; the synthetic source has none")
+                raise ValueError("where selects entries of a folder or list; the embedded corpus has none")
+            settings |= corpus_settings(self.source)
             self.training = SyntheticClips(first=0, **settings)
             self.validation = SyntheticClips(first=_FIRST_VALIDATION_INDEX, **settings)
             return

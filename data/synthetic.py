@@ -32,6 +32,7 @@ from .sonification import click_time, render_sound
 __all__ = [
     "CAMERAS",
     "COLOURS",
+    "CORPORA",
     "HELD_OUT_PAIRS",
     "MOTIONS",
     "PITCHES",
@@ -42,9 +43,28 @@ __all__ = [
     "Scene",
     "caption_of",
     "click_time",
+    "corpus_settings",
     "is_held_out",
     "split_of",
 ]
+
+# Sources of this kind, and the settings by which each differs from `Corpus`. Plain backgrounds under a still
+# camera are for models that are trained in minutes: a texture's codes are most of what there is to learn.
+CORPORA: dict[str, dict[str, float]] = {
+    "synthetic": {},
+    "synthetic-plain": {"textured": 0.0, "camera": 0.0},
+}
+
+
+def corpus_settings(source: str) -> dict[str, float]:
+    """How the embedded corpus of this name differs from `Corpus`.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    if source not in CORPORA:
+        raise ValueError(f"there is no embedded corpus {source!r}; there is {', '.join(CORPORA)}")
+    return dict(CORPORA[source])
 
 
 class Corpus:

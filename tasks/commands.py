@@ -28,6 +28,7 @@ def demo(
 def synthesize(
     *,
     out: Path,
+    source: str = "synthetic",
     clips: int = 64,
     split: str = "all",
     height: int = 64,
@@ -41,6 +42,7 @@ def synthesize(
 
     Args:
         out: folder to fill.
+        source: synthetic, or synthetic-plain for plain backgrounds and a still camera.
         clips: how many.
         split: train, triples or pairs (combinations held out of training), or all.
         height: of the frames.
@@ -50,9 +52,11 @@ def synthesize(
         sample_rate: of the sound.
         seed: another seed, other clips.
     """
+    from ..data.synthetic import corpus_settings
     from .synthesize import write_corpus
 
     settings = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
+    settings |= corpus_settings(source)
     return write_corpus(out, clips, split=split, sample_rate=sample_rate, seed=seed, **settings)
 
 
@@ -117,7 +121,8 @@ def encode(
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
     Args:
-        source: "synthetic", a folder of clips (with a captions.jsonl) or a captions.jsonl.
+        source: "synthetic" or "synthetic-plain" (the embedded corpus), a folder of clips (with a
+            captions.jsonl) or a captions.jsonl.
         model: folder with a video_tokenizer and, for sound, an audio_tokenizer.
         out: folder for the codes.
         where: key=value: only entries that have it; may be repeated.
@@ -212,6 +217,7 @@ def evaluate(
     *,
     model: Path,
     protocol: str = "shapes",
+    source: str = "synthetic",
     out: Path | None = None,
     clips: int = 128,
     seed: int = 0,
@@ -224,6 +230,7 @@ def evaluate(
     Args:
         model: model folder.
         protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound).
+        source: that the prompts are drawn from: synthetic or synthetic-plain, as the model was trained on.
         out: folder to write to; MODEL/../evaluation if not given.
         clips: per task and kind of held-out prompt.
         seed: of the sampling.
@@ -234,7 +241,8 @@ def evaluate(
     from .evaluate import evaluate_model
 
     sampling = {"temperature": temperature, "top_p": top_p, "guidance_scale": guidance_scale}
-    return evaluate_model(model, protocol, out or model.parent / "evaluation", clips, seed, sampling)
+    out = out or model.parent / "evaluation"
+    return evaluate_model(model, protocol, source, out, clips, seed, sampling)
 
 
 def tasks() -> None:

@@ -63,8 +63,9 @@ class Plan:
     def __init__(self, out: Path, *, seed: int, clips: int, quick: bool):
         self.out, self.seed, self.clips = out, seed, clips
         self.size = "debug" if quick else "demo"
-        # The language model reads 24,000 clips in its training; it learns a quarter as many by heart.
-        self.coded_clips = 16 if quick else 16384
+        # The language model reads each of them about twice; 4,096 it would learn by heart.
+        self.coded_clips = 16 if quick else 12288
+        self.precision = ("--trainer.precision", faster_precision())
         self.config = {stage: CONFIGS / stage / f"{self.size}.yaml" for stage in ("tokenizer", "audio", "lm")}
         self.model = str(out / "model")
 
@@ -76,17 +77,17 @@ class Plan:
             for index in sorted({example.real for example in examples if example.real is not None})
         )
         generations = tuple(example.command for example in examples)
-        evaluation = ("evaluate", "--model", self.model, "--protocol", "shapes")
+        evaluation = ("evaluate", "--model", self.model, "--protocol", "shapes", "--source", self.source)
         evaluation += ("--out", str(self.out / "evaluation"), "--clips", str(self.clips))
         evaluation += ("--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
         return [
             Stage("synthesize", (self._synthesize(),), 2),
-            self._fit("tokenizer", 300),
-            self._fit("audio", 75),
-            Stage("encode", (self._encode(shards),), 30, folder=self.out / "shards"),
-            self._fit("lm", 240, "--data.shards", shards, "--trainer.precision", faster_precision()),
+            self._fit("tokenizer", 160, *self.precision),
+            self._fit("audio", 50),
+            Stage("encode", (self._encode(shards),), 50, folder=self.out / "shards"),
+            self._fit("lm", 350, "--data.shards", shards, *self.precision),
             Stage("generate", (*reconstructions, *generations), 15, prepare=self._write_given),
-            Stage("evaluate", (evaluation,), 60),
+            Stage("evaluate", (evaluation,), 75),
         ]
 
     def examples(self) -> list[Example]:
@@ -119,11 +120,17 @@ class Plan:
         return self.out / "clips" / f"reconstructed-{index}.mp4"
 
     def caption(self, index: int) -> str:
-        from ..data.synthetic import Corpus
+        from ..data.synthetic import Corpus, corpus_settings
 
-        caption = Corpus(split="triples", seed=self.seed, **self._sizes())[index].caption
+        settings = self._sizes() | corpus_settings(self.source)
+        caption = Corpus(split="triples", seed=self.seed, **settings)[index].caption
         assert caption is not None
         return caption
+
+    @property
+    def source(self) -> str:
+        """The embedded corpus that the tokenizer's config names; every stage is about it."""
+        return self._data("tokenizer")["source"]
 
     def _given(self, task: str, real: int | None, flag: str) -> str:
         assert real is not None
@@ -152,12 +159,12 @@ class Plan:
 
     def _synthesize(self) -> Command:
         sizes = _options(self._sizes())
-        corpus = ("synthesize", "--out", str(self.out / "corpus"), "--clips", "6", "--split", "triples")
-        return (*corpus, "--seed", str(self.seed), *sizes)
+        corpus = ("synthesize", "--source", self.source, "--out", str(self.out / "corpus"))
+        return (*corpus, "--clips", "6", "--split", "triples", "--seed", str(self.seed), *sizes)
 
     def _encode(self, shards: str) -> Command:
         sizes = {name: value for name, value in self._sizes().items() if name != "sample_rate"}
-        command = ("encode", "synthetic", "--model", self.model, "--out", shards)
+        command = ("encode", self.source, "--model", self.model, "--out", shards)
         return (*command, "--clips", str(self.coded_clips), *_options(sizes))
 
     def _reconstruct(self, index: int) -> Command:

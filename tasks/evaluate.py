@@ -13,12 +13,12 @@ from .pipeline import VideoLM
 from .report_page import Shown, clip_row, clip_rows, header, score_table, section, value_table, write_page
 from .shapes_protocol import Result, run_shapes
 
-PROTOCOLS: dict[str, Callable[[VideoLM, int, int, Sampling], Result]] = {"shapes": run_shapes}
+PROTOCOLS: dict[str, Callable[[VideoLM, str, int, int, Sampling], Result]] = {"shapes": run_shapes}
 _EXAMPLES = 3
 
 
 def evaluate_model(
-    folder: Path, protocol: str, out: Path, clips: int, seed: int, sampling: dict[str, Any]
+    folder: Path, protocol: str, source: str, out: Path, clips: int, seed: int, sampling: dict[str, Any]
 ) -> list[Path]:
     """Score a model folder; returns the paths written.
 
@@ -31,9 +31,10 @@ def evaluate_model(
     how = Sampling(**sampling)
     model = VideoLM.from_pretrained(folder)
     start = time.monotonic()
-    result = PROTOCOLS[protocol](model, clips, seed, how)
+    result = PROTOCOLS[protocol](model, source, clips, seed, how)
     report = {
         "protocol": protocol,
+        "source": source,
         "model": str(folder),
         "clips": clips,
         "seed": seed,
@@ -102,7 +103,8 @@ def score_sections(report: dict[str, Any], bars: list[dict[str, Any]]) -> list[s
 
 def _sections(report: dict[str, Any], rows: list[str]) -> list[str]:
     title = f"Evaluation of {report['model']}"
-    text = f"Protocol {report['protocol']}, {report['clips']} clips per task and kind of prompt."
+    text = f"Protocol {report['protocol']} on {report['source']}, "
+    text += f"{report['clips']} clips per task and kind of prompt."
     numbers = [
         (f"{entry['score']:.2f}", f"{task} {label}")
         for task, labels in report["tasks"].items()

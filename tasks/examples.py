@@ -93,7 +93,7 @@ class TrainingBatches(Dataset):
         examples = []
         for row in range(first_row, first_row + self.batch_size):
             index = self._index(self.pools[draw.task.name], row)
-            caption = self.mixture.caption(step, row, self.clips.captions(index))
+            caption = self.mixture.caption(draw.task, step, row, self.clips.captions(index))
             examples.append(self.maker.example(draw, self.clips[index], caption))
         return Batch.collate(examples)
 

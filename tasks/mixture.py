@@ -13,8 +13,9 @@ import numpy as np
 
 from .task import Task, load_task
 
-# Share of rows that learn without their text, for guidance (Ho & Salimans 2022, arXiv:2207.12598).
-TEXT_DROP = 0.1
+# Share of rows that learn without their text, by what a task says of it: for guidance (Ho & Salimans 2022,
+# arXiv:2207.12598), and, where a text may be left out, to do as well without.
+TEXT_DROP = {"required": 0.1, "optional": 0.5, "none": 1.0}
 # First words of the seeds, so that no two kinds of draws have a stream in common.
 _STEP, _ROW, _ORDER = 1, 2, 3
 
@@ -63,10 +64,10 @@ class Mixture:
         task = self.tasks[random.choice(len(self.tasks), p=self.shares)]
         return Draw(task, int(random.integers(1, self.latents)) if task.has_given else None)
 
-    def caption(self, step: int, row: int, captions: tuple[str, ...]) -> str | None:
+    def caption(self, task: Task, step: int, row: int, captions: tuple[str, ...]) -> str | None:
         """The text that a row is shown: one of the clip's captions, or none."""
         random = np.random.default_rng((_ROW, self.seed, step, row))
-        if not captions or random.random() < TEXT_DROP:
+        if not captions or random.random() < TEXT_DROP[task.text]:
             return None
         return captions[random.integers(len(captions))]
 

@@ -32,7 +32,7 @@ import torch
 from ..data.clip import Clip
 from ..data.describing import Description, describe
 from ..data.scene import Scene
-from ..data.synthetic import Corpus
+from ..data.synthetic import Corpus, corpus_settings
 from ..data.timing import video_frames
 from ..lm.sampling import Sampling
 from ..tokenizers.lfq import code_statistics
@@ -93,17 +93,18 @@ PROBES = {
 _SILENT = {"waveform": None, "sample_rate": None}
 
 
-def run_shapes(model: VideoLM, clips: int, seed: int, sampling: Sampling) -> Result:
+def run_shapes(model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling) -> Result:
     """Score every task of the model that the protocol knows.
 
     Args:
+        source: name of the embedded corpus that prompts are drawn from.
         clips: per task and split.
     """
     if clips < 1:
         raise ValueError(f"clips is {clips}; expected at least 1")
     known = [task for task in PROBES if task in model.config.tasks]
     total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
-    population = _corpus(model, "train", seed)
+    population = _corpus(model, source, "train", seed)
     training = [population.scene(index) for index in range(_POPULATION)]
     report: dict[str, Any] = {}
     held_out: dict[str, HeldOut] = {}
@@ -111,7 +112,7 @@ def run_shapes(model: VideoLM, clips: int, seed: int, sampling: Sampling) -> Res
     with progress("evaluate", total) as tell:
         done = 0
         for split in SPLITS:
-            held_out[split] = real = _held_out(model, split, clips, seed)
+            held_out[split] = real = _held_out(model, source, split, clips, seed)
             done += clips
             tell(done)
             scores: dict[str, Any] = {}
@@ -243,8 +244,8 @@ def _num_given(model: VideoLM, task: str) -> int:
     return 0
 
 
-def _held_out(model: VideoLM, split: str, clips: int, seed: int) -> HeldOut:
-    corpus = _corpus(model, split, seed)
+def _held_out(model: VideoLM, source: str, split: str, clips: int, seed: int) -> HeldOut:
+    corpus = _corpus(model, source, split, seed)
     real = [corpus[index] for index in range(clips)]
     codes = [model.encode(clip) for clip in real]
     again = [
@@ -255,7 +256,7 @@ def _held_out(model: VideoLM, split: str, clips: int, seed: int) -> HeldOut:
     return HeldOut(split, real, [corpus.scene(index) for index in range(clips)], codes, again)
 
 
-def _corpus(model: VideoLM, split: str, seed: int) -> Corpus:
+def _corpus(model: VideoLM, source: str, split: str, seed: int) -> Corpus:
     clips = model.clips
     return Corpus(
         height=clips.height,
@@ -265,6 +266,7 @@ def _corpus(model: VideoLM, split: str, seed: int) -> Corpus:
         sample_rate=clips.sample_rate if clips.has_audio else None,
         split=split,
         seed=seed,
+        **corpus_settings(source),
     )
 
 

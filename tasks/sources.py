@@ -11,9 +11,7 @@ from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
 from ..data.manifest import Entry, read_manifest
 from ..data.media import MediaError, read_clip
-from ..data.synthetic import Corpus, caption_of
-
-SYNTHETIC = "synthetic"
+from ..data.synthetic import CORPORA, Corpus, caption_of, corpus_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +34,12 @@ class Reading:
 
 
 class SyntheticSource:
-    """The first `count` clips of the embedded corpus."""
+    """The first `count` clips of an embedded corpus."""
 
-    def __init__(self, clips: ClipFormat, count: int, split: str, seed: int):
+    def __init__(self, clips: ClipFormat, name: str, count: int, split: str, seed: int):
         if count < 1:
-            raise ValueError(f"the synthetic source needs a number of clips; got {count}")
-        self.count = count
+            raise ValueError(f"the embedded corpus is endless and needs a number of clips; got {count}")
+        self.corpus_name, self.count = name, count
         self.corpus = Corpus(
             height=clips.height,
             width=clips.width,
@@ -50,8 +48,9 @@ class SyntheticSource:
             sample_rate=clips.sample_rate or None,
             split=split,
             seed=seed,
+            **corpus_settings(name),
         )
-        self.description = {"source": SYNTHETIC, "split": split, "seed": seed}
+        self.description = {"source": name, "split": split, "seed": seed}
 
     def __len__(self) -> int:
         return self.count
@@ -60,7 +59,7 @@ class SyntheticSource:
         return Reading(self.name(index), (self.corpus[index],), self.captions(index))
 
     def name(self, index: int) -> str:
-        return f"{SYNTHETIC}/{index}"
+        return f"{self.corpus_name}/{index}"
 
     def captions(self, index: int) -> tuple[str, ...]:
         scene = self.corpus.scene(index)
@@ -125,16 +124,16 @@ def open_source(
     windows: int = 1,
     seed: int = 0,
 ) -> Source:
-    """The entries of `source`: "synthetic" (the first `count` clips of `split`) or a folder or list of files.
+    """The entries of `source`: an embedded corpus (the first `count` clips of `split`) or a folder or list.
 
     Raises:
         FileNotFoundError: if there is no such folder or file.
         ValueError: if it has no entries, or is told what does not apply to it.
     """
-    if source == SYNTHETIC:
+    if source in CORPORA:
         if where:
-            raise ValueError("where selects entries of a folder or list; the synthetic source has none")
-        return SyntheticSource(clips, count, split, seed)
+            raise ValueError("where selects entries of a folder or list; the embedded corpus has none")
+        return SyntheticSource(clips, source, count, split, seed)
     return FileSource(clips, source, where or {}, windows)
 
 

@@ -39,7 +39,7 @@ class LMDataModule(LightningDataModule):
         model: model folder with the tokenizers.
         tasks: task -> weight, how often it is drawn relative to the others.
         shards: folder of codes.
-        source: in place of shards: "synthetic", or a folder or captions.jsonl.
+        source: in place of shards: "synthetic", "synthetic-plain", or a folder or captions.jsonl.
         where: "key=value" conditions on the entries of a source that is not synthetic.
         height: of the frames of a source, as the next three; shards say their own.
         width: of the frames.

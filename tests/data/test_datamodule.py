@@ -164,7 +164,7 @@ def test_files_beyond_the_memory_limit_are_decoded_again_with_the_same_result(fo
         ({"clips": 3}, "batch_size is 4 and clips 3"),
         ({"validation_clips": 0}, "validation_clips is 0"),
         ({"where": ["group"]}, "'group'; expected key=value"),
-        ({"where": ["a=b"]}, "synthetic source has none"),
+        ({"where": ["a=b"]}, "embedded corpus has none"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, said):

@@ -10,7 +10,14 @@ from videolm.data.captions import NUM_PHRASINGS, caption_of
 from videolm.data.rendering import DEPTHS, phases
 from videolm.data.scene import COLOURS, MOTIONS, PITCHES, SHAPES, combinations
 from videolm.data.sonification import click_time
-from videolm.data.synthetic import HELD_OUT_PAIRS, Corpus, is_held_out, split_of
+from videolm.data.synthetic import (
+    CORPORA,
+    HELD_OUT_PAIRS,
+    Corpus,
+    corpus_settings,
+    is_held_out,
+    split_of,
+)
 from videolm.data.timing import audio_samples
 
 BUSY = {"textured": 0.8, "camera": 0.6, "two_objects": 0.3, "split": "all"}
@@ -106,6 +113,15 @@ def test_the_camera_moves_only_over_a_texture_and_is_then_told():
         assert scene.camera == "still" or scene.background.texture != "plain"
         for phrasing in range(NUM_PHRASINGS):
             assert ("camera" in caption_of(scene, phrasing)) == (scene.camera != "still")
+
+
+def test_the_plain_corpus_has_neither_textures_nor_a_moving_camera():
+    whole, plain = (Corpus(**corpus_settings(name)) for name in ("synthetic", "synthetic-plain"))
+    shown = {(plain.scene(index).background.texture, plain.scene(index).camera) for index in range(100)}
+    assert shown == {("plain", "still")}
+    assert len({whole.scene(index).background.texture for index in range(100)}) == 5
+    with pytest.raises(ValueError, match=f"no embedded corpus 'odd'; there is {', '.join(CORPORA)}"):
+        corpus_settings("odd")
 
 
 def test_captions_name_what_is_seen_in_several_lower_case_phrasings():

@@ -111,7 +111,7 @@ def test_unusable_clips_are_skipped_counted_and_named(encoder, clips, tmp_path):
 
 def test_where_selects_entries(encoder, clips, tmp_path):
     assert encode_source(encoder, str(clips), tmp_path / "y", where={"group": "y"}).clips == 1
-    with pytest.raises(ValueError, match="the synthetic source has none"):
+    with pytest.raises(ValueError, match="the embedded corpus has none"):
         encode_source(encoder, "synthetic", tmp_path / "x", where={"group": "y"}, count=3)
 
 

@@ -86,7 +86,7 @@ def test_unprompted_noise_is_not_readable_and_real_clips_are(real, training) -> 
 @pytest.fixture(scope="module")
 def evaluation(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evaluation")
-    evaluate_model(model_folder, "shapes", out, clips=3, seed=0, sampling={"temperature": 1.0})
+    evaluate_model(model_folder, "shapes", "synthetic", out, clips=3, seed=0, sampling={"temperature": 1.0})
     return out
 
 
@@ -114,13 +114,13 @@ def test_tasks_that_a_model_lacks_are_left_out(model: VideoLM) -> None:
     small = VideoLM(
         config, model.vocabulary, model.lm, model.video_tokenizer, model.audio_tokenizer, model.text_tokenizer
     )
-    report = run_shapes(small, clips=2, seed=0, sampling=Sampling()).report
+    report = run_shapes(small, "synthetic", clips=2, seed=0, sampling=Sampling()).report
     assert set(report["tasks"]) == {"unconditional"}
 
 
 def test_an_unknown_protocol_is_refused_by_name(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown protocol 'fvd'; there is shapes"):
-        evaluate_model(model_folder, "fvd", tmp_path, 1, 0, {})
+        evaluate_model(model_folder, "fvd", "synthetic", tmp_path, 1, 0, {})
 
 
 def _frozen(clip: Clip, from_frame: int) -> Clip:

@@ -2,10 +2,12 @@ from collections import Counter
 
 import pytest
 
-from videolm.tasks.mixture import TEXT_DROP, Mixture
+from videolm.tasks.mixture import Mixture
+from videolm.tasks.task import load_task
 
 WEIGHTS = {"text_to_video": 3.0, "frame_prediction": 1.0}
 DRAWS = 4000
+TEXT_TO_VIDEO = load_task("text_to_video")
 
 
 def test_tasks_are_drawn_by_their_weights():
@@ -23,13 +25,16 @@ def test_given_latents_are_drawn_from_one_to_all_but_one():
     assert Mixture({"text_to_video": 1.0}, latents=4, seed=0).draw(0).given is None
 
 
-def test_a_tenth_of_the_rows_learn_without_their_text():
-    mixture = Mixture(WEIGHTS, latents=3, seed=0)
-    captions = [mixture.caption(step, row, ("a", "b")) for step in range(DRAWS // 4) for row in range(4)]
+@pytest.mark.parametrize(("task", "dropped"), [("text_to_video", 0.1), ("frame_prediction", 0.5)])
+def test_a_tenth_of_the_rows_learn_without_their_text_and_half_where_it_is_optional(task, dropped):
+    mixture, task = Mixture(WEIGHTS, latents=3, seed=0), load_task(task)
+    captions = [
+        mixture.caption(task, step, row, ("a", "b")) for step in range(DRAWS // 4) for row in range(4)
+    ]
     counts = Counter(captions)
-    assert counts[None] / DRAWS == pytest.approx(TEXT_DROP, abs=0.02)
-    assert counts["a"] / DRAWS == pytest.approx((1 - TEXT_DROP) / 2, abs=0.03)
-    assert mixture.caption(0, 0, ()) is None
+    assert counts[None] / DRAWS == pytest.approx(dropped, abs=0.02)
+    assert counts["a"] / DRAWS == pytest.approx((1 - dropped) / 2, abs=0.03)
+    assert mixture.caption(task, 0, 0, ()) is None
 
 
 def test_draws_follow_from_seed_and_step_alone():
@@ -38,9 +43,9 @@ def test_draws_follow_from_seed_and_step_alone():
     steps = range(200)
     assert [first.draw(step) for step in steps] == [again.draw(step) for step in steps]
     assert [first.draw(step) for step in steps] != [other.draw(step) for step in steps]
-    captions = [first.caption(3, row, tuple("abcdefgh")) for row in range(40)]
-    assert captions == [again.caption(3, row, tuple("abcdefgh")) for row in range(40)]
-    assert captions != [other.caption(3, row, tuple("abcdefgh")) for row in range(40)]
+    captions = [first.caption(TEXT_TO_VIDEO, 3, row, tuple("abcdefgh")) for row in range(40)]
+    assert captions == [again.caption(TEXT_TO_VIDEO, 3, row, tuple("abcdefgh")) for row in range(40)]
+    assert captions != [other.caption(TEXT_TO_VIDEO, 3, row, tuple("abcdefgh")) for row in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +68,12 @@ def test_images_cannot_be_continued():
 
 def test_rows_of_a_step_draw_each_for_themselves():
     mixture = Mixture(WEIGHTS, latents=3, seed=0)
-    shown = {mixture.caption(0, row, tuple("abcdefgh")) for row in range(40)}
+    shown = {mixture.caption(TEXT_TO_VIDEO, 0, row, tuple("abcdefgh")) for row in range(40)}
     assert len(shown) > 6
 
 
 def test_whether_a_row_keeps_its_text_has_nothing_to_do_with_the_task():
     mixture = Mixture(WEIGHTS, latents=3, seed=0)
-    steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "frame_prediction"]
-    dropped = sum(mixture.caption(step, 0, ("a",)) is None for step in steps)
-    assert dropped / len(steps) == pytest.approx(TEXT_DROP, abs=0.035)
+    steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "text_to_video"]
+    dropped = sum(mixture.caption(TEXT_TO_VIDEO, step, 0, ("a",)) is None for step in steps)
+    assert dropped / len(steps) == pytest.approx(0.1, abs=0.035)
