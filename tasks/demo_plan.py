@@ -13,7 +13,7 @@ from .fitting import CONFIGS
 from .precision import faster_precision
 
 Command = tuple[str, ...]
-_SAMPLING: Command = ("--temperature", "0.9")
+_SAMPLING: Command = ("--temperature", "0.5")
 _GUIDANCE: Command = ("--guidance-scale", "2")  # for what a text leads
 
 
@@ -64,7 +64,7 @@ class Plan:
         self.out, self.seed, self.clips = out, seed, clips
         self.size = "debug" if quick else "demo"
         # The language model reads each of them about twice; 4,096 it would learn by heart.
-        self.coded_clips = 16 if quick else 12288
+        self.coded_clips = 16 if quick else 10240
         self.precision = ("--trainer.precision", faster_precision())
         self.config = {stage: CONFIGS / stage / f"{self.size}.yaml" for stage in ("tokenizer", "audio", "lm")}
         self.model = str(out / "model")
