@@ -91,7 +91,7 @@ def _sample(
     return frames_from_pixels(pixels)[0].cpu(), caption
 
 
-def sheet(rows: list[tuple[UInt8[Tensor, "frames height width 3"], str]]) -> Image.Image:
+def sheet(rows: list[tuple[UInt8[Tensor, "_ height width 3"], str]]) -> Image.Image:
     """Clips below each other, their frames side by side, with a line of text under each."""
     strips = [(_strip(frames), text) for frames, text in rows]
     width = max(max(strip.width, _LETTER * len(text)) for strip, text in strips)

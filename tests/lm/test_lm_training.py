@@ -107,7 +107,7 @@ def test_matrices_of_the_layers_are_orthogonalized_and_the_rest_is_not(fit):
     assert trainer.optimizers[0].param_groups[0]["weight_decay"] == module.weight_decay
 
 
-@pytest.mark.parametrize(("name", "millions"), [("demo", 3), ("300m", 300), ("1b", 1000)])
+@pytest.mark.parametrize(("name", "millions"), [("demo", 1.6), ("300m", 300), ("1b", 1000)])
 def test_presets_have_bodies_of_the_size_in_their_name(name, millions):
     settings = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["model"]
     settings |= {"rotary_dims": tuple(settings["rotary_dims"])}
