@@ -1,7 +1,7 @@
 """Optimizer and learning rate schedule that every stage of training shares."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -67,28 +67,24 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if group["is_matrix"]:
-                self._step_matrices(parameters, group)
-            else:
-                for parameter in parameters:
-                    parameter.add_(self._adam(parameter, group), alpha=-group["lr"])
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if group["is_matrix"]:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                update = self._orthogonal if group["is_matrix"] else self._adam
+                parameter.add_(update(parameter, group), alpha=-group["lr"])
         return loss
 
-    def _step_matrices(self, parameters: list[nn.Parameter], group: dict) -> None:
-        ahead = [self._ahead(parameter, group["momentum"]).flatten(1) for parameter in parameters]
-        for parameter, update in zip(parameters, orthogonalized(ahead), strict=True):
-            scale = max(1, update.shape[0] / update.shape[1]) ** 0.5
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * scale)
-
-    def _ahead(self, parameter: nn.Parameter, decay: float) -> Tensor:
-        """Nesterov's momentum: where the average of the gradients is going."""
+    def _orthogonal(self, parameter: nn.Parameter, group: dict) -> Tensor:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].mul_(decay).add_(parameter.grad)
-        return parameter.grad + decay * momentum
+        momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+        ahead = (parameter.grad + group["momentum"] * momentum).flatten(1)
+        scale = max(1, ahead.shape[0] / ahead.shape[1]) ** 0.5
+        half = has_fast_bfloat16(parameter.device.type)  # which is exact enough here
+        return orthogonalized(ahead, torch.bfloat16 if half else torch.float32).view_as(parameter) * scale
 
     def _adam(self, parameter: nn.Parameter, group: dict) -> Tensor:
         state = self.state[parameter]
@@ -111,53 +107,37 @@ def parameter_groups(
 
 
 def orthogonalized(
-    matrices: Sequence[Float[Tensor, "_ _"]], steps: int = 5
-) -> list[Float[Tensor, "_ _"]]:
-    """About U V^T for each matrix U S V^T: its singular values are brought to between 0.7 and 1.2.
+    matrix: Float[Tensor, "rows columns"], dtype: torch.dtype = torch.float32, steps: int = 5
+) -> Float[Tensor, "rows columns"]:
+    """About U V^T for a matrix U S V^T: its singular values are brought to between 0.7 and 1.2.
 
     A Newton-Schulz iteration, X <- (a + b G + c G^2) X with G = X X^T, which needs matrix products only.
+    They are made in `dtype`, but for much wider (or taller) matrices in the matrix' own: there only G is
+    iterated, in which the squares of small singular values stand, and half precision would lose them.
     """
-    wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in matrices]
-    wide = [matrix / (matrix.norm() + 1e-7) for matrix in wide]
-    by_rows: dict[int, list[int]] = {}
-    for index, matrix in enumerate(wide):
-        if matrix.shape[1] < _MUCH_WIDER * matrix.shape[0]:
-            wide[index] = _iterated(matrix, steps)
-        else:
-            by_rows.setdefault(matrix.shape[0], []).append(index)
-    for indices in by_rows.values():
-        grams = torch.stack([wide[index] @ wide[index].T for index in indices])
-        for index, factor in zip(indices, _factors(grams, steps), strict=True):
-            wide[index] = factor @ wide[index]
-    shaped = zip(matrices, wide, strict=True)
-    return [result if matrix.shape[0] <= matrix.shape[1] else result.T for matrix, result in shaped]
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / (wide.norm() + 1e-7)
+    if wide.shape[1] >= _MUCH_WIDER * wide.shape[0]:
+        wide = _factor(wide @ wide.T, steps) @ wide
+    else:
+        wide = wide.to(dtype)
+        linear, cubic, quintic = _QUINTIC
+        for _ in range(steps):
+            gram = wide @ wide.T
+            wide = linear * wide + (cubic * gram + quintic * gram @ gram) @ wide
+    return (wide if matrix.shape[0] <= matrix.shape[1] else wide.T).to(matrix.dtype)
 
 
-def _iterated(matrix: Float[Tensor, "rows columns"], steps: int) -> Float[Tensor, "rows columns"]:
-    """The iteration itself."""
+def _factor(gram: Float[Tensor, "rows rows"], steps: int) -> Float[Tensor, "rows rows"]:
+    """What the iteration multiplies a matrix X by in all, given X X^T: its steps' polynomials commute."""
     linear, cubic, quintic = _QUINTIC
-    half = has_fast_bfloat16(matrix.device.type)  # which is exact enough here
-    result = matrix.to(torch.bfloat16 if half else torch.float32)
-    for _ in range(steps):
-        gram = result @ result.T
-        result = linear * result + (cubic * gram + quintic * gram @ gram) @ result
-    return result.to(matrix.dtype)
-
-
-def _factors(grams: Float[Tensor, "many rows rows"], steps: int) -> Float[Tensor, "many rows rows"]:
-    """What the iteration multiplies matrices by in all, given their X X^T.
-
-    Each step's polynomial commutes with the others, so only small square matrices are iterated, of many
-    matrices side by side. The squares of small singular values stand in them, which half precision loses.
-    """
-    linear, cubic, quintic = _QUINTIC
-    whole = torch.eye(grams.shape[-1], dtype=grams.dtype, device=grams.device).expand_as(grams)
+    whole = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for step in range(steps):
-        factor = torch.baddbmm(grams, grams, grams, beta=cubic, alpha=quintic)
-        factor.diagonal(dim1=-2, dim2=-1).add_(linear)
-        whole = factor if step == 0 else whole @ factor
+        factor = torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic)
+        factor.diagonal().add_(linear)
+        whole = whole @ factor
         if step < steps - 1:
-            grams = factor @ grams @ factor
+            gram = factor @ gram @ factor
     return whole
 
 

@@ -16,9 +16,9 @@ def test_orthogonalized_keeps_directions_and_levels_their_strength(shape):
     torch.manual_seed(0)
     matrix = torch.randn(shape) * torch.logspace(0, -2, shape[1])
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    levelled = left.T @ orthogonalized([matrix])[0] @ right.T
+    levelled = left.T @ orthogonalized(matrix) @ right.T
     strengths = levelled.diagonal()
-    assert (levelled - strengths.diag()).abs().max() < 0.03
+    assert (levelled - strengths.diag()).abs().max() < 1e-4
     assert strengths[: min(shape) // 2].min() > 0.6 and strengths.max() < 1.3
 
 
@@ -45,16 +45,8 @@ def test_a_convolution_is_one_matrix_of_output_by_fan_in():
     gradient = model[0].weight.grad.clone()
     optimizer.step()
     update = (before - model[0].weight.detach()).flatten(1)
-    torch.testing.assert_close(update, orthogonalized([gradient.flatten(1)])[0])
-
-
-def test_matrices_orthogonalized_together_are_those_orthogonalized_alone():
-    torch.manual_seed(0)
-    matrices = [torch.randn(8, 40), torch.randn(6, 7), torch.randn(50, 8), torch.randn(6, 30)]
-    together = orthogonalized(matrices)
-    for matrix, result in zip(matrices, together, strict=True):
-        assert result.shape == matrix.shape
-        torch.testing.assert_close(result, orthogonalized([matrix])[0])
+    # Where the processor has instructions for it, the products are made in bfloat16.
+    torch.testing.assert_close(update, orthogonalized(gradient.flatten(1)), atol=0.05, rtol=0.0)
 
 
 def test_groups_hold_every_parameter_once():

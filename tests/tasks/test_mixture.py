@@ -74,6 +74,6 @@ def test_rows_of_a_step_draw_each_for_themselves():
 
 def test_whether_a_row_keeps_its_text_has_nothing_to_do_with_the_task():
     mixture = Mixture(WEIGHTS, latents=3, seed=0)
-    steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "text_to_video"]
+    steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "frame_prediction"]
     dropped = sum(mixture.caption(TEXT_TO_VIDEO, step, 0, ("a",)) is None for step in steps)
     assert dropped / len(steps) == pytest.approx(0.1, abs=0.035)
