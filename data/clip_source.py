@@ -4,6 +4,7 @@ A source maps the number of a draw to an item: a dict of `frames`, `caption`, `w
 and, if files had to be left out, `skipped` with their names and the reasons.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,88 +32,102 @@ class SyntheticClips(Dataset):
         return item_of(clip, clip.caption or "")
 
 
-class FileClips(Dataset):
-    """Windows of files: draw d is file d % N of the order of pass d // N.
+class DecodedFiles:
+    """Entries of a list as clips, kept in memory up to `cache_bytes`; the others are decoded each time.
 
-    A file that cannot be used is replaced by the next one of the order. Decoded files are kept in memory up
-    to `cache_bytes`; the others are decoded again for each draw.
-
-    Args:
-        shuffle: each pass has an order of its own, and windows start anywhere; otherwise files come as they
-            are listed, each from its start.
+    Several sources may share it: what two of them want in the same size is decoded and kept once.
     """
 
-    def __init__(
-        self,
-        entries: list[Entry],
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        fps: float,
-        sample_rate: int | None,
-        seed: int,
-        shuffle: bool,
-        cache_bytes: int,
-    ):
+    def __init__(self, entries: list[Entry], *, fps: float, sample_rate: int | None, cache_bytes: int):
         self.entries = entries
-        self.num_frames, self.fps, self.sample_rate = num_frames, fps, sample_rate
-        self.height, self.width = height, width
-        self.seed, self.shuffle = seed, shuffle
+        self.fps, self.sample_rate = fps, sample_rate
         self.free_bytes = cache_bytes
-        self.cache: dict[int, Clip] = {}
-        self.unusable: dict[int, str] = {}
+        self.cache: dict[tuple[int, int, int], Clip] = {}
+        self.unusable: dict[tuple[int, int], str] = {}
 
-    def __getitem__(self, draw: int) -> Item:
-        skipped: dict[str, str] = {}
-        for turn in range(draw, draw + len(self.entries)):
-            index = self._index(turn)
-            clip = self._clip(index)
-            if isinstance(clip, Clip):
-                return self._item(clip, self.entries[index], draw) | {"skipped": skipped}
-            skipped[_name(self.entries[index])] = clip
-        first = next(iter(skipped.values()))
-        raise ValueError(f"none of the {len(self.entries)} clips can be used; the first: {first}")
-
-    def _index(self, draw: int) -> int:
-        passes, position = divmod(draw, len(self.entries))
-        if not self.shuffle:
-            return position
-        return int(np.random.default_rng((self.seed, passes)).permutation(len(self.entries))[position])
-
-    def _clip(self, index: int) -> Clip | str:
-        """A decoded entry, or why it cannot be used."""
-        if index in self.cache:
-            return self.cache[index]
-        if index in self.unusable:
-            return self.unusable[index]
-        clip = self._read(self.entries[index])
+    def read(self, index: int, height: int, width: int, num_frames: int) -> Clip | str:
+        """A whole entry in this size, or why no clip of `num_frames` can be cut from it."""
+        if (index, num_frames) in self.unusable:
+            return self.unusable[index, num_frames]
+        key = (index, height, width)
+        clip = self.cache[key] if key in self.cache else self._decode(self.entries[index], height, width)
+        if isinstance(clip, Clip) and clip.num_frames < num_frames:
+            found = f"{self.entries[index].path}: {clip.num_frames} frames at {self.fps:g} fps"
+            clip = f"{found}; {num_frames} are needed"
         if isinstance(clip, str):
-            self.unusable[index] = clip
-        elif (size := _bytes(clip)) <= self.free_bytes:
-            self.cache[index] = clip
+            self.unusable[index, num_frames] = clip
+        elif key not in self.cache and (size := _bytes(clip)) <= self.free_bytes:
+            self.cache[key] = clip
             self.free_bytes -= size
         return clip
 
-    def _read(self, entry: Entry) -> Clip | str:
+    def _decode(self, entry: Entry, height: int, width: int) -> Clip | str:
         try:
             clip = read_clip(
                 entry.path,
                 start=entry.start or 0.0,
                 end=entry.end,
                 fps=self.fps,
-                height=self.height,
-                width=self.width,
+                height=height,
+                width=width,
                 sample_rate=self.sample_rate,
                 channels=1,
             )
         except (MediaError, FileNotFoundError) as error:
             return str(error)
-        if clip.num_frames < self.num_frames:
-            return f"{entry.path}: {clip.num_frames} frames at {self.fps:g} fps; {self.num_frames} are needed"
         if self.sample_rate is not None and clip.waveform is None:
             return f"{entry.path}: it has no sound, and sample_rate asks for it"
         return clip
+
+
+class FileClips(Dataset):
+    """Windows of files: draw d is member d % N of the order of pass d // N.
+
+    A file that cannot be used is replaced by the next one of the order.
+
+    Args:
+        files: what is read.
+        members: the entries of `files` that are drawn, by index.
+        shuffle: each pass has an order of its own, and windows start anywhere; otherwise files come as they
+            are listed, each from its start.
+    """
+
+    def __init__(
+        self,
+        files: DecodedFiles,
+        members: Sequence[int],
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        seed: int,
+        shuffle: bool,
+    ):
+        self.files, self.members = files, members
+        self.num_frames, self.height, self.width = num_frames, height, width
+        self.seed, self.shuffle = seed, shuffle
+        self.order_of_pass = (-1, np.arange(0))
+
+    def __getitem__(self, draw: int) -> Item:
+        skipped: dict[str, str] = {}
+        for turn in range(draw, draw + len(self.members)):
+            index = self._index(turn)
+            entry = self.files.entries[index]
+            clip = self.files.read(index, self.height, self.width, self.num_frames)
+            if isinstance(clip, Clip):
+                return self._item(clip, entry, draw) | {"skipped": skipped}
+            skipped[name_of(entry)] = clip
+        first = next(iter(skipped.values()))
+        raise ValueError(f"none of the {len(self.members)} clips can be used; the first: {first}")
+
+    def _index(self, draw: int) -> int:
+        passes, position = divmod(draw, len(self.members))
+        if not self.shuffle:
+            return self.members[position]
+        if self.order_of_pass[0] != passes:
+            random = np.random.default_rng((self.seed, passes))
+            self.order_of_pass = (passes, random.permutation(len(self.members)))
+        return self.members[self.order_of_pass[1][position]]
 
     def _item(self, clip: Clip, entry: Entry, draw: int) -> Item:
         random = np.random.default_rng((self.seed, draw))
@@ -140,7 +155,7 @@ def collate(items: list[Item]) -> Item:
     return batch | {"skipped": skipped} if skipped else batch
 
 
-def _name(entry: Entry) -> str:
+def name_of(entry: Entry) -> str:
     """Tells the entry apart from other parts of its file."""
     return str(entry.path) if entry.start is None else f"{entry.path} from {entry.start:g} s"
 

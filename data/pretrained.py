@@ -133,7 +133,7 @@ def load_weights(model: nn.Module, folder: str | Path) -> None:
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:  # safetensors raises its own types for a damaged file
-        raise ValueError(f"{path} does not fit its config.json: {error}") from error
+        raise ValueError(f"{path} does not fit its config.json: {' '.join(str(error).split())}") from error
     model.eval()
 
 

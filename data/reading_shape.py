@@ -26,6 +26,8 @@ def read_shape(masks: Masks) -> ShapeReading:
     winner, runner_up = overall.argsort()[:2]
     poses = fits[winner]
     lowest = misfits.min(0)
+    # In a soft picture another shape may fit a frame a little better by chance, but not much better.
+    bearable = misfits[winner] < 1.3 * lowest + 0.005
     plainly_other = (lowest < 0.05) & (lowest < 0.4 * misfits[winner])
     whole = min(
         certainty(overall[winner], 0.4, 0.1),
@@ -35,7 +37,7 @@ def read_shape(masks: Masks) -> ShapeReading:
     confidence = min(
         whole,
         certainty(overall[winner], 0.2, 0.04),
-        certainty(overall[winner] / overall[runner_up], 0.95, 0.45),
-        certainty((misfits.argmin(0) == winner).mean(), 0.5, 1.0),
+        certainty(overall[winner] / overall[runner_up], 0.95, 0.75),
+        certainty(bearable.mean(), 0.5, 0.9),
     )
     return ShapeReading(SHAPES[winner], confidence, poses, whole)

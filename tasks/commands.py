@@ -74,17 +74,99 @@ def tokenizer_validate(arguments: list[str]) -> list[Path]:
     return validate("tokenizer", arguments)
 
 
-def tokenizer_reconstruct(source: Path, target: Path, *, model: Path) -> list[Path]:
-    """Encode a video, decode it again and write the result.
+def tokenizer_reconstruct(source: Path, target: Path, *, model: Path, tile: int = 0) -> list[Path]:
+    """Encode a video, decode it again and write the result, with what the codes cost and lose.
+
+    A video of any length and size is padded to whole blocks of the tokenizer and cut again.
 
     Args:
         source: a video or an image.
         target: file to write; the suffix names the format.
-        model: model folder with a video_tokenizer.
+        model: model folder with a video_tokenizer and, to code the sound too, an audio_tokenizer.
+        tile: code large frames in overlapping tiles of so many pixels, to save memory; 0 for whole frames.
     """
     from .reconstruct import reconstruct_file
 
-    return [reconstruct_file(source, target, model)]
+    return [reconstruct_file(source, target, model, tile)]
+
+
+def tokenizer_encode(source: Path, target: Path, *, model: Path) -> list[Path]:
+    """Write the codes of a video's pictures, without its sound, as one small file.
+
+    Args:
+        source: a video or an image, of any length and size.
+        target: file to write; its name ends in .codes.
+        model: model folder with a video_tokenizer.
+    """
+    from .reconstruct import encode_file
+
+    return [encode_file(source, target, model)]
+
+
+def tokenizer_decode(source: Path, target: Path, *, model: Path) -> list[Path]:
+    """Write the video of a file of codes; it has no sound.
+
+    Args:
+        source: a file that `videolm tokenizer encode` wrote.
+        target: file to write; the suffix names the format.
+        model: model folder with the video_tokenizer that made the codes.
+    """
+    from .reconstruct import decode_file
+
+    return [decode_file(source, target, model)]
+
+
+def tokenizer_score(
+    source: str,
+    *,
+    model: Path,
+    out: Path,
+    where: list[str] | None = None,
+    clips: int = 32,
+    split: str = "triples",
+    height: int = 64,
+    width: int = 64,
+    num_frames: int = 9,
+    fps: float = 8.0,
+    lpips: Path | None = None,
+    seed: int = 0,
+) -> list[Path]:
+    """Score a video tokenizer on held-out clips; prints a table, writes scores.json and a curve by frame.
+
+    Beside the tokenizer stand predictions that need none, such as repeating the last frame seen.
+
+    Args:
+        source: "synthetic" or "synthetic-plain" (the embedded corpus), a folder of clips (with a
+            captions.jsonl) or a captions.jsonl.
+        model: model folder with a video_tokenizer.
+        out: folder to write to.
+        where: key=value: only entries that have it; may be repeated.
+        clips: how many; of a folder or list the last ones, which training holds out.
+        split: of the synthetic source; triples are combinations held out of training.
+        height: of the frames; files are resized and cropped.
+        width: of the frames.
+        num_frames: per clip.
+        fps: frames per second; files are converted.
+        lpips: file with the weights of LPIPS (VGG16 and its linear layers), for a column more.
+        seed: of the synthetic source.
+    """
+    from ..data.datamodule import conditions
+    from .tokenizer_scores import score_source
+
+    return score_source(
+        source,
+        model,
+        out,
+        where=conditions(where or []),
+        clips=clips,
+        split=split,
+        height=height,
+        width=width,
+        num_frames=num_frames,
+        fps=fps,
+        lpips=lpips,
+        seed=seed,
+    )
 
 
 def audio_fit(arguments: list[str]) -> list[Path]:

@@ -19,7 +19,7 @@ from ..data.pixels import pixels_from_frames
 from ..data.shards import CodedClip, ShardWriter
 from ..data.timing import audio_latents
 from ..tokenizers.audio import AudioTokenizer
-from ..tokenizers.video import VideoTokenizer
+from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from .progress import Report, progress
 from .sources import Reading, Source, open_source
 
@@ -48,7 +48,7 @@ class ClipEncoder:
 
     def __init__(
         self,
-        video: VideoTokenizer,
+        video: VideoCodec,
         audio: AudioTokenizer | None,
         *,
         height: int,
@@ -95,7 +95,7 @@ class ClipEncoder:
             )
         has_audio = (folder / "audio_tokenizer").is_dir()
         return cls(
-            VideoTokenizer.from_pretrained(folder / "video_tokenizer"),
+            load_video_tokenizer(folder / "video_tokenizer"),
             AudioTokenizer.from_pretrained(folder / "audio_tokenizer") if has_audio else None,
             height=height,
             width=width,

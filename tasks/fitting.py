@@ -35,6 +35,7 @@ class Stage:
         classes: gives the LightningModule and the LightningDataModule.
         links: settings that follow from others, as (from, to), known once the source is built.
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
+        report: prints and writes more than the logged scores after a validation, into a folder.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Stage:
     classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
     links: tuple[tuple[str, str], ...] = ()
     reads_model: bool = False
+    report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
 
 
 def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
@@ -49,6 +51,16 @@ def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
     from ..tokenizers.training import VideoTokenizerTraining
 
     return VideoTokenizerTraining, ClipDataModule
+
+
+def _tokenizer_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
+    """The table of `videolm tokenizer score` for the validation clips of a training."""
+    from .tokenizer_scores import score_tokenizer, table, write_scores
+
+    clips = (frames for batch in datamodule.val_dataloader() for frames in batch["frames"])
+    scores = score_tokenizer(module.averaged.eval(), clips)
+    print(table(scores))
+    return write_scores(folder, scores)
 
 
 def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
@@ -68,7 +80,7 @@ def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("tokenizer", "video_tokenizer", _tokenizer),
+        Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
         Stage("audio", "audio_tokenizer", _audio),
         Stage("lm", "lm", _lm, links=(("data.vocabulary", "model.vocabulary"),), reads_model=True),
     )
@@ -107,9 +119,10 @@ def validate(stage: str, arguments: list[str]) -> list[Path]:
         scores = cli.trainer.validate(
             cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False
         )
-    for name, value in sorted((name, value) for each in scores for name, value in each.items()):
-        print(f"{name:32} {value:.4f}")
-    return []
+        for name, value in sorted((name, value) for each in scores for name, value in each.items()):
+            print(f"{name:32} {value:.4f}")
+        report = cli.stage.report
+        return [] if report is None else report(cli.model, cli.datamodule, cli.folder)
 
 
 class StageCLI(LightningCLI):

@@ -25,8 +25,8 @@ from ..lm.sampling import Sampling
 from ..lm.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
 from ..tokenizers.audio import AudioTokenizer
+from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.text import TextTokenizer
-from ..tokenizers.video import VideoTokenizer
 from .examples import MAX_TEXT
 from .layout import Layout
 from .model_folder import ModelConfig
@@ -60,7 +60,7 @@ class VideoLM:
         config: ModelConfig,
         vocabulary: Vocabulary,
         lm: PrefixLM,
-        video_tokenizer: VideoTokenizer,
+        video_tokenizer: VideoCodec,
         audio_tokenizer: AudioTokenizer | None = None,
         text_tokenizer: TextTokenizer | None = None,
     ):
@@ -102,7 +102,7 @@ class VideoLM:
             config,
             vocabulary,
             PrefixLM.from_pretrained(folder / "lm", vocabulary),
-            VideoTokenizer.from_pretrained(folder / "video_tokenizer"),
+            load_video_tokenizer(folder / "video_tokenizer"),
             AudioTokenizer.from_pretrained(folder / "audio_tokenizer") if config.clips.has_audio else None,
             TextTokenizer.from_pretrained(folder / "text_tokenizer") if config.text_tokenizer else None,
         )

@@ -1,4 +1,9 @@
-"""A clip through the tokenizers of a model folder and back, with or without a language model in it."""
+"""The tokenizers of a model folder as a codec, with or without a language model in it.
+
+videolm tokenizer reconstruct IN OUT --model DIR        there and back, with what it costs and loses
+videolm tokenizer encode IN OUT.codes --model DIR       there
+videolm tokenizer decode IN.codes OUT --model DIR       and back
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,47 +12,95 @@ import torch
 
 from ..data.clip import Clip
 from ..data.media import read_clip, write_clip
-from ..data.pixels import frames_from_pixels, pixels_from_frames
-from ..data.timing import whole_frames
 from ..tokenizers.audio import AudioTokenizer
-from ..tokenizers.video import VideoTokenizer
-from .metrics.reconstruction import psnr
+from ..tokenizers.clip_codes import SUFFIX, ClipCodes, decode_clip, encode_clip, padded_size
+from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
+from ..tokenizers.tiling import TiledVideoTokenizer
 from .output import check_target
+from .tokenizer_scores import frame_quality, worst
 
 
-def reconstruct_file(source: Path, target: Path, model: Path) -> Path:
-    """Encode and decode a file's pictures, and its sound where the folder has an audio tokenizer."""
+def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> Path:
+    """Encode and decode a file's pictures, and its sound where the folder has an audio tokenizer.
+
+    Args:
+        tile: height and width of the tiles that large frames go through in, overlapping by a quarter (in
+            whole codes); 0 takes frames as a whole.
+    """
     check_target(target)
-    tokenizer = VideoTokenizer.from_pretrained(model / "video_tokenizer")
-    clip = _whole_blocks(read_clip(source), tokenizer)
-    result = replace(clip, frames=_through(tokenizer, clip))
+    tokenizer = load_video_tokenizer(model / "video_tokenizer")
+    if tile:
+        stride = tokenizer.spatial_stride
+        tokenizer = TiledVideoTokenizer(tokenizer, tile, overlap=tile // 4 // stride * stride)
+    clip = read_clip(source)
+    codes = encode_clip(tokenizer, clip)
+    result = replace(clip, frames=decode_clip(tokenizer, codes).frames)
     if (model / "audio_tokenizer").is_dir() and clip.waveform is not None:
         result = _with_sound(AudioTokenizer.from_pretrained(model / "audio_tokenizer"), result)
-    quality = psnr(clip.frames, result.frames).mean()
-    print(f"{clip.num_frames} frames of {clip.height}x{clip.width}: {quality:.2f} dB")
+    print(_described(tokenizer, codes))
+    print(_quality(clip, result))
     write_clip(result, target)
     return target
 
 
-def _whole_blocks(clip: Clip, tokenizer: VideoTokenizer) -> Clip:
-    """The clip cut to what the tokenizer takes; says so."""
-    stride = tokenizer.spatial_stride
-    height, width = clip.height // stride * stride, clip.width // stride * stride
-    if not height or not width:
-        raise ValueError(f"frames are {clip.height}x{clip.width}; expected at least {stride}x{stride}")
-    frames = whole_frames(clip.num_frames, tokenizer.temporal_stride)
-    if (frames, height, width) != (clip.num_frames, clip.height, clip.width):
-        print(
-            f"cut from {clip.num_frames} frames of {clip.height}x{clip.width} "
-            f"to {frames} of {height}x{width}, whole blocks of the tokenizer"
-        )
-    return clip.window(0, frames).resized(height, width)
+def encode_file(source: Path, target: Path, model: Path) -> Path:
+    """Write the codes of a file's pictures.
+
+    Raises:
+        FileNotFoundError: if the source, the target's folder or the tokenizer is missing.
+        ValueError: if the target is a folder or no .codes file, or the source cannot be read.
+    """
+    _check_codes_target(target)
+    tokenizer = load_video_tokenizer(model / "video_tokenizer")
+    codes = encode_clip(tokenizer, read_clip(source))
+    codes.save(target)
+    print(_described(tokenizer, codes))
+    print(f"{target.stat().st_size:,} bytes")
+    return target
 
 
-@torch.inference_mode()
-def _through(tokenizer: VideoTokenizer, clip: Clip) -> torch.Tensor:
-    codes = tokenizer.encode(pixels_from_frames(clip.frames[None]))
-    return frames_from_pixels(tokenizer.decode(codes))[0]
+def decode_file(source: Path, target: Path, model: Path) -> Path:
+    """Write the pictures of a file of codes.
+
+    Raises:
+        FileNotFoundError: if the source, the target's folder or the tokenizer is missing.
+        ValueError: if the source holds no codes of this tokenizer, or the target names no format.
+    """
+    check_target(target)
+    codes = ClipCodes.load(source)
+    tokenizer = load_video_tokenizer(model / "video_tokenizer")
+    write_clip(decode_clip(tokenizer, codes), target)
+    print(_described(tokenizer, codes))
+    return target
+
+
+def _described(tokenizer: VideoCodec, codes: ClipCodes) -> str:
+    """Size and cost of a clip, and what it was padded to."""
+    size = (codes.num_frames, codes.height, codes.width)
+    padded = padded_size(tokenizer, *size)
+    padding = f", padded to {_size(padded)}" if padded != size else ""
+    cost = f"{codes.bits_per_pixel:.4f} bits per pixel, {codes.kilobits_per_second:,.2f} kbit/s"
+    return f"{_size(size)} at {codes.fps:g} fps{padding}\n{cost}"
+
+
+def _size(size: tuple[int, int, int]) -> str:
+    return f"{size[0]} frame{'s' if size[0] > 1 else ''} of {size[1]}x{size[2]}"
+
+
+def _quality(clip: Clip, result: Clip) -> str:
+    """Mean and worst frame of PSNR and SSIM, of the clip as it was before padding."""
+    shown = {"psnr_db": "PSNR {:.2f} dB (worst frame {:.2f})", "ssim": "SSIM {:.4f} (worst frame {:.4f})"}
+    values = frame_quality(clip.frames, result.frames)
+    return ", ".join(shown[name].format(each.mean(), worst(name, each)) for name, each in values.items())
+
+
+def _check_codes_target(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file such as {path / f'clip{SUFFIX}'}")
+    if path.suffix.lower() != SUFFIX:
+        raise ValueError(f"{path.name} would hold codes; expected a name that ends in {SUFFIX}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to; make it first")
 
 
 @torch.inference_mode()

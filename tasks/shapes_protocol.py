@@ -23,8 +23,12 @@ what is read from the same held-out clips after a trip through the tokenizers: n
 be expected to do better.
 """
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -45,6 +49,7 @@ from .prompt import Prompt
 SPLITS = ("triples", "pairs")
 _POPULATION = 1024
 _BATCH = 32
+_FEW = 64  # clips that are read sooner than other processes have started
 
 
 @dataclass(frozen=True)
@@ -151,16 +156,31 @@ def judge(
     if task == "unconditional":
         return _unprompted(made)
     labels = PROBES[task].labels
-    new = [describe(clip.window(given, clip.num_frames - given)) for clip in made]
+    if labels == ("pitch",):
+        heard = [replace(clip, frames=clip.frames[:1]) for clip in made]
+        return _all_scored(labels, real.scenes, _read(heard), training)
+    new = _read([clip.window(given, clip.num_frames - given) for clip in made])
     if task == "frame_prediction":
         scores = _all_scored(("colour", "shape"), real.scenes, new, training)
         return scores | {"motion": _continued_motion(made, real, training, given)}
-    whole = [describe(clip) for clip in made] if given else new
+    whole = _read(made) if given else new
     scores = _all_scored(
         [label for label in labels if label in ("colour", "shape")], real.scenes, new, training
     )
     rest = [label for label in labels if label not in scores]
     return scores | _all_scored(rest, real.scenes, whole, training)
+
+
+def _read(clips: Sequence[Clip]) -> list[Description]:
+    """`describe` of each clip, by as many processes as there are processors."""
+    if len(clips) < _FEW:
+        return [describe(clip) for clip in clips]
+    return list(_readers().map(describe, clips, chunksize=8))
+
+
+@cache
+def _readers() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,))
 
 
 def _all_scored(
@@ -190,20 +210,21 @@ def _scored(
 def _continued_motion(
     made: Sequence[Clip], real: HeldOut, training: Sequence[Scene], given: int
 ) -> dict[str, Any]:
-    def from_last_given(clip: Clip) -> str | None:
-        return describe(clip.window(given - 1, clip.num_frames - given + 1)).motion
+    def from_last_given(clips: Sequence[Clip]) -> list[str | None]:
+        readings = _read([clip.window(given - 1, clip.num_frames - given + 1) for clip in clips])
+        return [reading.motion for reading in readings]
 
-    wanted = [from_last_given(clip) for clip in real.clips]
+    wanted, found = from_last_given(real.clips), from_last_given(made)
     judged = [index for index, word in enumerate(wanted) if word is not None]
     unjudged = {"unjudged": len(wanted) - len(judged)}
     if not judged:
         return {"score": 0.0, "chance": 0.0, "n": 0} | unjudged
-    found = [from_last_given(made[index]) for index in judged]
-    return score([wanted[index] or "" for index in judged], found, words_of(training, "motion")) | unjudged
+    words = [wanted[index] or "" for index in judged]
+    return score(words, [found[index] for index in judged], words_of(training, "motion")) | unjudged
 
 
 def _unprompted(made: Sequence[Clip]) -> dict[str, Any]:
-    readings = [describe(clip) for clip in made]
+    readings = _read(made)
     readable = [all(getattr(reading, label) for label in _SEEN) for reading in readings]
     share = {"score": sum(readable) / len(readable), "chance": 0.0, "n": len(readable)}
     varied = {label: variety([getattr(reading, label) for reading in readings], label) for label in _SEEN}
@@ -211,7 +232,7 @@ def _unprompted(made: Sequence[Clip]) -> dict[str, Any]:
 
 
 def _ceiling(real: HeldOut, training: Sequence[Scene]) -> dict[str, Any]:
-    readings = [describe(clip) for clip in real.reconstructions]
+    readings = _read(real.reconstructions)
     has_sound = real.reconstructions[0].waveform is not None
     labels = [label for label in LABELS if label != "pitch" or has_sound]
     return _all_scored(labels, real.scenes, readings, training)

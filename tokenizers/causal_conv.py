@@ -1,22 +1,48 @@
 """Convolutions over space and time in which no frame sees a later one.
 
-A 3-D convolution is factorised into one over space and one over time. Both run as 2-D convolutions: on
-a CPU these are several times faster than 3-D ones. Activations have their channels last, which is how
-the kernels want them, so the changes of shape in between are views:
+Activations have their channels last, which is how the kernels want them, so the changes of shape in
+between are views:
 
     activations  batch t h w channels
     spatial      (batch t) channels h w        kernel (k, k), zeros around each frame
     temporal     batch channels t (h w)        kernel (k, 1), k - 1 frames of zeros before the first
+    both at once batch channels t h w          kernel (k, k, k), padded like the two
 
 Zeros before the first frame, and nothing after the last (Yu et al. 2023, arXiv:2310.05737, section 3.2):
-a temporal layer needs no more of the past than the last k - stride frames that it has seen, which is
-all that streaming has to keep.
+a temporal layer needs no more of the past than the last k - stride frames that it has seen. A `Memory`
+holds these, so that a clip may come in parts: 1 + s * m frames first and any multiple of s later, where
+s is the stride of the whole network, give what the clip gives as a whole.
 """
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+
+Memory = dict[nn.Module, Tensor]
+"""The last frames that each causal layer has seen; empty before the first part of a clip."""
+
+
+class Causal(nn.Module):
+    """A layer that takes the memory of earlier parts of a clip, or None for a whole clip."""
+
+    def forward(self, latents: Tensor, memory: Memory | None = None) -> Tensor:
+        raise NotImplementedError
+
+
+class CausalSequential(Causal):
+    """Layers in a row, of which only the causal ones take the memory."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(
+        self, latents: Float[Tensor, "batch t h w channels"], memory: Memory | None = None
+    ) -> Float[Tensor, "batch new_t new_h new_w new_channels"]:
+        for layer in self.layers:
+            latents = layer(latents, memory) if isinstance(layer, Causal) else layer(latents)
+        return latents
 
 
 class SpatialConv(nn.Module):
@@ -33,7 +59,7 @@ class SpatialConv(nn.Module):
         return rearrange(frames, "(b t) c h w -> b t h w c", b=latents.shape[0])
 
 
-class TemporalConv(nn.Module):
+class TemporalConv(Causal):
     """A causal convolution of each position over time: 1 + stride * t frames become 1 + t.
 
     Frame j of the result has seen the frames up to stride * j.
@@ -41,27 +67,69 @@ class TemporalConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1):
         super().__init__()
-        self.context = kernel - 1
+        self.kernel, self.stride = kernel, stride
         self.conv = nn.Conv2d(in_channels, out_channels, (kernel, 1), (stride, 1))
 
     def forward(
-        self, latents: Float[Tensor, "batch t h w in_channels"]
+        self, latents: Float[Tensor, "batch t h w in_channels"], memory: Memory | None = None
     ) -> Float[Tensor, "batch new_t h w out_channels"]:
-        past = latents.new_zeros(latents.shape[0], self.context, *latents.shape[2:])
-        frames = torch.cat([past, latents], dim=1)
+        frames = after_past(self, latents, memory)
         positions = self.conv(rearrange(frames, "b t h w c -> b c t (h w)"))
         return rearrange(positions, "b c t (h w) -> b t h w c", h=latents.shape[2])
 
 
+class CausalConv3d(Causal):
+    """A convolution over space and, causally, over time, with strides as the two have them."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int] = (3, 3),
+        spatial_stride: int = 1,
+        temporal_stride: int = 1,
+    ):
+        super().__init__()
+        (self.kernel, size), self.stride = kernel, temporal_stride
+        self.conv = nn.Conv3d(
+            in_channels,
+            out_channels,
+            (self.kernel, size, size),
+            (temporal_stride, spatial_stride, spatial_stride),
+            padding=(0, size // 2, size // 2),
+        )
+
+    def forward(
+        self, latents: Float[Tensor, "batch t h w in_channels"], memory: Memory | None = None
+    ) -> Float[Tensor, "batch new_t new_h new_w out_channels"]:
+        frames = after_past(self, latents, memory)
+        return rearrange(self.conv(rearrange(frames, "b t h w c -> b c t h w")), "b c t h w -> b t h w c")
+
+
+def after_past(
+    layer: TemporalConv | CausalConv3d,
+    latents: Float[Tensor, "batch t h w channels"],
+    memory: Memory | None,
+) -> Float[Tensor, "batch past_and_t h w channels"]:
+    """The frames with those before them that the kernel of `layer` still sees; remembers the next ones."""
+    past = None if memory is None else memory.get(layer)
+    if past is None:
+        past = latents.new_zeros(latents.shape[0], layer.kernel - 1, *latents.shape[2:])
+    frames = torch.cat([past, latents], dim=1) if past.shape[1] else latents
+    if memory is not None:
+        memory[layer] = frames[:, frames.shape[1] - (layer.kernel - layer.stride) :].clone()
+    return frames
+
+
 class FrameNorm(nn.Module):
-    """Normalisation of each frame by the mean and variance over its channels and positions.
+    """Group normalisation of each frame by itself, over its positions and the channels of each group.
 
     Statistics that reach over time would let a frame see later ones.
     """
 
-    def __init__(self, channels: int, affine: bool = True):
+    def __init__(self, channels: int, affine: bool = True, groups: int = 1):
         super().__init__()
-        self.norm = nn.GroupNorm(1, channels, affine=affine)
+        self.norm = nn.GroupNorm(groups, channels, affine=affine)
 
     def forward(
         self, latents: Float[Tensor, "batch t h w channels"]
@@ -70,41 +138,11 @@ class FrameNorm(nn.Module):
         return rearrange(frames, "(b t) c h w -> b t h w c", b=latents.shape[0])
 
 
-class Downsample(nn.Module):
-    """Fewer positions, then fewer frames: 1 + temporal_stride * t frames become 1 + t."""
-
-    def __init__(self, in_channels: int, out_channels: int, spatial_stride: int, temporal_stride: int):
-        super().__init__()
-        self.spatial = SpatialConv(in_channels, out_channels, stride=spatial_stride)
-        self.temporal = TemporalConv(out_channels, out_channels, stride=temporal_stride)
-
-    def forward(
-        self, latents: Float[Tensor, "batch t h w in_channels"]
-    ) -> Float[Tensor, "batch new_t new_h new_w out_channels"]:
-        return self.temporal(self.spatial(latents))
-
-
-class Upsample(nn.Module):
-    """The mirror of `Downsample`: convolutions to more channels, then depth to time and to space.
-
-    1 + t frames become temporal_stride * (1 + t), of which the first temporal_stride - 1 are dropped
-    (Yu et al. 2023, section 3.2): the first latent stands for one frame, each later one for several.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, spatial_stride: int, temporal_stride: int):
-        super().__init__()
-        self.spatial_stride, self.temporal_stride = spatial_stride, temporal_stride
-        self.temporal = TemporalConv(in_channels, in_channels * temporal_stride)
-        self.spatial = SpatialConv(in_channels, out_channels * spatial_stride**2)
-
-    def forward(
-        self, latents: Float[Tensor, "batch t h w in_channels"]
-    ) -> Float[Tensor, "batch new_t new_h new_w out_channels"]:
-        stride = self.temporal_stride
-        latents = rearrange(self.temporal(latents), "b t h w (s c) -> b (t s) h w c", s=stride)
-        latents = self.spatial(latents[:, stride - 1 :])
-        stride = self.spatial_stride
-        return rearrange(latents, "b t h w (p q c) -> b t (h p) (w q) c", p=stride, q=stride)
+def repeat_frames(
+    latents: Float[Tensor, "batch t *shape"], times: int, is_first: bool
+) -> Float[Tensor, "batch new_t *shape"]:
+    """Each frame `times` times, but the very first of a clip once: 1 + t become 1 + times * t."""
+    return latents.repeat_interleave(times, dim=1)[:, times - 1 if is_first else 0 :]
 
 
 def patches_from_pixels(

@@ -4,6 +4,8 @@ Yu et al. 2023 (arXiv:2310.05737), section 3.1. The codebook is {-1, +1} ** bits
 Everything here is float32, also under autocast: the entropies are sums over small probabilities.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -59,6 +61,11 @@ def entropies(
         # The smallest float32 keeps the gradient finite at 0. A larger one would swamp 1 / 2 ** 18.
         batch = -(joint * (joint + torch.finfo(joint.dtype).tiny).log()).sum()
     return per_sample, batch
+
+
+def saturated_bits(latents: Float[Tensor, "*grid bits"], temperature: float) -> Float[Tensor, ""]:
+    """Share of the bits whose soft value is certain to 1 %, which the entropies hardly move any more."""
+    return (latents.float().abs() * (4 / temperature) > math.log(99)).float().mean()
 
 
 def code_statistics(counts: Int[Tensor, " codebook_size"]) -> dict[str, float]:

@@ -1,13 +1,23 @@
 import warnings
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
+from lightning import LightningModule, Trainer
+from PIL import Image
 
+from videolm.data.buckets import Bucket
 from videolm.data.clip import Clip
 from videolm.data.datamodule import ClipDataModule
 from videolm.data.media import write_clip
 
+SQUARE = Bucket(num_frames=5, height=16, width=16, batch_size=2, share=0.5)
+IMAGES = Bucket(num_frames=1, height=16, width=16, batch_size=4, share=0.3)
+WIDE = Bucket(num_frames=5, height=16, width=28, batch_size=1, share=0.2)
+BUCKETS = [SQUARE, IMAGES, WIDE]
 SMALL = {"height": 16, "width": 16, "num_frames": 5, "fps": 8.0, "batch_size": 4}
 
 
@@ -42,6 +52,11 @@ def batches(data: ClipDataModule, epoch: int = 0) -> list[dict]:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
     return [data.on_before_batch_transfer(batch, 0) for batch in loader]
+
+
+def shapes(batches: list[dict]) -> Counter:
+    """How many batches there are of (clips, frames, height, width)."""
+    return Counter(tuple(batch["frames"].shape[:4]) for batch in batches)
 
 
 def same(one: list[dict], other: list[dict]) -> bool:
@@ -155,13 +170,17 @@ def test_files_beyond_the_memory_limit_are_decoded_again_with_the_same_result(fo
     monkeypatch.setattr("videolm.data.datamodule._CACHE_BYTES", 3 * 8 * 16 * 16 * 3)
     data = module(folder)
     assert same(batches(data), expected)
-    assert len(data.training.cache) == 3
+    assert len(data.training[0].files.cache) == 3
 
 
 @pytest.mark.parametrize(
     "settings, said",
     [
         ({"clips": 3}, "batch_size is 4 and clips 3"),
+        ({"batch_size": 0}, "batch_size is 0; expected 1 or more"),
+        ({"buckets": [SQUARE, Bucket(5, 16, 16, 2, share=0)]}, "share is 0 of bucket 5 x 16x16"),
+        ({"buckets": []}, "the list of buckets is empty"),
+        ({"buckets": [Bucket(1, 16, 16, 9)]}, "batch_size is 9 and clips 8"),
         ({"validation_clips": 0}, "validation_clips is 0"),
         ({"where": ["group"]}, "'group'; expected key=value"),
         ({"where": ["a=b"]}, "embedded corpus has none"),
@@ -181,3 +200,252 @@ def test_nothing_is_warned_about_a_sound_source(folder):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="left out")
         batches(module(folder))
+
+
+def test_each_batch_is_of_one_bucket_and_shares_are_met():
+    buckets = [Bucket(2, 8, 8, 2, 3), Bucket(1, 8, 8, 4, 1), Bucket(2, 8, 16, 1, 1)]
+    found = batches(module(buckets=buckets, clips=220, sample_rate=4000))
+    assert len(found) == 100  # of 2.2 clips in the mean
+    assert {tuple(batch["waveform"].shape) for batch in found} == {(2, 1, 1000), (4, 1, 500), (1, 1, 1000)}
+    counts = shapes(found)
+    assert set(counts) == {(2, 2, 8, 8), (4, 1, 8, 8), (1, 2, 8, 16)}
+    assert abs(counts[2, 2, 8, 8] - 60) < 15 and abs(counts[4, 1, 8, 8] - 20) < 12
+
+
+def test_one_bucket_gives_the_batches_of_the_same_sizes_without_buckets(folder):
+    sizes = Bucket(num_frames=5, height=16, width=16, batch_size=4)
+    for source in ("synthetic", folder):
+        for epoch in range(2):
+            expected = batches(module(source), epoch)
+            assert same(batches(module(source, buckets=[sizes]), epoch), expected)
+
+
+def test_with_buckets_the_modules_own_sizes_are_those_of_validation():
+    (held_out,) = list(module(buckets=BUCKETS).val_dataloader())
+    assert held_out["frames"].shape == (2, 5, 16, 16, 3)
+    assert same([held_out], list(module().val_dataloader()))
+
+
+def test_buckets_of_the_corpus_show_different_clips():
+    twins = [Bucket(5, 16, 16, 1), Bucket(5, 16, 16, 1)]
+    shown = [batch["frames"].numpy().tobytes() for batch in batches(module(buckets=twins, clips=20))]
+    assert len(set(shown)) == 20
+
+
+def test_bucketed_batches_are_the_same_for_any_number_of_workers(folder):
+    for source in ("synthetic", folder):
+        expected = batches(module(source, buckets=BUCKETS, clips=24), epoch=1)
+        assert len(expected) == 10 and len(shapes(expected)) == 3
+        for num_workers in (1, 2):
+            data = module(source, buckets=BUCKETS, clips=24, num_workers=num_workers)
+            assert same(batches(data, epoch=1), expected)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_bucketed_loader_goes_on_where_its_state_was_taken(num_workers):
+    data = module(clips=24, num_workers=num_workers, buckets=BUCKETS)
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(3)
+    iterator = iter(loader)
+    for _ in range(4):
+        next(iterator)
+    state = loader.state_dict()
+    rest = list(iterator)
+    resumed = data.train_dataloader()
+    resumed.load_state_dict(state)
+    assert len(rest) == 6 and same(list(resumed), rest)
+
+
+@pytest.mark.parametrize("buckets", [None, BUCKETS])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_loader_whose_epoch_was_complete_goes_on_with_the_next(buckets, num_workers):
+    data = module(clips=12, buckets=buckets, num_workers=num_workers)
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(3)
+    iterator = iter(loader)
+    for _ in range(len(loader)):
+        next(iterator)
+    resumed = data.train_dataloader()
+    resumed.load_state_dict(loader.state_dict())
+    assert same(list(resumed), batches(data, epoch=4))
+
+
+class Recorder(LightningModule):
+    """Learns nothing, keeps its batches, and writes a checkpoint after the last one."""
+
+    def __init__(self, checkpoint: Path):
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[dict] = []
+
+    def training_step(self, batch, batch_index):
+        self.seen.append(batch)
+        return self.weight**2
+
+    def on_train_batch_end(self, outputs, batch, batch_index):
+        if self.trainer.global_step == self.trainer.max_steps:
+            self.trainer.save_checkpoint(self.checkpoint)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(checkpoint: Path, steps: int, buckets: list[Bucket] | None, resume: Path | None = None) -> list[dict]:
+    """Batches of training steps up to `steps`, in epochs of five."""
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    recorder = Recorder(checkpoint)
+    data = module(buckets=buckets, batch_size=2, clips=12 if buckets else 10)
+    trainer.fit(recorder, data, ckpt_path=resume, weights_only=True)
+    return recorder.seen
+
+
+@pytest.mark.parametrize("buckets", [None, BUCKETS])
+def test_a_training_run_that_was_stopped_sees_the_batches_that_it_would_have_seen(tmp_path, buckets):
+    whole = fit(tmp_path / "whole.ckpt", 12, buckets)
+    assert len(whole) == 12 and len({batch["frames"].numpy().tobytes() for batch in whole}) == 12
+    for stop in (3, 5, 6):  # within the first epoch, at its end, after it
+        first = fit(tmp_path / "stopped.ckpt", stop, buckets)
+        second = fit(tmp_path / "again.ckpt", 12, buckets, resume=tmp_path / "stopped.ckpt")
+        assert same(first + second, whole)
+
+
+def test_processes_take_batches_of_one_bucket_and_show_different_clips():
+    alone = batches(module(buckets=BUCKETS, clips=24))
+    ranks = []
+    for rank in range(2):
+        data = module(buckets=BUCKETS, clips=48)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        ranks.append(batches(data))
+    for one, other, single in zip(*ranks, alone, strict=True):
+        assert one["frames"].shape == other["frames"].shape == single["frames"].shape
+        assert not torch.equal(one["frames"], other["frames"])
+    data.trainer.world_size = 100
+    with pytest.raises(ValueError, match="clips is 48; too few for a batch on each of 100 processes"):
+        data.train_dataloader()
+
+
+@pytest.fixture
+def mixed(tmp_path) -> Path:
+    """Five square clips, two wide ones and two images, each all of one grey, told by its caption."""
+    sizes = ["16x16.gif"] * 5 + ["16x28.gif"] * 2 + ["16x16.png"] * 2
+    lines = []
+    for number, name in enumerate(sizes):
+        size, suffix = name.split(".")
+        height, width = map(int, size.split("x"))
+        num_frames = 1 if suffix == "png" else 8
+        frames = torch.full((num_frames, height, width, 3), 8 * number, dtype=torch.uint8)
+        write_clip(Clip(frames, 8.0), tmp_path / f"{number}.{suffix}")
+        lines.append(f'{{"path": "{number}.{suffix}", "caption": "{8 * number}"}}')
+    lines.append(lines.pop(0))  # the entry that is held out
+    lines.append(lines.pop(6))  # an image, which cannot be held out for clips of five frames
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def shown_by_shape(found: list[dict]) -> dict[tuple[int, ...], set[int]]:
+    shown = {}
+    for batch in found:
+        for caption, frames in zip(batch["caption"], batch["frames"], strict=True):
+            assert (frames == int(caption)).all()
+            shown.setdefault(tuple(frames.shape[:3]), set()).add(int(caption) // 8)
+    return shown
+
+
+def test_files_serve_the_buckets_of_their_kind_and_shape(mixed):
+    data = module(mixed, buckets=BUCKETS, clips=120, validation_clips=1)
+    shown = shown_by_shape(batches(data))
+    assert shown == {(5, 16, 16): {1, 2, 3, 4}, (5, 16, 28): {5, 6}, (1, 16, 16): {1, 2, 3, 4, 5, 6, 7, 8}}
+    assert data.skipped == {}
+    (held_out,) = list(data.val_dataloader())
+    assert held_out["caption"] == ["0"]
+
+
+def test_files_are_decoded_once_for_all_buckets_of_their_size(mixed):
+    data = module(mixed, buckets=BUCKETS, clips=120, validation_clips=1)
+    batches(data)
+    square = {(index, 16, 16) for index in range(8)}
+    wide = {key for key in data.training[0].files.cache if key[1:] == (16, 28)}
+    assert set(data.training[0].files.cache) == square | wide and len(wide) == 2
+
+
+def test_images_of_clips_are_any_of_their_frames(folder):
+    data = module(folder, buckets=[Bucket(1, 16, 16, 4)], clips=200)
+    shades = torch.cat([batch["frames"] for batch in batches(data)])[:, 0, 0, 0, 0]
+    assert set((shades % 8).tolist()) == set(range(8))
+
+
+def test_clips_too_short_for_a_bucket_still_serve_the_shorter_ones(folder):
+    write_clip(numbered_clip(1, 3, sound=False), folder / "1.gif")
+    data = module(folder, buckets=[SQUARE, IMAGES], clips=120)
+    with pytest.warns(UserWarning, match=r"left out.*1\.gif: 3 frames at 8 fps; 5 are needed"):
+        found = batches(data)
+    captions = {batch["frames"].shape[1]: set() for batch in found}
+    for batch in found:
+        captions[batch["frames"].shape[1]] |= set(batch["caption"])
+    assert captions == {
+        5: {"clip 0", "clip 2", "clip 3"},
+        1: {"clip 0", "clip 1", "clip 2", "clip 3"},
+    }
+
+
+def test_bucketed_files_beyond_the_memory_limit_give_the_same_batches(mixed, monkeypatch):
+    expected = batches(module(mixed, buckets=BUCKETS, clips=48, validation_clips=1))
+    monkeypatch.setattr("videolm.data.datamodule._CACHE_BYTES", 2 * 8 * 16 * 16 * 3)
+    data = module(mixed, buckets=BUCKETS, clips=48, validation_clips=1)
+    assert same(batches(data), expected)
+    cached = data.training[0].files.cache.values()
+    assert sum(clip.frames.nbytes for clip in cached) <= 2 * 8 * 16 * 16 * 3
+
+
+def test_a_file_whose_size_cannot_be_read_is_named_before_training(mixed):
+    (mixed / "3.gif").write_bytes(b"not a clip")
+    data = ClipDataModule(str(mixed), **SMALL | {"validation_clips": 1, "clips": 60}, buckets=BUCKETS)
+    with pytest.warns(UserWarning, match="left out.*3.gif: not a media file"):
+        data.setup()
+    shown = shown_by_shape(batches(data))
+    assert shown[5, 16, 16] == {1, 2, 4} and 3 not in shown[1, 16, 16]
+
+
+def test_a_folder_of_images_cannot_fill_a_bucket_of_videos(tmp_path):
+    for number in range(3):
+        Image.new("RGB", (16, 16)).save(tmp_path / f"{number}.png")
+    images_only = {"num_frames": 1, "validation_clips": 1}
+    found = batches(module(tmp_path, buckets=[IMAGES], **images_only))
+    assert shapes(found) == {(4, 1, 16, 16): 2}
+    with pytest.raises(ValueError, match="none of 2 clips can serve bucket 5 x 16x16: 2 are images"):
+        module(tmp_path, buckets=[IMAGES, SQUARE], **images_only)
+    with pytest.raises(ValueError, match="has 0 clips; too few to hold out validation_clips = 1"):
+        module(tmp_path, buckets=[IMAGES], validation_clips=1)
+
+
+YAML = """
+data:
+  clips: 8
+  buckets:
+  - {num_frames: 17, height: 128, width: 128, batch_size: 4, share: 0.6}
+  - {num_frames: 1, height: 128, width: 128, batch_size: 8}
+"""
+
+
+def test_buckets_are_read_from_yaml():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ClipDataModule, "data")
+    data = parser.instantiate(parser.parse_string(YAML)).data
+    assert data.buckets == [Bucket(17, 128, 128, 4, 0.6), Bucket(1, 128, 128, 8, 1.0)]
+    assert parser.instantiate(parser.parse_string("data: {clips: 16}")).data.buckets is None
+
+
+def test_a_slip_in_the_yaml_of_a_bucket_is_named():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ClipDataModule, "data")
+    for wrong, said in (("share: 0", "share is 0"), ("sare: 0.6", "sare"), ("share: much", "much")):
+        with pytest.raises(Exception, match=said):
+            parser.instantiate(parser.parse_string(YAML.replace("share: 0.6", wrong)))

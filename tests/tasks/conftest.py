@@ -16,9 +16,9 @@ from videolm.tasks.model_folder import ModelConfig
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.task import task_names
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
-from videolm.tokenizers.autoencoder import VideoTokenizerConfig
 from videolm.tokenizers.text import TextTokenizer
 from videolm.tokenizers.video import VideoTokenizer
+from videolm.tokenizers.video_config import VideoTokenizerConfig
 
 SIZES = {"height": 32, "width": 32, "num_frames": 9, "fps": 8.0}
 

@@ -12,8 +12,8 @@ from videolm.data.timing import audio_latents
 from videolm.tasks.encode import ClipEncoder, encode_source, summary
 from videolm.tasks.sources import open_source
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
-from videolm.tokenizers.autoencoder import VideoTokenizerConfig
 from videolm.tokenizers.video import VideoTokenizer
+from videolm.tokenizers.video_config import VideoTokenizerConfig
 
 SIZES = {"height": 16, "width": 16, "num_frames": 5, "fps": 8.0}
 
@@ -24,7 +24,8 @@ def model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "model"
     torch.manual_seed(0)
     video = VideoTokenizer(VideoTokenizerConfig(bits=4, channels=4, multipliers=(1, 1), patch=4,
-                                                spatial_strides=(1,), temporal_strides=(4,)))  # fmt: skip
+                                                spatial_strides=(1,), temporal_strides=(4,),
+                                                temporal_kernel=4))  # fmt: skip
     video.save_pretrained(folder / "video_tokenizer")
     config = AudioTokenizerConfig(
         sample_rate=8000, ratios=(10, 8), num_filters=2, hidden_size=4, codebook_size=8

@@ -22,9 +22,9 @@ from videolm.tasks.samples import SampleCallback
 from videolm.tasks.task import all_tasks, load_task
 from videolm.tasks.training import LMDataModule
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
-from videolm.tokenizers.autoencoder import VideoTokenizerConfig
 from videolm.tokenizers.text import TextTokenizer
 from videolm.tokenizers.video import VideoTokenizer
+from videolm.tokenizers.video_config import VideoTokenizerConfig
 
 SIZES = {"height": 16, "width": 16, "num_frames": 9, "fps": 8.0}
 TASKS = {task.name: 1.0 for task in all_tasks()}
@@ -38,7 +38,7 @@ def run(tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
     VideoTokenizer(VideoTokenizerConfig(bits=8, channels=4, multipliers=(1, 1), patch=8,
-                                        spatial_strides=(1,), temporal_strides=(4,))
+                                        spatial_strides=(1,), temporal_strides=(4,), temporal_kernel=4)
                    ).save_pretrained(run / "model" / "video_tokenizer")  # fmt: skip
     config = AudioTokenizerConfig(
         sample_rate=8000, ratios=(32, 25), num_filters=2, hidden_size=4, codebook_size=8

@@ -1,21 +1,26 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins import MixedPrecision
 from PIL import Image
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from videolm.data.datamodule import ClipDataModule
 from videolm.data.pixels import pixels_from_frames
-from videolm.tokenizers.autoencoder import VideoTokenizerConfig
+from videolm.tokenizers.discriminator import DiscriminatorConfig
 from videolm.tokenizers.lfq import code_statistics, codes_from_latents
 from videolm.tokenizers.losses import psnr, reconstruction_losses
 from videolm.tokenizers.training import VideoTokenizerTraining
 from videolm.tokenizers.video import VideoTokenizer
+from videolm.tokenizers.video_config import VideoTokenizerConfig
 
 TINY = VideoTokenizerConfig(bits=8, channels=16, multipliers=(1, 1, 1))
+JUDGE = DiscriminatorConfig(channels=4, multipliers=(1, 2))
 
 
 class CheckpointAt(Callback):
@@ -30,9 +35,9 @@ class CheckpointAt(Callback):
 
 
 def fit(folder: Path, resume: Path | None = None) -> VideoTokenizerTraining:
-    """Eight steps of epochs of three, with a validation after four."""
+    """Eight steps of epochs of three, with a discriminator and a validation after four."""
     seed_everything(0)
-    module = VideoTokenizerTraining(TINY, warmup_steps=2)
+    module = VideoTokenizerTraining(TINY, warmup_steps=2, discriminator=JUDGE)
     trainer = Trainer(
         max_steps=8,
         accelerator="cpu",
@@ -64,8 +69,14 @@ def test_a_run_logs_losses_quality_and_use_of_codes(trained):
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     values = {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-    for name in ("loss", "squared", "absolute", "edges", "commitment", "entropy", "psnr_db"):
+    losses = ("loss", "squared", "absolute", "edges", "commitment", "entropy")
+    sides = ("generator", "discriminator", "gradient_penalty", "lecam")
+    codes = ("sample_entropy", "batch_entropy", "saturated_bits")
+    for name in (*losses, *sides, *codes, "psnr_db"):
         assert len(values[f"train/{name}"]) == 4
+    assert len(values["val/psnr_frame_00_db"]) == len(values["val/psnr_frame_04_db"]) == 2
+    frames = [values[f"val/psnr_frame_{frame:02d}_db"][-1] for frame in range(5)]
+    assert sum(frames) / 5 == pytest.approx(values["val/psnr_db"][-1], abs=1e-3)
     for name in ("code_use", "perplexity", "bit_balance"):
         assert len(values[f"train/{name}"]) == 4 and len(values[f"val/{name}"]) == 2
     assert 0 < values["val/code_use"][-1] <= 1 and 0 < values["val/psnr_db"][-1] < 40
@@ -79,19 +90,160 @@ def test_a_run_pictures_originals_above_reconstructions(trained):
         assert picture.size == (5 * 32, 2 * 2 * 32)
 
 
-def test_an_exported_tokenizer_gives_the_codes_of_the_trained_one(trained, tmp_path):
+def test_what_is_exported_has_the_averaged_weights(trained, tmp_path):
     _, module = trained
     module.export(tmp_path)
     loaded = VideoTokenizer.from_pretrained(tmp_path / "video_tokenizer")
     pixels = torch.rand(1, 3, 5, 32, 32) * 2 - 1
-    assert torch.equal(loaded.encode(pixels), module.tokenizer.eval().encode(pixels))
+    found, averaged = loaded.latents(pixels), module.averaged.eval().latents(pixels)
+    torch.testing.assert_close(found, averaged, rtol=0, atol=1e-5)
+    assert not torch.allclose(found, module.tokenizer.eval().latents(pixels), atol=1e-3)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path):
+    """Of the tokenizer, of its average and of the discriminator, with LeCam's averages."""
     folder, whole = trained
-    resumed = fit(tmp_path, resume=folder / "middle.ckpt")
-    for name, weight in whole.tokenizer.state_dict().items():
-        assert torch.equal(resumed.tokenizer.state_dict()[name], weight), name
+    resumed = fit(tmp_path, resume=folder / "middle.ckpt").state_dict()
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(resumed[name], weight), name
+    assert whole.average.n_averaged == 8
+
+
+def test_average_of_weights_forgets_its_start_and_then_decays_slowly():
+    """The first update takes the weights as they are; a constant then stays what it is."""
+    module = VideoTokenizerTraining(TINY, ema_decay=0.5)
+    weight, average = next(module.tokenizer.parameters()), next(module.average.parameters())
+    values = []
+    for value in (1.0, 1.0, 0.0, 1.0):
+        torch.nn.init.constant_(weight, value)
+        module.average.update_parameters(module.tokenizer)
+        values.append(average.flatten()[0].item())
+    shares = [1 - min(0.5, (1 + count) / (10 + count)) for count in (2, 3)]
+    assert values[:2] == [1.0, 1.0]
+    assert values[2] == pytest.approx(1 - shares[0])
+    assert values[3] == pytest.approx(values[2] + shares[1] * (1 - values[2]))
+
+
+def step(module: VideoTokenizerTraining, clips: list[torch.Tensor], **settings) -> dict[str, torch.Tensor]:
+    """The gradients, after clipping, of one optimizer step on batches of clips."""
+    found: dict[str, torch.Tensor] = {}
+    clip = module.configure_gradient_clipping
+
+    def clipped(*arguments, **options):
+        clip(*arguments, **options)
+        found.update(
+            {name: each.grad.clone() for name, each in module.named_parameters() if each.requires_grad}
+        )
+
+    module.configure_gradient_clipping = clipped
+    trainer = Trainer(
+        max_steps=1,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        **settings,
+    )
+    batches = [{"frames": frames, "caption": [""] * len(frames)} for frames in clips]
+    trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))
+    return found
+
+
+def tiny_training(**settings) -> VideoTokenizerTraining:
+    seed_everything(0)
+    return VideoTokenizerTraining(TINY, discriminator=JUDGE, **settings)
+
+
+def some_frames() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (4, 5, 32, 32, 3), generator=generator, dtype=torch.uint8)
+
+
+def norm_of(gradients: dict[str, torch.Tensor], part: str) -> float:
+    parts = [gradient.square().sum() for name, gradient in gradients.items() if name.startswith(part)]
+    return torch.stack(parts).sum().sqrt().item()
+
+
+def test_gradients_are_unscaled_before_they_are_clipped():
+    """In fp16 the loss is scaled by 65,536; clipped gradients are those of fp32 all the same."""
+    single = step(tiny_training(), [some_frames()], gradient_clip_val=0.05)
+    scaler = torch.amp.GradScaler("cpu")
+    half = step(
+        tiny_training(),
+        [some_frames()],
+        gradient_clip_val=0.05,
+        plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)],
+    )
+    assert scaler.get_scale() > 1000
+    for part in ("tokenizer", "adversary"):
+        assert norm_of(single, part) == pytest.approx(0.05, rel=1e-3)
+        assert norm_of(half, part) == pytest.approx(0.05, rel=1e-3)
+        apart = {name: half[name] - gradient for name, gradient in single.items()}
+        assert norm_of(apart, part) < 0.005
+
+
+def test_tokenizer_and_discriminator_are_clipped_apart():
+    free = step(tiny_training(), [some_frames()])
+    bound = (norm_of(free, "tokenizer") + norm_of(free, "adversary")) / 2
+    clipped = step(tiny_training(), [some_frames()], gradient_clip_val=bound)
+    for part in ("tokenizer", "adversary"):
+        assert norm_of(clipped, part) == pytest.approx(min(bound, norm_of(free, part)), rel=1e-3)
+
+
+def test_accumulated_gradients_are_those_of_one_large_batch():
+    """Of all losses that are means over clips; entropies of a batch and LeCam's averages are not."""
+    settings = {"entropy_weight": 0.0, "lecam_weight": 0.0}
+    large = step(tiny_training(**settings), [some_frames()])
+    halves = list(some_frames().split(2))
+    accumulated = step(tiny_training(**settings), halves, accumulate_grad_batches=2)
+    for name, gradient in large.items():
+        torch.testing.assert_close(accumulated[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_weights_are_averaged_once_for_each_step_of_accumulated_gradients():
+    module = tiny_training()
+    step(module, list(some_frames().split(1)), accumulate_grad_batches=4)
+    assert module.average.n_averaged == 1
+
+
+def test_every_network_is_trained(network):
+    seed_everything(0)
+    module = VideoTokenizerTraining(network)
+    gradients = step(module, [some_frames()])
+    assert gradients.keys() == {f"tokenizer.{name}" for name, _ in module.tokenizer.named_parameters()}
+    assert module.average.n_averaged == 1
+
+
+def test_learning_rates_of_both_networks_follow_the_schedule():
+    module = tiny_training(warmup_steps=4, learning_rate=0.4, discriminator_learning_rate=0.8)
+    rates = []
+    module.on_train_batch_start = lambda batch, index: rates.append(
+        [group["lr"] for group in module.optimizers().param_groups]
+    )
+    step(module, [some_frames()])
+    ((convolutions, _, discriminator),) = rates
+    assert (convolutions, discriminator) == (pytest.approx(0.1), pytest.approx(0.2))
+
+
+def test_a_training_may_start_from_an_image_tokenizer(tmp_path):
+    image = VideoTokenizer(replace(TINY, temporal_kernel=1, temporal_strides=(1, 1)))
+    image.save_pretrained(tmp_path / "image")
+    module = VideoTokenizerTraining(TINY, init_from=tmp_path / "image")
+    frame = torch.rand(1, 3, 1, 32, 32) * 2 - 1
+    for tokenizer in (module.tokenizer, module.averaged):
+        torch.testing.assert_close(tokenizer.latents(frame), image.latents(frame), rtol=0, atol=1e-5)
+
+
+def test_a_perceptual_loss_takes_part_and_stays_out_of_the_checkpoint(tmp_path):
+    config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], num_labels=5)
+    ResNetForImageClassification(config).save_pretrained(tmp_path)
+    module = VideoTokenizerTraining(TINY, perceptual=tmp_path, perceptual_frames=1)
+    logged = {}
+    module.log_dict = lambda values, **settings: logged.update(values)
+    module.training_step({"frames": some_frames()}, 0)
+    assert logged["train/perceptual"] >= 0
+    assert not any("perceptual" in name for name in module.state_dict())
 
 
 def test_a_tiny_tokenizer_learns_four_clips_by_heart():
@@ -122,6 +274,11 @@ def test_a_tiny_tokenizer_learns_four_clips_by_heart():
 def test_entropy_weight_falls_to_its_end_value():
     module = VideoTokenizerTraining(TINY, entropy_start=3.0, entropy_steps=100)
     assert [module.entropy_scale(step) for step in (0, 50, 100, 1000)] == [3.0, 2.0, 1.0, 1.0]
+
+
+def test_temperature_falls_to_its_end_value():
+    module = VideoTokenizerTraining(TINY, temperature=1.0, temperature_end=0.2, entropy_steps=100)
+    assert [module.temperature_at(step) for step in (0, 50, 100, 1000)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
 
 
 def test_psnr_of_a_known_error():

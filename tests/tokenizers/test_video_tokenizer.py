@@ -1,14 +1,15 @@
 import pytest
 import torch
 
-from videolm.tokenizers.video import VideoTokenizer, VideoTokenizerConfig
+from videolm.tokenizers.video import VideoTokenizer
+from videolm.tokenizers.video_config import VideoTokenizerConfig
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> VideoTokenizer:
+def tokenizer(network) -> VideoTokenizer:
     """Small, with no weight left at zero, so that whatever is connected shows."""
     torch.manual_seed(0)
-    model = VideoTokenizer(VideoTokenizerConfig(bits=6, channels=8, multipliers=(1, 1, 1)))
+    model = VideoTokenizer(network)
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.2)
     return model.eval()
@@ -88,6 +89,49 @@ def test_codes_outside_the_codebook_are_refused(tokenizer, code):
 @pytest.mark.parametrize("bits, factors", [(1, (2,)), (5, (4, 8)), (10, (32, 32)), (18, (512, 512))])
 def test_factors_split_the_bits_into_halves_lowest_first(bits, factors):
     assert VideoTokenizer(VideoTokenizerConfig(bits=bits, channels=4)).factors == factors
+
+
+def split_at(clip: torch.Tensor, cuts: list[int], dim: int) -> list[torch.Tensor]:
+    sizes = [end - start for start, end in zip([0, *cuts], [*cuts, clip.shape[dim]], strict=True)]
+    return list(clip.split(sizes, dim))
+
+
+@pytest.mark.parametrize("cuts", [[1], [5], [3, 4], [0, 2, 7], list(range(1, 9))])
+def test_streamed_codes_are_those_of_the_whole(tokenizer, pixels, cuts):
+    stream = tokenizer.encoder_stream()
+    parts = [stream.push(part) for part in split_at(pixels, cuts, dim=2)]
+    latents, codes = tokenizer.latents(pixels), torch.cat(parts, dim=1)
+    is_clear = (latents.abs() > 1e-4).all(-1)
+    assert torch.equal(codes[is_clear], tokenizer.encode(pixels)[is_clear]) and is_clear.float().mean() > 0.9
+    assert stream.pending == 0
+
+
+def test_streamed_latents_agree_before_the_sign(tokenizer, pixels):
+    memory = {}
+    parts = [tokenizer.latents(part, memory) for part in split_at(pixels, [1, 5], dim=2)]
+    torch.testing.assert_close(torch.cat(parts, 1), tokenizer.latents(pixels), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [[1], [2], [1, 1], [0, 1, 2]])
+def test_streamed_pixels_are_those_of_the_whole(tokenizer, cuts):
+    codes = torch.randint(64, (2, 3, 2, 3), generator=torch.Generator().manual_seed(2))
+    stream = tokenizer.decoder_stream()
+    parts = [stream.push(part) for part in split_at(codes, cuts, dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=2), tokenizer.decode(codes), rtol=0, atol=1e-5)
+
+
+def test_a_stream_says_which_frames_no_code_covers(tokenizer, pixels):
+    stream = tokenizer.encoder_stream()
+    assert [stream.push(pixels[:, :, part]).shape[1] for part in (slice(0, 4), slice(4, 7))] == [1, 1]
+    assert stream.pending == 2
+
+
+def test_what_a_stream_remembers_does_not_grow_with_the_clip(tokenizer, pixels):
+    stream, sizes = tokenizer.encoder_stream(), []
+    for _ in range(4):
+        stream.push(pixels[:, :, 1:])
+        sizes.append(sum(frames.numel() for frames in stream.memory.values()) + stream.waiting.numel())
+    assert sizes[1] == sizes[2] == sizes[3]
 
 
 def test_a_saved_tokenizer_gives_the_same_codes(tokenizer, pixels, tmp_path):

@@ -1,0 +1,85 @@
+"""Shape of a video tokenizer."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class VideoTokenizerConfig:
+    """What a video tokenizer is built from.
+
+    Args:
+        network: `compact` (patches and factorised convolutions) or `magvit2` (the paper's drawing).
+        quantizer: `lfq`, or for comparison `bsq` or `fsq` (see `quantizers`).
+        bits: bits of a code; the codebook has 2 ** bits entries. Not read by `fsq`.
+        levels: values that each channel of an `fsq` code may have, such as (8, 8, 8, 5, 5, 5).
+        channels: width of the first stage.
+        multipliers: width of each stage in units of `channels`.
+        blocks: residual blocks of a stage.
+        patch: height and width of the square of pixels that the first convolution sees as one position.
+        spatial_strides: between each stage and the next; a code covers patch * their product pixels.
+        temporal_strides: between each stage and the next; a later code covers their product in frames.
+        temporal_kernel: frames that a convolution over time sees; 1 makes a tokenizer of single images.
+    """
+
+    network: Literal["compact", "magvit2"] = "compact"
+    quantizer: Literal["lfq", "bsq", "fsq"] = "lfq"
+    bits: int = 10
+    levels: tuple[int, ...] = ()
+    channels: int = 48
+    multipliers: tuple[int, ...] = (1, 2, 2)
+    blocks: int = 1
+    patch: int = 4
+    spatial_strides: tuple[int, ...] = (2, 1)
+    temporal_strides: tuple[int, ...] = (2, 2)
+    temporal_kernel: int = 3
+
+    def __post_init__(self) -> None:
+        if self.network not in ("compact", "magvit2"):
+            raise ValueError(f"network is {self.network!r}; expected 'compact' or 'magvit2'")
+        if self.quantizer not in ("lfq", "bsq", "fsq"):
+            raise ValueError(f"quantizer is {self.quantizer!r}; expected 'lfq', 'bsq' or 'fsq'")
+        if not 1 <= self.bits <= 24:
+            raise ValueError(f"bits is {self.bits}; expected 1 to 24")
+        if (self.quantizer == "fsq") != bool(self.levels) or any(level < 3 for level in self.levels):
+            raise ValueError(
+                f"levels are {self.levels} with quantizer {self.quantizer!r}; "
+                "fsq needs levels of 3 or more each, the others none"
+            )
+        for name in ("channels", "blocks", "patch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("multipliers", "spatial_strides", "temporal_strides"):
+            if any(value < 1 for value in getattr(self, name)):
+                raise ValueError(f"{name} are {getattr(self, name)}; expected 1 or more each")
+        between = len(self.multipliers) - 1
+        for name in ("spatial_strides", "temporal_strides"):
+            if len(getattr(self, name)) != between:
+                raise ValueError(
+                    f"{name} are {getattr(self, name)}; expected {between}, one between each of the "
+                    f"{len(self.multipliers)} stages and the next"
+                )
+        if any(stride > self.temporal_kernel for stride in self.temporal_strides):
+            raise ValueError(
+                f"temporal_kernel is {self.temporal_kernel}; a stride of {max(self.temporal_strides)} frames "
+                "needs at least as many"
+            )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each stage."""
+        return tuple(self.channels * multiplier for multiplier in self.multipliers)
+
+    @property
+    def code_channels(self) -> int:
+        """Channels of a latent that is quantised."""
+        return len(self.levels) or self.bits
+
+    @property
+    def spatial_stride(self) -> int:
+        return self.patch * prod(self.spatial_strides)
+
+    @property
+    def temporal_stride(self) -> int:
+        return prod(self.temporal_strides)
