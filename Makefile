@@ -1,5 +1,5 @@
 # make demo   the whole path on the embedded corpus: runs/demo/index.html
-# make test   style check and tests
+# make test   style check and tests; those of the package encodec in an environment of their own
 # Both set up .venv first; nothing is installed again until pyproject.toml or constraints.txt change.
 #   PYTHON=python3.12          another interpreter (3.11 or newer)
 #   TORCH_INDEX=<address>      PyTorch's own package index for a CPU-only or another CUDA build (see README)
@@ -8,6 +8,9 @@ VENV ?= .venv
 OUT ?= runs/demo
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The package encodec brings a torchaudio that is linked to CUDA: beside it, not into it.
+ENCODEC_VENV := $(VENV)-encodec
+ENCODEC_STAMP := $(ENCODEC_VENV)/.installed
 
 .PHONY: demo test install clean
 
@@ -17,6 +20,9 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
+	@if $(MAKE) --no-print-directory $(ENCODEC_STAMP) > $(VENV)/encodec.log 2>&1; \
+	then $(ENCODEC_VENV)/bin/python -m pytest tests/tokenizers/test_encodec_package.py; \
+	else echo 'the package encodec cannot be installed here ($(VENV)/encodec.log says why): its tests are left out'; fi
 
 install: $(STAMP)
 
@@ -27,5 +33,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
+# Sees all that .venv has and adds encodec and what only that needs.
+$(ENCODEC_STAMP): $(STAMP)
+	$(BIN)/python -m venv --clear $(ENCODEC_VENV)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$($(ENCODEC_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth
+	$(ENCODEC_VENV)/bin/python -m pip install -c constraints.txt -e '.[encodec]'
+	touch $(ENCODEC_STAMP)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(ENCODEC_VENV) build dist *.egg-info

@@ -97,6 +97,30 @@ class Muon(torch.optim.Optimizer):
         return mean / (square.sqrt() + 1e-8)
 
 
+def scheduled(optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: float) -> dict[str, Any]:
+    """What `configure_optimizers` of a LightningModule returns: all rates along `warmup_cosine`."""
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps)
+    )
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def clip_gradients(networks: Iterable[nn.Module | None], limit: float | None, algorithm: str | None) -> None:
+    """Clip the gradients of each network by itself: of several that are trained against each other.
+
+    Args:
+        limit: of the norm of all gradients of a network; None or 0 leaves them.
+        algorithm: "value" limits every single gradient instead.
+    """
+    for network in networks:
+        if network is None or not limit:
+            continue
+        if algorithm == "value":
+            nn.utils.clip_grad_value_(network.parameters(), limit)
+        else:
+            nn.utils.clip_grad_norm_(network.parameters(), limit)
+
+
 def parameter_groups(
     matrices: Iterable[nn.Module], model: nn.Module
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

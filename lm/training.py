@@ -4,11 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from ..data.optimisation import Muon, parameter_groups, warmup_cosine
+from ..data.optimisation import Muon, parameter_groups, scheduled
 from .batch import Batch
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
 from .transformer import LMConfig, PrefixLM
@@ -67,11 +66,7 @@ class LanguageModelTraining(LightningModule):
             self.adam_learning_rate,
             weight_decay=self.weight_decay,
         )
-        steps = self.trainer.estimated_stepping_batches
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, self.warmup_steps, steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
 
     def export(self, folder: str | Path) -> None:
         """Write the model to `folder`/lm."""

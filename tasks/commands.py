@@ -183,6 +183,107 @@ def audio_validate(arguments: list[str]) -> list[Path]:
     return validate("audio", arguments)
 
 
+def audio_adopt(source: str, *, out: Path, levels: int | None = None) -> list[Path]:
+    """Make a pretrained audio codec the audio tokenizer of a run, in the place of one trained there.
+
+    Args:
+        source: a folder of transformers' EncodecModel, DacModel or MimiModel; its name on Hugging Face's hub,
+            such as descript/dac_16khz; or a checkpoint (.th) of the package encodec.
+        out: run folder; writes OUT/model/audio_tokenizer.
+        levels: residual levels to keep; 4 if not given, 8 of a Mimi.
+    """
+    from ..tokenizers.audio_foreign import adopt
+
+    target = out / "model" / "audio_tokenizer"
+    codec = adopt(source, target, levels)
+    rate, sizes = codec.sample_rate / codec.hop_length, codec.codebook_sizes
+    print(f"{codec.sample_rate} Hz, {rate:g} latents a second, {len(sizes)} levels of {sizes[0]} codes")
+    return [target]
+
+
+def audio_decode(source: Path, target: Path, *, model: Path, lm: Path | None = None) -> list[Path]:
+    """Write the sound of a compressed file (.ecdc) of the package encodec.
+
+    Args:
+        source: a file of its 24 kHz model.
+        target: .wav file to write.
+        model: model folder whose audio_tokenizer is that model, with as many levels as the file or more.
+        lm: checkpoint of encodec's language model, for files that were entropy-coded with it.
+    """
+    import torch
+
+    from ..data.clip import Clip
+    from ..data.media import write_clip
+    from ..tokenizers.audio_protocol import load_audio_tokenizer
+    from ..tokenizers.encodec_package import SAMPLE_RATE, decode_ecdc
+    from .output import check_target
+
+    check_target(target)
+    waveform = decode_ecdc(source, load_audio_tokenizer(model / "audio_tokenizer"), lm)
+    no_frames = torch.zeros(0, 1, 1, 3, dtype=torch.uint8)
+    write_clip(Clip(no_frames, 1.0, waveform, SAMPLE_RATE), target)
+    return [target]
+
+
+def audio_reconstruct(source: Path, target: Path, *, model: Path) -> list[Path]:
+    """Encode a sound, decode it again and write the result, with what the codes cost and lose.
+
+    Prints seconds, bits per second, SI-SDR and log-mel distance. The sound is mixed to one channel.
+
+    Args:
+        source: any media file with sound.
+        target: a .wav for the sound alone, or an .mp4 or .webm for the pictures with the decoded sound.
+        model: model folder with an audio_tokenizer.
+    """
+    from .audio_reconstruct import reconstruct_sound
+
+    return [reconstruct_sound(source, target, model)]
+
+
+def audio_score(
+    source: str,
+    *,
+    model: Path,
+    out: Path,
+    where: list[str] | None = None,
+    clips: int = 32,
+    split: str = "triples",
+    num_frames: int = 17,
+    fps: float = 8.0,
+    seed: int = 0,
+) -> list[Path]:
+    """Score an audio codec on held-out sounds; prints a table, writes scores.json and spectrograms.
+
+    Beside the codec stand its first levels, mu-law samples at its bit rate, and random codebooks.
+
+    Args:
+        source: "synthetic" or "synthetic-plain" (the embedded corpus), a folder of clips (with a
+            captions.jsonl) or a captions.jsonl; the clips need pictures, too.
+        model: model folder with an audio_tokenizer.
+        out: folder to write to.
+        where: key=value: only entries that have it; may be repeated.
+        clips: how many; of a folder or list the last ones, which training holds out.
+        split: of the synthetic source; triples are combinations held out of training.
+        num_frames: per clip; its sound lasts num_frames / fps seconds.
+        fps: frames per second; files are converted.
+        seed: of the synthetic source and of the random codebooks.
+    """
+    from ..data.datamodule import conditions
+    from .audio_scores import score_source
+
+    return score_source(
+        source,
+        model,
+        out,
+        where=conditions(where or []),
+        clips=clips,
+        split=split,
+        num_frames=num_frames,
+        fps=fps,
+        seed=seed,
+    )
+
+
 def encode(
     source: str,
     *,

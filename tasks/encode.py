@@ -18,7 +18,7 @@ from ..data.clip_format import ClipFormat
 from ..data.pixels import pixels_from_frames
 from ..data.shards import CodedClip, ShardWriter
 from ..data.timing import audio_latents
-from ..tokenizers.audio import AudioTokenizer
+from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from .progress import Report, progress
 from .sources import Reading, Source, open_source
@@ -49,7 +49,7 @@ class ClipEncoder:
     def __init__(
         self,
         video: VideoCodec,
-        audio: AudioTokenizer | None,
+        audio: AudioCodec | None,
         *,
         height: int,
         width: int,
@@ -96,7 +96,7 @@ class ClipEncoder:
         has_audio = (folder / "audio_tokenizer").is_dir()
         return cls(
             load_video_tokenizer(folder / "video_tokenizer"),
-            AudioTokenizer.from_pretrained(folder / "audio_tokenizer") if has_audio else None,
+            load_audio_tokenizer(folder / "audio_tokenizer") if has_audio else None,
             height=height,
             width=width,
             num_frames=num_frames,

@@ -24,7 +24,7 @@ from ..lm.generate import generate as generate_ids
 from ..lm.sampling import Sampling
 from ..lm.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
-from ..tokenizers.audio import AudioTokenizer
+from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.text import TextTokenizer
 from .examples import MAX_TEXT
@@ -61,7 +61,7 @@ class VideoLM:
         vocabulary: Vocabulary,
         lm: PrefixLM,
         video_tokenizer: VideoCodec,
-        audio_tokenizer: AudioTokenizer | None = None,
+        audio_tokenizer: AudioCodec | None = None,
         text_tokenizer: TextTokenizer | None = None,
     ):
         config.check_tokenizers(video_tokenizer, audio_tokenizer, text_tokenizer)
@@ -103,7 +103,7 @@ class VideoLM:
             vocabulary,
             PrefixLM.from_pretrained(folder / "lm", vocabulary),
             load_video_tokenizer(folder / "video_tokenizer"),
-            AudioTokenizer.from_pretrained(folder / "audio_tokenizer") if config.clips.has_audio else None,
+            load_audio_tokenizer(folder / "audio_tokenizer") if config.clips.has_audio else None,
             TextTokenizer.from_pretrained(folder / "text_tokenizer") if config.text_tokenizer else None,
         )
 

@@ -12,7 +12,7 @@ import torch
 
 from ..data.clip import Clip
 from ..data.media import read_clip, write_clip
-from ..tokenizers.audio import AudioTokenizer
+from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.clip_codes import SUFFIX, ClipCodes, decode_clip, encode_clip, padded_size
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.tiling import TiledVideoTokenizer
@@ -36,7 +36,7 @@ def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> 
     codes = encode_clip(tokenizer, clip)
     result = replace(clip, frames=decode_clip(tokenizer, codes).frames)
     if (model / "audio_tokenizer").is_dir() and clip.waveform is not None:
-        result = _with_sound(AudioTokenizer.from_pretrained(model / "audio_tokenizer"), result)
+        result = _with_sound(load_audio_tokenizer(model / "audio_tokenizer"), result)
     print(_described(tokenizer, codes))
     print(_quality(clip, result))
     write_clip(result, target)
@@ -104,7 +104,7 @@ def _check_codes_target(path: Path) -> None:
 
 
 @torch.inference_mode()
-def _with_sound(tokenizer: AudioTokenizer, clip: Clip) -> Clip:
+def _with_sound(tokenizer: AudioCodec, clip: Clip) -> Clip:
     clip = clip.resampled(tokenizer.sample_rate, channels=1)
     assert clip.waveform is not None
     samples = clip.waveform.shape[1]

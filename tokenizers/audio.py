@@ -8,8 +8,6 @@ that reads those reads ours, and any mono EnCodec folder can take our codec's pl
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
@@ -20,7 +18,10 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..data.pretrained import fingerprint, read_json, replacing
+from ..data.pretrained import fingerprint
+from .audio_protocol import check_hops
+from .audio_stream import AudioDecoderStream, AudioEncoderStream
+from .transformers_folder import read_codec, write_codec
 
 # What decides, beside the weights, which codes a waveform gets. Named one by one: the stored config also
 # holds versions and paths, which say nothing about the codes.
@@ -132,7 +133,7 @@ class AudioTokenizer(nn.Module):
         Raises:
             ValueError: if the samples are not a whole number of hops.
         """
-        self._check_hops(waveform.shape[-1])
+        check_hops(waveform.shape[-1], self.hop_length)
         every_level = self.encodec.config.target_bandwidths[-1]
         (codes,) = self.encodec.encode(waveform, bandwidth=every_level).audio_codes
         return codes
@@ -147,12 +148,20 @@ class AudioTokenizer(nn.Module):
 
     def latents(self, waveform: Float[Tensor, "batch 1 samples"]) -> Float[Tensor, "batch frames dim"]:
         """What the codebooks quantize; errors as `encode`."""
-        self._check_hops(waveform.shape[-1])
+        check_hops(waveform.shape[-1], self.hop_length)
         return rearrange(self.encodec.encoder(waveform), "batch dim frames -> batch frames dim")
 
     def synthesize(self, latents: Float[Tensor, "batch frames dim"]) -> Float[Tensor, "batch 1 samples"]:
         """Sound of quantized latents."""
         return self.encodec.decoder(rearrange(latents, "batch frames dim -> batch dim frames"))
+
+    def encoder_stream(self) -> AudioEncoderStream:
+        """For a sound that comes in parts; a codec that is not causal is a ValueError."""
+        return AudioEncoderStream(self.encodec)
+
+    def decoder_stream(self) -> AudioDecoderStream:
+        """For codes that come in parts; a codec that is not causal is a ValueError."""
+        return AudioDecoderStream(self.encodec)
 
     @torch.no_grad()
     def set_codebooks(self, codebooks: Float[Tensor, "levels codes dim"]) -> None:
@@ -165,8 +174,7 @@ class AudioTokenizer(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an EncodecModel folder: config.json and model.safetensors."""
-        with replacing(Path(folder)) as temporary, _quiet_transformers():
-            self.encodec.save_pretrained(temporary)
+        write_codec(self.encodec, folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "AudioTokenizer":
@@ -176,14 +184,7 @@ class AudioTokenizer(nn.Module):
             FileNotFoundError: if the folder or a file in it is missing.
             ValueError: if it holds another kind of model or weights that do not fit.
         """
-        return cls(_read_encodec(Path(folder)).eval())
-
-    def _check_hops(self, samples: int) -> None:
-        if samples == 0 or samples % self.hop_length:
-            nearest = max(samples // self.hop_length, 1) * self.hop_length
-            raise ValueError(
-                f"waveform has {samples} samples; expected whole hops of {self.hop_length}, such as {nearest}"
-            )
+        return cls(read_codec(folder, "encodec"))
 
 
 def _encodec_config(config: AudioTokenizerConfig) -> Any:
@@ -215,48 +216,3 @@ def _encodec_config(config: AudioTokenizerConfig) -> Any:
         pad_mode="constant",
         norm_type="weight_norm",
     )
-
-
-def _read_encodec(folder: Path) -> Any:
-    """An EncodecModel from a local folder: safetensors only, and every weight accounted for."""
-    from transformers import EncodecModel
-
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} is not a folder of an audio tokenizer: it has no {name}")
-    config = read_json(folder / "config.json")
-    kind = config.get("model_type") if isinstance(config, dict) else type(config).__name__
-    if kind != "encodec":
-        raise ValueError(f"{folder / 'config.json'} describes {kind!r}; expected 'encodec'")
-    try:
-        with _quiet_transformers():
-            encodec, report = EncodecModel.from_pretrained(
-                folder,
-                use_safetensors=True,
-                local_files_only=True,
-                # Not to ignore them, but to find them in the report beside the other misfits.
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # transformers and safetensors raise many types for a damaged folder
-        raise ValueError(f"{folder} cannot be loaded as an EnCodec model: {error}") from error
-    misfits = {problem: sorted(names) for problem, names in report.items() if names}
-    if misfits:
-        raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json: {misfits}")
-    return encodec
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No progress bar and no report for a folder that takes a moment; both as they were afterwards."""
-    from transformers.utils import logging
-
-    verbosity, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bar:
-            logging.enable_progress_bar()

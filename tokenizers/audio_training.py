@@ -3,8 +3,13 @@
     videolm audio fit --config configs/audio/demo.yaml --out RUN
 
 EnCodec's encoder and decoder are trained around vector-quantize-pytorch's residual quantizer, whose
-codebooks (moving averages, started by k-means, dead entries revived) are then copied into the EncodecModel.
-Without a discriminator: the losses are those on the waveform and its spectrum.
+codebooks (moving averages, started by k-means, dead entries revived, later levels left out at random) are
+then copied into the EncodecModel. Losses on the waveform and its spectrum, and with a discriminator those of
+EnCodec (Défossez et al. 2022, arXiv:2210.13438, section 3.4). Sound is taken as loud as it is: nothing
+normalises it, in training or in use, so that a quiet clip stays quiet.
+
+Codec and discriminators are updated together, from one backward pass: neither's loss reaches the other's
+weights.
 """
 
 from pathlib import Path
@@ -18,8 +23,9 @@ from torch import Tensor, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from vector_quantize_pytorch import ResidualVQ
 
-from ..data.optimisation import warmup_cosine
+from ..data.optimisation import clip_gradients, scheduled
 from .audio import AudioTokenizer, AudioTokenizerConfig
+from .audio_discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
 from .audio_losses import MultiScaleMelLoss, log_spectral_distance
 
 
@@ -35,7 +41,12 @@ class AudioCodecTraining(LightningModule):
             where silence is the best answer, before the spectral loss finds the pitch.
         squared_weight: of their mean squared difference.
         mel_weight: of the multi-scale mel distance.
+        generator_weight: of the adversarial loss, with a discriminator.
+        feature_weight: of the distance of the discriminators' features, with a discriminator.
         commitment_weight: of the distance between latents and their codebook entries.
+        discriminator: shape of the discriminators; None trains without.
+        discriminator_learning_rate: of theirs, along the same schedule.
+        balanced: the weights of the losses on the decoded sound are shares of its gradient (see `Balancer`).
         codebook_decay: of the moving averages that the codebook entries are.
         seed: of every random choice.
     """
@@ -49,20 +60,26 @@ class AudioCodecTraining(LightningModule):
         waveform_weight: float = 20.0,
         squared_weight: float = 400.0,
         mel_weight: float = 1.0,
+        generator_weight: float = 3.0,
+        feature_weight: float = 3.0,
         commitment_weight: float = 0.25,
+        discriminator: AudioDiscriminatorConfig | None = None,
+        discriminator_learning_rate: float = 3e-4,
+        balanced: bool = False,
         codebook_decay: float = 0.95,
         seed: int = 0,
     ):
         super().__init__()
         self.window = window_hops * tokenizer.hop_length
         self.learning_rate = learning_rate
+        self.discriminator_learning_rate = discriminator_learning_rate
         self.warmup_steps = warmup_steps
-        self.weights = {
-            "waveform": waveform_weight,
-            "squared": squared_weight,
-            "mel": mel_weight,
-            "commitment": commitment_weight,
-        }
+        self.weights = {"waveform": waveform_weight, "squared": squared_weight, "mel": mel_weight}
+        if discriminator is not None:
+            self.weights |= {"generator": generator_weight, "feature": feature_weight}
+        self.adversary = None if discriminator is None else AudioAdversary(discriminator)
+        self.balancer = Balancer(self.weights) if balanced else None
+        self.commitment_weight = commitment_weight
         self.seed = seed
         self.tokenizer = AudioTokenizer.of_config(tokenizer)
         self.quantizer = ResidualVQ(
@@ -99,10 +116,19 @@ class AudioCodecTraining(LightningModule):
             "waveform": (decoded - real).abs().mean(),
             "squared": (decoded - real).square().mean(),
             "mel": self.mel(decoded, real),
-            "commitment": commitment,
         }
-        loss = sum(self.weights[name] * value for name, value in losses.items())
-        self.log("train/loss", loss.detach(), prog_bar=True)
+        if self.adversary is not None:
+            losses |= self.adversary.generator_losses(decoded, real)
+        weighted = sum(weight * losses[name] for name, weight in self.weights.items())
+        loss = weighted if self.balancer is None else self.balancer(losses, decoded)
+        loss = loss + self.commitment_weight * commitment
+        losses["commitment"] = commitment
+        if self.adversary is not None:
+            losses["discriminator"] = self.adversary.discriminator_loss(decoded, real)
+            loss = loss + losses["discriminator"]
+        self.log(
+            "train/loss", weighted.detach() + self.commitment_weight * commitment.detach(), prog_bar=True
+        )
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return loss
 
@@ -132,12 +158,21 @@ class AudioCodecTraining(LightningModule):
         self.used.zero_()
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, betas=(0.8, 0.99))
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, self.warmup_steps, steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        groups = [{"params": [*self.tokenizer.parameters(), *self.quantizer.parameters()]}]
+        if self.adversary is not None:
+            rate = self.discriminator_learning_rate
+            groups.append({"params": list(self.adversary.parameters()), "lr": rate})
+        optimizer = torch.optim.AdamW(groups, self.learning_rate, betas=(0.8, 0.99))
+        return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of the codec and of the discriminators, each by its own norm."""
+        clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
     def export(self, folder: str | Path) -> None:
         """Write the codec to folder/audio_tokenizer."""

@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ..data.optimisation import Muon, parameter_groups, warmup_cosine
+from ..data.optimisation import Muon, clip_gradients, parameter_groups, scheduled
 from ..data.pixels import frames_from_pixels, pixels_from_frames
 from ..data.pretrained import replacing
 from .adversarial import Adversary
@@ -192,11 +192,7 @@ class VideoTokenizerTraining(LightningModule):
                     "is_matrix": False,
                 }
             )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine(step, self.warmup_steps, steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
 
     def configure_gradient_clipping(
         self,
@@ -205,13 +201,7 @@ class VideoTokenizerTraining(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip the gradients of the tokenizer and of the discriminator, each by its own norm."""
-        for network in (self.tokenizer, self.adversary):
-            if network is None or not gradient_clip_val:
-                continue
-            if gradient_clip_algorithm == "value":
-                nn.utils.clip_grad_value_(network.parameters(), gradient_clip_val)
-            else:
-                nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
+        clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
     def export(self, folder: str | Path) -> None:
         """Write the tokenizer with the averaged weights to folder/video_tokenizer."""

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from videolm.data.datamodule import ClipDataModule
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
+from videolm.tokenizers.audio_discriminator import AudioDiscriminatorConfig
 from videolm.tokenizers.audio_losses import (
     MultiScaleMelLoss,
     log_spectral_distance,
@@ -40,9 +41,10 @@ class CheckpointAt(Callback):
 
 
 def fit(folder: Path, resume: Path | None = None, sample_rate: int | None = RATE) -> AudioCodecTraining:
-    """Eight steps of epochs of three, with a validation after four."""
+    """Eight steps of epochs of three, with discriminators, balanced, and a validation after four."""
     seed_everything(0)
-    module = AudioCodecTraining(TINY, window_hops=8, warmup_steps=2)
+    judges = AudioDiscriminatorConfig(windows=(256, 64), channels=4)
+    module = AudioCodecTraining(TINY, window_hops=8, warmup_steps=2, discriminator=judges, balanced=True)
     trainer = Trainer(
         max_steps=8,
         accelerator="cpu",
@@ -64,8 +66,9 @@ def fit(folder: Path, resume: Path | None = None, sample_rate: int | None = RATE
 
 
 def weights(module: AudioCodecTraining) -> dict[str, torch.Tensor]:
-    """What is learnt: parameters and codebooks."""
-    return dict(module.named_parameters()) | module.quantizer.state_dict()
+    """What is learnt: parameters, codebooks and the balancer's averages."""
+    averages = {"balancer": module.balancer.sums} if module.balancer else {}
+    return dict(module.named_parameters()) | module.quantizer.state_dict() | averages
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def test_a_run_logs_losses_quality_and_use_of_codes(trained):
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     values = {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-    for name in ("loss", "waveform", "squared", "mel", "commitment"):
+    for name in ("loss", "waveform", "squared", "mel", "commitment", "generator", "feature", "discriminator"):
         assert len(values[f"train/{name}"]) == 4
     for name in ("mel", "si_sdr_db", "log_spectral_distance_db", "code_use_0", "code_use_1"):
         assert len(values[f"val/{name}"]) == 2

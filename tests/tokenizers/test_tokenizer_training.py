@@ -1,6 +1,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from videolm.data.datamodule import ClipDataModule
 from videolm.data.pixels import pixels_from_frames
+from videolm.data.synthetic import Corpus
 from videolm.tokenizers.discriminator import DiscriminatorConfig
 from videolm.tokenizers.lfq import code_statistics, codes_from_latents
 from videolm.tokenizers.losses import psnr, reconstruction_losses
@@ -269,6 +271,30 @@ def test_a_tiny_tokenizer_learns_four_clips_by_heart():
     assert quality() > before + 6
     counts = codes_from_latents(module.tokenizer.latents(pixels)).flatten().bincount(minlength=256)
     assert code_statistics(counts)["perplexity"] > 16
+
+
+def test_one_clip_is_learnt_by_heart_through_its_codes():
+    """At 18 bits, with the default losses: in the order of its codes and in no other."""
+    torch.manual_seed(0)
+    clip = Corpus(height=32, width=32, num_frames=5, sample_rate=None)[0]
+    pixels = pixels_from_frames(clip.frames[None])
+    module = VideoTokenizerTraining(replace(TINY, bits=18, channels=24))
+    module.log_dict = lambda *arguments, **settings: None
+    module.trainer = SimpleNamespace(estimated_stepping_batches=160, global_step=0)
+    optimization = module.configure_optimizers()
+    optimizer, schedule = optimization["optimizer"], optimization["lr_scheduler"]["scheduler"]
+    for _ in range(160):
+        optimizer.zero_grad()
+        module.training_step({"frames": clip.frames[None]}, 0).backward()
+        optimizer.step()
+        schedule.step()
+    tokenizer = module.tokenizer.eval()
+    with torch.no_grad():
+        codes = tokenizer.encode(pixels)
+        in_order = psnr(tokenizer.decode(codes), pixels).mean()
+        shuffled = codes.flatten()[torch.randperm(codes.numel())].view_as(codes)
+        assert in_order > 30
+        assert psnr(tokenizer.decode(shuffled), pixels).mean() < in_order - 10
 
 
 def test_entropy_weight_falls_to_its_end_value():
