@@ -16,8 +16,10 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from .batch import Batch
 
 Rotation = tuple[Tensor, Tensor]
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -73,26 +75,22 @@ class RMSNorm(nn.Module):
 
 
 class PrefixAttention:
-    """Attention in which the prefix is seen in both directions and the rest causally.
+    """Attention in which an example's prefix is seen in both directions and the rest causally.
 
-    Made once for a batch and shared by all layers. Padding stands at the end of a row, where no real
-    position sees it. On CPUs queries are taken some at a time, with the keys up to the last that any of
-    them sees, so that up to half of the scores are never computed.
-
-    Args:
-        prefix_length: length of each row's prefix.
-        length: positions of a row.
+    Made once for a batch and shared by all layers. On CPUs queries are taken some at a time, with the keys
+    that any of them sees, so that up to half of the scores are never computed.
     """
 
-    def __init__(self, prefix_length: Int[Tensor, " batch"], length: int):
-        on_cpu = prefix_length.device.type == "cpu"
-        size = QUERIES_AT_ONCE if on_cpu else length
-        longest = int(prefix_length.max()) if on_cpu else length
-        mask = prefix_mask(prefix_length, length)
+    def __init__(self, batch: Batch):
+        length = batch.ids.shape[1]
+        size = QUERIES_AT_ONCE if batch.ids.device.type == "cpu" else length
+        mask = prefix_mask(batch)
         self.parts: list[tuple[slice, slice, Tensor]] = []
         for start in range(0, length, size):
-            queries = slice(start, min(start + size, length))
-            keys = slice(0, max(queries.stop, longest) if start < longest else queries.stop)
+            queries, keys = slice(start, start + size), slice(0, length)
+            if size < length:
+                seen = mask[:, :, queries].flatten(0, 2).any(0).nonzero()
+                keys = slice(int(seen[0]), int(seen[-1]) + 1)
             self.parts.append((queries, keys, mask[:, :, queries, keys]))
 
     def __call__(
@@ -109,12 +107,15 @@ class PrefixAttention:
         return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
 
 
-def prefix_mask(prefix_length: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch 1 length length"]:
-    """True where a query (third axis) may see a key (last axis)."""
-    position = torch.arange(length, device=prefix_length.device)
-    causal = position[:, None] >= position
-    in_prefix = position < prefix_length[:, None]
-    return (causal | (in_prefix[:, :, None] & in_prefix[:, None, :]))[:, None]
+def prefix_mask(batch: Batch) -> Bool[Tensor, "rows 1 positions positions"]:
+    """True where a query (third axis) may see a key (last axis). Padding sees itself alone."""
+    position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    example = batch.example
+    prefix_end = (batch.start + batch.prefix_length)[example]  # of padding meaningless
+    in_prefix = position < prefix_end
+    seen = (position[:, None] >= position) | (in_prefix[:, :, None] & in_prefix[:, None, :])
+    seen &= (example[:, :, None] == example[:, None, :]) & (example >= 0)[:, None, :]
+    return (seen | (position[:, None] == position))[:, None]
 
 
 def masked_attention(

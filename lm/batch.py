@@ -7,6 +7,8 @@ and its weight in the loss. The model reads these and nothing else; what they me
 
 from collections.abc import Sequence as Sequences
 from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,32 +46,62 @@ class Sequence:
 
 @dataclass(eq=False)
 class Batch:
-    """Examples side by side, padded at the end to the longest.
+    """Examples in rows: one a row, or several one after the other (packed).
 
-    Padding has weight 0 and stands after every real position, which therefore never attends to it.
+    Padding has weight 0 and stands at the end of a row. No position attends to another example's.
+
+    Args:
+        row: which row each example stands in.
+        start: its first position there.
+        prefix_length, length, tasks: as of its `Sequence`.
     """
 
-    ids: Int[Tensor, "batch length"]
-    block: Int[Tensor, "batch length"]
-    segment: Int[Tensor, "batch length"]
-    coordinates: Float[Tensor, "batch length 3"]
-    forced: Bool[Tensor, "batch length"]
-    weight: Float[Tensor, "batch length"]
-    prefix_length: Int[Tensor, " batch"]
-    length: Int[Tensor, " batch"]
+    ids: Int[Tensor, "rows positions"]
+    block: Int[Tensor, "rows positions"]
+    segment: Int[Tensor, "rows positions"]
+    coordinates: Float[Tensor, "rows positions 3"]
+    forced: Bool[Tensor, "rows positions"]
+    weight: Float[Tensor, "rows positions"]
+    row: Int[Tensor, " examples"]
+    start: Int[Tensor, " examples"]
+    prefix_length: Int[Tensor, " examples"]
+    length: Int[Tensor, " examples"]
     tasks: tuple[str, ...]
 
     @classmethod
     def collate(cls, sequences: Sequences[Sequence]) -> "Batch":
-        def padded(name: str) -> Tensor:
-            return pad_sequence([getattr(sequence, name) for sequence in sequences], batch_first=True)
+        """One example a row."""
+        return cls.of_rows([[sequence] for sequence in sequences])
 
+    @classmethod
+    def of_rows(cls, rows: Sequences[Sequences[Sequence]]) -> "Batch":
+        """Several examples a row, one after the other."""
+
+        def padded(name: str) -> Tensor:
+            return pad_sequence(
+                [torch.cat([getattr(sequence, name) for sequence in row]) for row in rows], batch_first=True
+            )
+
+        sequences = [sequence for row in rows for sequence in row]
+        starts = [start for row in rows for start in accumulate(map(len, row[:-1]), initial=0)]
         return cls(
             **{name: padded(name) for name in ("ids", "block", "segment", "coordinates", "forced", "weight")},
+            row=torch.tensor([index for index, row in enumerate(rows) for _ in row]),
+            start=torch.tensor(starts),
             prefix_length=torch.tensor([sequence.prefix_length for sequence in sequences]),
             length=torch.tensor([len(sequence) for sequence in sequences]),
             tasks=tuple(sequence.task for sequence in sequences),
         )
+
+    @cached_property
+    def example(self) -> Int[Tensor, "rows positions"]:
+        """Which example each position belongs to; -1 on padding."""
+        first = self.row * self.ids.shape[1] + self.start
+        index = torch.arange(len(self.row), device=self.row.device).repeat_interleave(self.length)
+        within = torch.arange(len(index), device=index.device) - (self.length.cumsum(0) - self.length)[index]
+        owner = torch.full_like(self.ids, -1)
+        owner.view(-1)[first[index] + within] = index
+        return owner
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -105,6 +105,8 @@ class Rows:
         """The rows of all batches, one batch below the other."""
         prefix_length = torch.cat([batch.prefix_length for batch in batches])
         output_length = torch.cat([batch.length for batch in batches]) - prefix_length
+        if any(len(batch.row) != len(batch) for batch in batches):
+            raise ValueError("a row holds several examples; expected one a row")
         if prefix_length.min() < 1:
             raise ValueError("a row has no prefix, so nothing to predict its first position from")
         if (output_length != output_length[0]).any():
@@ -202,6 +204,8 @@ def _gather(batches: list[Batch], columns: Int[Tensor, " columns"], start: Int[T
                 parts.setdefault(field.name, []).append(value[row, position])
     return Batch(
         **{name: torch.cat(values) for name, values in parts.items()},
+        row=torch.arange(len(start), device=columns.device),
+        start=torch.zeros_like(start),
         prefix_length=torch.full_like(start, len(columns)),
         length=torch.full_like(start, len(columns)),
         tasks=tuple(task for batch in batches for task in batch.tasks),

@@ -19,14 +19,14 @@ class Loss:
         weight: sum of the weights; the loss is total / weight, both summed over all processes.
         nats: nats of every target, without gradient.
         block: index into `Vocabulary.blocks` of every target.
-        row: row of the batch that every target stands in.
+        example: index of the example that every target belongs to.
     """
 
     total: Float[Tensor, ""]
     weight: Float[Tensor, ""]
     nats: Float[Tensor, " targets"]
     block: Int[Tensor, " targets"]
-    row: Int[Tensor, " targets"]
+    example: Int[Tensor, " targets"]
 
     @property
     def mean(self) -> Float[Tensor, ""]:
@@ -62,7 +62,13 @@ def loss_of(model: PrefixLM, batch: Batch) -> Loss:
         total, row_nats = model.heads[target_block.name].loss(rows, digits, weight)
         totals.append(total)
         nats.append(row_nats)
-    return Loss(torch.stack(totals).sum(), batch.weight[row, before + 1].sum(), torch.cat(nats), block, row)
+    return Loss(
+        total=torch.stack(totals).sum(),
+        weight=batch.weight[row, before + 1].sum(),
+        nats=torch.cat(nats),
+        block=block,
+        example=batch.example[row, before + 1],
+    )
 
 
 def nats_by_block(loss: Loss, names: tuple[str, ...]) -> dict[str, tuple[float, int]]:
@@ -71,10 +77,10 @@ def nats_by_block(loss: Loss, names: tuple[str, ...]) -> dict[str, tuple[float, 
 
 
 def nats_by_task(loss: Loss, tasks: tuple[str, ...]) -> dict[str, tuple[float, int]]:
-    """The same of each task; `tasks` names the task of every row of the batch."""
+    """The same of each task; `tasks` names the task of every example of the batch."""
     names = tuple(sorted(set(tasks)))
-    of_row = torch.tensor([names.index(task) for task in tasks], device=loss.row.device)
-    return _means(loss.nats, of_row[loss.row], names)
+    of_example = torch.tensor([names.index(task) for task in tasks], device=loss.example.device)
+    return _means(loss.nats, of_example[loss.example], names)
 
 
 def _means(nats: Tensor, group: Tensor, names: tuple[str, ...]) -> dict[str, tuple[float, int]]:

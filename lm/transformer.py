@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors import safe_open
@@ -101,13 +100,13 @@ class PrefixLM(PretrainedMixin, nn.Module):
         return self.body(
             self.tokens(batch.ids, batch.block) + self.place(batch),
             self.rotation(batch.coordinates),
-            PrefixAttention(batch.prefix_length, batch.ids.shape[1]),
+            PrefixAttention(batch),
         )
 
     def place(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
         """The part of the input that the layout fixes, whatever the ids."""
-        position = torch.arange(1, batch.ids.shape[1] + 1, device=batch.ids.device)
-        has_next = (position < batch.length[:, None]).float()
+        following = F.pad(batch.example[:, 1:], (0, 1), value=-1)
+        has_next = ((following == batch.example) & (following >= 0)).float()
         return self.places(batch.segment, self._angles(batch.coordinates), has_next)
 
     def rotation(self, coordinates: Float[Tensor, "batch length 3"]) -> Rotation:

@@ -21,3 +21,12 @@ def test_moving_to_a_device_moves_every_tensor(make_batch):
         value.device.type == "meta" for value in vars(moved).values() if isinstance(value, torch.Tensor)
     )
     assert moved.tasks == ("text_to_video",) * 2
+
+
+def test_packed_rows_hold_their_sequences_one_after_the_other(make_sequence):
+    first, second, third = (make_sequence(text, seed=text) for text in (1, 4, 2))
+    batch = Batch.of_rows([[first, second], [third]])
+    assert len(batch) == 2 and batch.row.tolist() == [0, 0, 1] and batch.start.tolist() == [0, len(first), 0]
+    for index, sequence in enumerate((first, second, third)):
+        assert torch.equal(batch.ids[batch.example == index], sequence.ids)
+    assert (batch.example[1, len(third) :] == -1).all() and (batch.example[0] >= 0).all()

@@ -142,8 +142,8 @@ def test_seeds_choose_the_ids(make_model, make_batch):
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_sampled_codes_follow_the_models_distribution(make_model, make_batch):
-    """Sixty-four rows of one prompt: the first code's frequencies against the head's probabilities."""
+def test_sampled_codes_follow_the_models_distribution(make_model, make_batch, make_sequence):
+    """Many rows of one prompt: the first code's frequencies against the head's probabilities."""
     model = make_model(scale=0.15)
     rows = 2048
     batch = blanked(make_batch(3, grid=(1, 1, 1), audio=0))
@@ -153,10 +153,7 @@ def test_sampled_codes_follow_the_models_distribution(make_model, make_batch):
     low = head.logits(hidden).softmax(-1)[0]
     high = torch.cat([head.logits(hidden, [torch.tensor([digit])]).softmax(-1) for digit in range(4)])
     probability = (low[:, None] * high).T.flatten()
-    many = Batch(**{
-        name: value.repeat_interleave(rows, 0) if isinstance(value, torch.Tensor) else value * rows
-        for name, value in vars(batch).items()
-    })  # fmt: skip
+    many = blanked(Batch.collate([make_sequence(3, grid=(1, 1, 1), audio=0)] * rows))
     ids = generate(model, many, Sampling(), generators(*range(rows)))
     found = torch.bincount(ids[:, column] - block.start, minlength=32) / rows
     common = probability * rows >= 5

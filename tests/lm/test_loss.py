@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from videolm.lm.batch import Batch
 from videolm.lm.loss import loss_of, nats_by_block, nats_by_task
 from videolm.lm.transformer import LMConfig, PrefixLM
 
@@ -81,3 +82,21 @@ def test_targets_without_a_head_are_refused(make_model, make_batch):
     batch.weight[0, -1] = 1
     with pytest.raises(ValueError, match="'special', which has no head"):
         loss_of(make_model(), batch)
+
+
+def test_packed_rows_have_the_losses_and_gradients_of_single_ones(make_model, make_sequence):
+    model = make_model().double()
+    sequences = [
+        make_sequence(text, given=given, seed=text) for text, given in ((3, 0), (1, 2), (5, 0), (2, 1))
+    ]
+    for sequence in sequences:
+        object.__setattr__(sequence, "weight", sequence.weight.double())
+    single = loss_of(model, Batch.collate(sequences))
+    packed = loss_of(model, Batch.of_rows([sequences[:2], sequences[2:]]))
+    assert torch.equal(single.block, packed.block)
+    torch.testing.assert_close(packed.total, single.total)
+    order = [loss.example.argsort(stable=True) for loss in (packed, single)]
+    torch.testing.assert_close(packed.nats[order[0]], single.nats[order[1]])
+    gradients = [torch.autograd.grad(loss.total, list(model.parameters())) for loss in (packed, single)]
+    for ours, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, expected)
