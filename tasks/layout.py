@@ -8,8 +8,9 @@ shortens the sequence (Kondratyuk et al. 2024, arXiv:2312.14125, Table 4).
 
 Coordinates are (time, row, column). Visual codes stand at their place in the latent grid, so input and
 output grids of the same clip share coordinates and a continuation goes on where the given latents end.
-Audio codes stand at (time in units of video latents, level, 0). Everything before the first grid counts
-the time down to -1; a marker stands half a step beside its grid.
+Audio codes stand at (time in units of video latents, level, 0), in the order that `Lengths.audio_order`
+says. Everything before the first grid counts the time down to -1; a marker stands half a step beside its
+grid.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +18,13 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..lm.batch import Sequence
 from ..lm.vocabulary import Vocabulary, audio_block
-from .spans import Lengths, Span, SpanBuilder
+from .spans import AudioOrder, Lengths, Span, SpanBuilder
 from .task import ROLES, Task
 
 Parts = Mapping[str, Tensor]
@@ -122,7 +124,8 @@ class Layout:
         for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
             if span.part is not None:
                 target = _window(parts[span.part], span)
-                target.copy_(_convert(self.vocabulary.codes, own.reshape(target.shape)))
+                placed = _from_sequence(own, target.shape, self.lengths.audio_order)
+                target.copy_(_convert(self.vocabulary.codes, placed))
         return parts
 
     def _fill(self, parts: Parts, shapes: dict[str, tuple[int, ...]]) -> Sequence:
@@ -130,7 +133,8 @@ class Layout:
         ids = self._blank_ids.clone()
         for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
             if span.part is not None and span.part in parts:
-                held = _convert(self.vocabulary.ids, _window(parts[span.part].cpu(), span)).reshape(-1)
+                placed = _convert(self.vocabulary.ids, _window(parts[span.part].cpu(), span))
+                held = _in_sequence(placed, self.lengths.audio_order)
                 own[: len(held)] = held
         return Sequence(
             ids=ids,
@@ -221,3 +225,19 @@ def _convert(
 def _window(codes: Int[Tensor, "..."], span: Span) -> Int[Tensor, "..."]:
     """The stretch of a part that stands in a span; time is the first axis, in audio the last."""
     return codes[:, span.first : span.last] if codes.ndim == 2 else codes[span.first : span.last]
+
+
+def _in_sequence(grid: Int[Tensor, "*shape"], audio_order: AudioOrder) -> Int[Tensor, " length"]:
+    """One part, the last axis fastest; time is the last axis of audio (levels frames)."""
+    if grid.ndim == 2 and audio_order == "time":
+        return rearrange(grid, "levels frames -> (frames levels)")
+    return grid.reshape(-1)
+
+
+def _from_sequence(
+    ids: Int[Tensor, " length"], shape: tuple[int, ...], audio_order: AudioOrder
+) -> Int[Tensor, "*shape"]:
+    """The inverse of `_in_sequence`."""
+    if len(shape) == 2 and audio_order == "time":
+        return rearrange(ids, "(frames levels) -> levels frames", levels=shape[0])
+    return ids.reshape(shape)

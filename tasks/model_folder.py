@@ -7,10 +7,11 @@ MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..data.clip_format import ClipFormat
 from ..data.pretrained import CONFIG_VERSION, read_json, write_json
+from .spans import AudioOrder, Lengths
 from .task import Task, load_task
 
 KIND = "videolm"
@@ -24,11 +25,18 @@ class ModelConfig:
         clips: sizes, and fingerprints of the video and audio tokenizers.
         tasks: names of the tasks that the language model was trained on.
         text_tokenizer: fingerprint; empty for a model without text.
+        audio_order: as in `spans.Lengths`.
     """
 
     clips: ClipFormat
     tasks: tuple[str, ...]
     text_tokenizer: str = ""
+    audio_order: AudioOrder = "level"
+
+    @property
+    def lengths(self) -> Lengths:
+        """The lengths of its sequences without text."""
+        return Lengths.of_format(self.clips, self.audio_order)
 
     def task(self, name: str) -> Task:
         """One of the model's tasks.
@@ -63,6 +71,7 @@ class ModelConfig:
             "clips": self.clips.to_json(),
             "tasks": self.tasks,
             "text_tokenizer": self.text_tokenizer,
+            "audio_order": self.audio_order,
         }
         write_json(folder / "config.json", header | body)
 
@@ -89,6 +98,9 @@ class ModelConfig:
             raise ValueError(f"{path} has config_version {found!r}; this videolm reads {CONFIG_VERSION}")
         try:
             clips = ClipFormat.from_json(stored["clips"])
-            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"])
+            order = stored.get("audio_order", "level")  # the paper's, where nothing is said
+            if order not in get_args(AudioOrder):
+                raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
+            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"], order)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error

@@ -247,7 +247,7 @@ class VideoLM:
         prompt.check(task, guidance_scale)
         parts: Codes = {}
         given: Clip | None = None
-        lengths = Lengths.of_format(self.clips)
+        lengths = self.config.lengths
         if prompt.image is not None:
             given = fitted_image(prompt.image, self.clips)
         elif prompt.video is not None and task.has_given:

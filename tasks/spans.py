@@ -1,6 +1,7 @@
 """The spans of a sequence, from left to right: what `Layout` is made of."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +10,8 @@ from torch import Tensor
 from ..data.clip_format import ClipFormat
 from ..lm.vocabulary import Vocabulary, audio_block
 from .task import Portion, Task
+
+AudioOrder = Literal["level", "time"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Lengths:
         audio_levels: codes per audio latent; 0 without sound.
         audio_frames: audio latents of the clip.
         audio_step: time between audio latents in units of video latents (`data.timing.audio_step`).
+        audio_order: "level" has all codes of the lowest level first (Kondratyuk et al. 2024,
+            arXiv:2312.14125, section 3.1), "time" all levels of the first latent.
         text: pieces of text; 0 leaves the text out.
         given: latents that a task with given ones begins with; None is half of them, rounded up.
         resolution: height and width in units of 8 pixels, if they are not the model's default.
@@ -33,6 +38,7 @@ class Lengths:
     audio_levels: int = 0
     audio_frames: int = 0
     audio_step: float = 0.0
+    audio_order: AudioOrder = "level"
     text: int = 0
     given: int | None = None
     resolution: tuple[int, int] | None = None
@@ -40,13 +46,14 @@ class Lengths:
     rate: int | None = None
 
     @classmethod
-    def of_format(cls, clips: ClipFormat) -> "Lengths":
+    def of_format(cls, clips: ClipFormat, audio_order: AudioOrder) -> "Lengths":
         """The lengths of clips without text."""
         return cls(
             *clips.grid,
             audio_levels=len(clips.codebook_sizes),
             audio_frames=clips.audio_frames,
             audio_step=clips.audio_step,
+            audio_order=audio_order,
         )
 
     @property
@@ -126,38 +133,39 @@ class SpanBuilder:
 
     def _grid(self, portion: Portion) -> Span:
         lengths = self.lengths
-        if portion.kind == "visual":
-            given = lengths.given_latents
-            windows = {
-                "all": (0, lengths.t),
-                "first": (0, 1),
-                "given": (0, given),
-                "rest": (given, lengths.t),
-            }
-            first, last = windows[portion.which]
-            blocks = ["visual"]
-            axes = (torch.arange(first, last), torch.arange(lengths.h), torch.arange(lengths.w))
-            coordinates = torch.cartesian_prod(*axes).float()
-        else:
-            first, last = 0, lengths.audio_frames
-            blocks = [audio_block(level) for level in range(lengths.audio_levels)]
-            # Level by level, the lowest first (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.1).
-            axes = (torch.arange(lengths.audio_levels), torch.arange(first, last))
-            level, frame = torch.cartesian_prod(*axes).float().unbind(-1)
-            coordinates = torch.stack([frame * lengths.audio_step, level, torch.zeros_like(level)], dim=-1)
-        ids, block = self._codes(blocks, len(coordinates))
-        return Span(portion.kind, ids, block, coordinates, portion.role, portion.part, first, last)
+        if portion.kind == "audio":
+            return self._sound(portion)
+        given = lengths.given_latents
+        windows = {"all": (0, lengths.t), "first": (0, 1), "given": (0, given), "rest": (given, lengths.t)}
+        first, last = windows[portion.which]
+        axes = (torch.arange(first, last), torch.arange(lengths.h), torch.arange(lengths.w))
+        coordinates = torch.cartesian_prod(*axes).float()
+        ids, block = self._codes(["visual"], torch.zeros(len(coordinates), dtype=torch.int64))
+        return Span("visual", ids, block, coordinates, portion.role, portion.part, first, last)
 
-    def _codes(self, blocks: list[str], length: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-        """First ids and indices of blocks that share `length` positions equally."""
+    def _sound(self, portion: Portion) -> Span:
+        lengths = self.lengths
+        levels, frames = torch.arange(lengths.audio_levels), torch.arange(lengths.audio_frames)
+        if lengths.audio_order == "level":
+            level, frame = torch.cartesian_prod(levels, frames).float().unbind(-1)
+        else:
+            frame, level = torch.cartesian_prod(frames, levels).float().unbind(-1)
+        coordinates = torch.stack([frame * lengths.audio_step, level, torch.zeros_like(level)], dim=-1)
+        ids, block = self._codes([audio_block(index) for index in range(lengths.audio_levels)], level.long())
+        last = lengths.audio_frames
+        return Span("audio", ids, block, coordinates, portion.role, portion.part, last=last)
+
+    def _codes(
+        self, blocks: list[str], which: Int[Tensor, " length"]
+    ) -> tuple[Int[Tensor, " length"], Int[Tensor, " length"]]:
+        """First id and index of the block of each position: `which` of the named ones."""
         starts = torch.tensor([self.vocabulary.block(name).start for name in blocks])
         indices = torch.tensor([self.vocabulary.index(name) for name in blocks])
-        share = length // len(blocks)
-        return starts.repeat_interleave(share), indices.repeat_interleave(share)
+        return starts[which], indices[which]
 
     def _text(self) -> Span:
         n = self.lengths.text
-        ids, block = self._codes(["text"], n)
+        ids, block = self._codes(["text"], torch.zeros(n, dtype=torch.int64))
         return Span("text", ids, block, torch.zeros(n, 3), "text", "text", last=n, forced=n, known=n)
 
     def _numbers(self) -> list[Span]:

@@ -23,7 +23,7 @@ from .examples import ExampleMaker, TrainingBatches, ValidationBatches, held_out
 from .mixture import Mixture
 from .model_folder import ModelConfig
 from .sources import SyntheticSource, open_source
-from .spans import Lengths
+from .spans import AudioOrder
 
 _CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
 
@@ -49,6 +49,7 @@ class LMDataModule(LightningDataModule):
         batch_size: sequences of a step and process.
         validation_share: part of the clips that is held out.
         text_vocab_size: pieces of a text tokenizer that is trained here.
+        audio_order: order of the audio codes in a sequence: "level" by level, or "time" by time.
         num_workers: processes that make batches; 0 makes them in this one.
         seed: of all that is drawn.
 
@@ -72,6 +73,7 @@ class LMDataModule(LightningDataModule):
         batch_size: int = 32,
         validation_share: float = 0.05,
         text_vocab_size: int = 512,
+        audio_order: AudioOrder = "level",
         num_workers: int = 0,
         seed: int = 0,
     ):
@@ -97,7 +99,8 @@ class LMDataModule(LightningDataModule):
         self.training, self.validation = held_out(self.clips, validation_share, seed)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size)
         self._vocabulary = self._fitting_vocabulary()
-        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, Lengths.of_format(self.clips.clips))
+        self.config = self._config(audio_order)
+        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, self.config.lengths)
         self._training_batches()  # whatever a task lacks is said now rather than at the first step
 
     @property
@@ -129,13 +132,15 @@ class LMDataModule(LightningDataModule):
     def export(self, folder: str | Path) -> None:
         """Write text_tokenizer/, vocabulary.json and config.json of the model that was trained with these."""
         folder = Path(folder)
-        fingerprint = ""
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
-            fingerprint = self.text_tokenizer.fingerprint
         self.vocabulary.save(folder / "vocabulary.json")
+        self.config.save(folder)
+
+    def _config(self, audio_order: AudioOrder) -> ModelConfig:
         names = tuple(task.name for task in self.mixture.tasks)
-        ModelConfig(self.clips.clips, names, fingerprint).save(folder)
+        text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
+        return ModelConfig(self.clips.clips, names, text, audio_order)
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> TrainingBatches:
         return TrainingBatches(

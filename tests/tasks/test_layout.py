@@ -15,8 +15,15 @@ from videolm.tasks.task import ROLES, Portion, all_tasks, load_task
 
 VOCABULARY = Vocabulary.of_sizes(visual=(8, 4), audio=(16, 8), text=50)
 LENGTHS = Lengths(t=3, h=2, w=4, audio_levels=2, audio_frames=5, audio_step=0.4)
-TASKS = [pytest.param(task, id=task.name) for task in all_tasks()]
-each_task = pytest.mark.parametrize("task", TASKS)
+LATENT_BY_LATENT = replace(LENGTHS, audio_order="time")
+SOUNDING = [task for task in all_tasks() if "audio" in task.parts]
+each_task = pytest.mark.parametrize(
+    ("task", "lengths"),
+    [
+        *(pytest.param(task, LENGTHS, id=task.name) for task in all_tasks()),
+        *(pytest.param(task, LATENT_BY_LATENT, id=f"{task.name}-time") for task in SOUNDING),
+    ],
+)
 
 
 def parts_of(layout, seed=0):
@@ -45,10 +52,10 @@ def layout_of(name, lengths=LENGTHS, vocabulary=VOCABULARY):
     seed=st.integers(0, 1000),
     data=st.data(),
 )
-def test_unpack_is_the_inverse_of_pack(task, sizes, text, seed, data):
+def test_unpack_is_the_inverse_of_pack(task, lengths, sizes, text, seed, data):
     given = data.draw(st.integers(1, sizes[0] - 1))
-    lengths = Lengths(*sizes, audio_step=0.3, text=0 if task.text == "none" else text, given=given)
-    layout = Layout.of(task, VOCABULARY, lengths)
+    lengths = Lengths(*sizes, audio_step=0.3, audio_order=lengths.audio_order, given=given)
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths, text))
     parts = parts_of(layout, seed)
     unpacked = layout.unpack(layout.pack(parts).ids)
     assert unpacked.keys() == parts.keys()
@@ -57,8 +64,8 @@ def test_unpack_is_the_inverse_of_pack(task, sizes, text, seed, data):
 
 
 @each_task
-def test_every_id_lies_in_its_block_and_every_array_fits(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_every_id_lies_in_its_block_and_every_array_fits(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     sequence = layout.pack(parts_of(layout))
     low, high = layout.allowed.unbind(-1)
     assert ((low <= sequence.ids) & (sequence.ids < high)).all()
@@ -69,8 +76,8 @@ def test_every_id_lies_in_its_block_and_every_array_fits(task):
 
 
 @each_task
-def test_the_prefix_holds_exactly_the_inputs(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_the_prefix_holds_exactly_the_inputs(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     roles = [ROLES[segment] for segment in layout.segment[: layout.prefix_length]]
     grids = {portion.role for portion in task.inputs} | ({"text"} if task.text != "none" else set())
     assert set(roles) == grids | {"structure"}
@@ -83,8 +90,8 @@ def test_the_prefix_holds_exactly_the_inputs(task):
 
 
 @each_task
-def test_there_is_no_loss_on_what_is_given(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_there_is_no_loss_on_what_is_given(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     assert layout.forced[: layout.prefix_length].all()
     assert layout.forced[layout.prefix_length]
     assert (layout.weight[layout.forced] == 0).all()
@@ -95,8 +102,8 @@ def test_there_is_no_loss_on_what_is_given(task):
 
 
 @each_task
-def test_a_prompt_equals_the_example_wherever_it_is_given(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_a_prompt_equals_the_example_wherever_it_is_given(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     parts = parts_of(layout)
     full, prompt = layout.pack(parts), layout.prompt(parts)
     assert torch.equal(full.ids[layout.forced], prompt.ids[layout.forced])
@@ -106,8 +113,8 @@ def test_a_prompt_equals_the_example_wherever_it_is_given(task):
 
 
 @each_task
-def test_every_id_out_of_place_is_refused(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_every_id_out_of_place_is_refused(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     ids = layout.pack(parts_of(layout)).ids
     blocks = [block.start for block in VOCABULARY.blocks]
     for position in range(len(ids)):
@@ -126,8 +133,8 @@ def test_every_id_out_of_place_is_refused(task):
 
 
 @each_task
-def test_no_two_positions_of_one_segment_share_their_coordinates(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_no_two_positions_of_one_segment_share_their_coordinates(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     places = torch.cat(
         [layout.segment[:, None].float(), layout.block[:, None].float(), layout.coordinates], 1
     )
@@ -136,8 +143,8 @@ def test_no_two_positions_of_one_segment_share_their_coordinates(task):
 
 
 @each_task
-def test_text_and_structure_stand_before_the_grids_in_order(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_text_and_structure_stand_before_the_grids_in_order(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     times = layout.coordinates[:, 0]
     is_grid = layout.allowed[:, 0] >= VOCABULARY.block("visual").start
     is_grid &= layout.segment != ROLES.index("text")
@@ -148,8 +155,8 @@ def test_text_and_structure_stand_before_the_grids_in_order(task):
 
 
 @each_task
-def test_parts_of_other_shapes_are_refused_by_name(task):
-    layout = Layout.of(task, VOCABULARY, with_text(task))
+def test_parts_of_other_shapes_are_refused_by_name(task, lengths):
+    layout = Layout.of(task, VOCABULARY, with_text(task, lengths))
     parts = parts_of(layout)
     for name in parts:
         without = {other: parts[other] for other in parts if other != name}
@@ -165,12 +172,13 @@ def test_parts_of_other_shapes_are_refused_by_name(task):
 
 
 @each_task
-def test_what_is_absent_shortens_the_sequence(task):
-    full = Layout.of(task, VOCABULARY, with_text(task))
+def test_what_is_absent_shortens_the_sequence(task, lengths):
+    full = Layout.of(task, VOCABULARY, with_text(task, lengths))
     assert len(full) - len(full.without_text()) == (0 if task.text == "none" else 6 + 2)
     assert torch.equal(full.coordinates[full.prefix_length :], full.without_text().coordinates[
         full.without_text().prefix_length :])  # fmt: skip
-    longer = Layout.of(task, VOCABULARY, replace(with_text(task), resolution=(28, 16), duration=11, rate=24))
+    other = replace(with_text(task, lengths), resolution=(28, 16), duration=11, rate=24)
+    longer = Layout.of(task, VOCABULARY, other)
     assert len(longer) - len(full) == 4
     assert longer.prefix_length - full.prefix_length == 4
 
@@ -229,6 +237,20 @@ def test_sound_is_flattened_level_by_level_in_units_of_video_latents():
     assert layout.coordinates[sounding, 1].tolist() == [0] * 5 + [1] * 5
 
 
+@pytest.mark.parametrize("name", ["video_to_audio", "audio_to_video"])
+def test_sound_latent_by_latent_is_the_same_sound_in_another_order(name):
+    levels, latents = layout_of(name), layout_of(name, LATENT_BY_LATENT)
+    parts = parts_of(levels)
+    first, second = levels.pack(parts), latents.pack(parts)
+    sounding = levels.allowed[:, 0] >= VOCABULARY.block("audio_0").start
+    moved = sounding.nonzero().flatten().reshape(2, 5).T.flatten()
+    order = torch.arange(len(levels)).index_put((sounding.nonzero().flatten(),), moved)
+    for field in ("ids", "block", "segment", "coordinates", "forced", "weight"):
+        assert torch.equal(getattr(second, field), getattr(first, field)[order]), field
+    times = second.coordinates[sounding, 0]
+    assert (times.diff() >= 0).all()
+
+
 def test_sequence_of_text_to_video_written_out():
     layout = layout_of("text_to_video", replace(LENGTHS, t=1, h=1, w=2, rate=24))
     parts = {"text": torch.tensor([1, 2, 3, 4, 5, 6]), "visual": torch.tensor([[[7, 31]]])}
@@ -261,7 +283,7 @@ VIDEOPOET = ClipFormat(
 )
 def test_counts_of_videopoet_at_17_frames_of_128x128(name, given, generated):
     """Kondratyuk et al. 2024, arXiv:2312.14125: the lengths behind section 4.1."""
-    layout = layout_of(name, Lengths.of_format(VIDEOPOET), Vocabulary.of_sizes(text=1000))
+    layout = layout_of(name, Lengths.of_format(VIDEOPOET, "level"), Vocabulary.of_sizes(text=1000))
     is_code = layout.block > 0
     is_text = layout.segment == ROLES.index("text")
     assert int((is_code & layout.forced & ~is_text).sum()) == given

@@ -276,6 +276,16 @@ def test_export_writes_what_a_model_folder_needs(settings, tmp_path):
     config.check_tokenizers(data.encoder.video, data.encoder.audio, text)
 
 
+def test_the_order_of_the_sound_reaches_batches_and_model_folder(settings, tmp_path):
+    settings = settings | {"tasks": {"video_to_audio": 1.0}}
+    levels, latents = (LMDataModule(**settings, audio_order=order) for order in ("level", "time"))
+    latents.export(tmp_path)
+    assert ModelConfig.load(tmp_path).audio_order == "time"
+    first, second = some_batches(levels, 1)[0], some_batches(latents, 1)[0]
+    assert not torch.equal(first.ids, second.ids)
+    assert torch.equal(first.ids.sort().values, second.ids.sort().values)
+
+
 def copy_of_model(run: Path, folder: Path) -> Path:
     folder.mkdir()
     for name in ("video_tokenizer", "audio_tokenizer"):

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from videolm.data.clip import Clip
+from videolm.lm.batch import Batch
+from videolm.lm.generate import generate as generate_ids
 from videolm.lm.sampling import Sampling
+from videolm.tasks.layout import Layout
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.prompt import Prompt, fitted_video, given_frames
-from videolm.tasks.task import task_names
+from videolm.tasks.task import ROLES, task_names
 
 
 def inputs(task: str, clip: Clip) -> dict:
@@ -102,6 +105,40 @@ def test_a_saved_model_generates_the_same(model: VideoLM, model_folder: Path, cl
     for task in ("text_to_video", "video_to_audio"):
         made, again = (each.generate(task, **inputs(task, clip), seed=2) for each in (model, loaded))
         assert torch.equal(_content(made), _content(again))
+
+
+@pytest.mark.parametrize("order", ["level", "time"])
+def test_generated_sound_is_what_one_pass_over_its_codes_chooses(model: VideoLM, clip: Clip, order) -> None:
+    other = replace(model.config, audio_order=order)
+    layout = Layout.of(other.task("video_to_audio"), model.vocabulary, other.lengths)
+    prompt = layout.prompt(model.encode(clip))
+    likeliest = Sampling(top_k=1)
+    ids = generate_ids(model.lm, Batch.collate([prompt]), likeliest, [torch.Generator()])[0]
+    codes = layout.unpack(ids)
+    with torch.no_grad():
+        hidden = model.lm(Batch.collate([layout.pack(codes)]))[0]
+    (first,) = (layout.segment == ROLES.index("audio_output")).nonzero()[0].tolist()
+    for level, frame in ((0, 0), (1, 0), (0, 7), (1, 55)):
+        position = first + (level * 56 + frame if order == "level" else frame * 2 + level)
+        logits = model.lm.heads[f"audio_{level}"].logits(hidden[position - 1 : position])
+        assert logits.argmax() == codes["audio"][level, frame]
+
+
+def test_the_order_of_the_sound_is_stored_with_the_model(model: VideoLM, model_folder: Path, tmp_path, clip):
+    shutil.copytree(model_folder, tmp_path / "model")
+    replace(model.config, audio_order="time").save(tmp_path / "model")
+    other = VideoLM.from_pretrained(tmp_path / "model")
+    assert other.config.audio_order == "time"
+    made, made_other = (each.generate("video_to_audio", video=clip, seed=4) for each in (model, other))
+    assert not torch.equal(made.waveform, made_other.waveform)
+
+
+def test_an_unknown_order_of_the_sound_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(path.read_text().replace('"audio_order": "level"', '"audio_order": "sideways"'))
+    with pytest.raises(ValueError, match="audio_order 'sideways'; expected one of"):
+        VideoLM.from_pretrained(tmp_path / "model")
 
 
 @pytest.mark.parametrize("part", ["video_tokenizer", "audio_tokenizer", "text_tokenizer"])
