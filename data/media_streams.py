@@ -1,0 +1,172 @@
+"""Opening media files and walking through their frames by time, whatever the container.
+
+Frames come with the time at which they are shown, in seconds of the file's own clock. With media_pictures.py,
+media_sound.py and media_writing.py the only files that import the decoder (PyAV, FFmpeg's libraries).
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice, pairwise
+from math import floor
+from pathlib import Path
+from typing import TypeVar
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+_Stream = TypeVar("_Stream", VideoStream, AudioStream)
+_Dated = tuple[float, av.VideoFrame | av.AudioFrame | None]
+
+
+class MediaError(ValueError):
+    """A file that cannot be read as asked: one line with its name and the reason."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What reading a file may cost; a file that needs more is a `MediaError`.
+
+    Args:
+        max_pixels: of one frame, as stored and as scaled.
+        max_frames: frames of the clip.
+        max_bytes: all frames of the clip together.
+        max_seconds: duration of the part that is read.
+    """
+
+    max_pixels: int = 2**26
+    max_frames: int = 60_000
+    max_bytes: int = 2**32
+    max_seconds: float = 1800.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """The container in a file; whatever is wrong with it becomes a `MediaError` that names the file."""
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder; expected a media file")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there")
+    try:
+        # A playlist must not reach into the network, nor a colon in a name be taken for a protocol.
+        options = {"protocol_whitelist": "file"}
+        with av.open(str(path.absolute()), options=options, metadata_errors="replace") as container:
+            yield container
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}") from error
+    except av.error.FFmpegError as error:
+        raise MediaError(f"{path}: not a media file, or damaged ({error.strerror})") from error
+
+
+def picture_stream(container: InputContainer) -> VideoStream:
+    streams = container.streams.video
+    if not streams:
+        has_sound = bool(container.streams.audio)
+        raise MediaError("it is sound only; read_waveform reads it" if has_sound else "it has no pictures")
+    films = [stream for stream in streams if not stream.disposition & Disposition.attached_pic]
+    return decodable((films or streams)[0])
+
+
+def decodable(stream: _Stream) -> _Stream:
+    if stream.codec_context is None:
+        raise MediaError(f"there is no decoder for its {stream.type}")
+    # Workers read clips side by side; threads inside each make all of them slower.
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def is_still(container: InputContainer, path: Path) -> bool:
+    """Whether the file is one picture: the duration that FFmpeg gives to it means nothing."""
+    name = container.format.name
+    if name not in ("image2", "gif", "apng") and not name.endswith("_pipe"):
+        return False
+    with opened(path) as again:
+        packets = (packet for packet in again.demux(video=0) if packet.size)
+        return len(list(islice(packets, 2))) == 1
+
+
+def _declared_rate(stream: VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def own_rate(container: InputContainer, stream: VideoStream, path: Path) -> Fraction:
+    """Frames per second; measured where the header has none (GIF) or the clock's (1000 in some Matroska)."""
+    declared = _declared_rate(stream)
+    if declared <= 250 and container.format.name != "gif":
+        return declared
+    with opened(path) as again:
+        packets = islice(again.demux(again.streams[stream.index]), 250)
+        times = [packet.pts * packet.time_base for packet in packets if packet.pts is not None]
+    span = max(times) - min(times) if times else 0
+    return (len(times) - 1) / span if span else declared
+
+
+def check_duration(container: InputContainer, start: float, most: float, limits: Limits) -> None:
+    """Fail before a long file is decoded rather than after."""
+    seconds = min(most, container.duration / av.time_base - start) if container.duration else 0.0
+    if seconds > limits.max_seconds:
+        raise MediaError(f"{seconds:.0f} s are asked for; at most {limits.max_seconds:g} s are read at once")
+
+
+def first_time(stream: VideoStream | AudioStream) -> float:
+    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+
+
+def rounding(stream: VideoStream) -> float:
+    """How much too late a frame may be dated: half a tick, unless the clock ticks once a frame."""
+    tick = float(stream.time_base)
+    return (tick / 2 if tick <= 0.01 else 0.0) + 1e-6
+
+
+def decode(container: InputContainer, stream: VideoStream | AudioStream, begin: float) -> Iterator[_Dated]:
+    """Frames with their times, from the last key frame that is not after `begin`."""
+    if stream.start_time is None or begin <= first_time(stream):
+        return _dated(container, stream)
+    container.seek(floor(begin / stream.time_base), stream=stream)
+    frames = _dated(container, stream)
+    try:
+        first = next(frames, None)
+    except av.error.FFmpegError:
+        first = None
+    if first is not None and first[0] <= begin:
+        return chain([first], frames)
+    # A container without an index may land too late or inside a packet: go through it from its start.
+    container.seek(stream.start_time, stream=stream)
+    return _dated(container, stream)
+
+
+def _dated(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[_Dated]:
+    """Frames with their times; where a stream has none (raw H.264) frames are counted."""
+    time = first_time(stream)
+    for frame in container.decode(stream):
+        if frame.pts is not None:
+            time = float(frame.pts * frame.time_base)
+        yield time, frame
+        is_sound = isinstance(frame, av.AudioFrame)
+        time += frame.samples / frame.sample_rate if is_sound else float(1 / _declared_rate(stream))
+
+
+def ended(dated: Iterable[_Dated], least: float) -> Iterator[_Dated]:
+    """The same, then the time at which the last frame vanishes; it is shown for `least` seconds or longer."""
+    end = None
+    for time, frame in dated:
+        yield time, frame
+        end = time + max(least, float((frame.duration or 0) * frame.time_base))
+    if end is not None:
+        yield end, None
+
+
+def shown_at(dated: Iterable[_Dated], first: float, period: float) -> Iterator[av.VideoFrame]:
+    """The frame being shown at `first`, `first` + `period`, and so on; the earliest one also before it."""
+    index = 0
+    for (_, frame), (until, _) in pairwise(dated):
+        while first + index * period < until:
+            yield frame
+            index += 1
