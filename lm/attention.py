@@ -1,14 +1,6 @@
-"""Attention of a prefix language model, and the rotary positions that it reads.
+"""A layer's attention and the rotary positions that it reads; who sees whom, `attend` knows.
 
-                 keys 0 1 2 | 3 4 5        the first three positions are the prefix:
-    query 0           x x x | . . .        they see each other in both directions,
-          1           x x x | . . .        never anything after the prefix;
-          2           x x x | . . .
-          3           x x x | x . .        every later position sees the prefix,
-          4           x x x | x x .        itself and what came before it
-          5           x x x | x x x
-
-(Kondratyuk et al. 2024, arXiv:2312.14125, section 3.2; the mask is Raffel et al. 2020's prefix LM.)
+While a model is trained that is prefix_attention.py, while it generates a cache.
 """
 
 from collections.abc import Callable
@@ -19,13 +11,9 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .batch import Batch
-
 Rotation = tuple[Tensor, Tensor]
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, queries, keys, values) -> values read; a layer knows neither masks nor caches."""
-
-QUERIES_AT_ONCE = 128
 
 
 class Attention(nn.Module):
@@ -72,50 +60,6 @@ class RMSNorm(nn.Module):
         wide = torch.promote_types(features.dtype, torch.float32)
         normed = F.rms_norm(features.to(wide), self.weight.shape, self.weight.to(wide), eps=1e-6)
         return normed.to(features.dtype)
-
-
-class PrefixAttention:
-    """Attention in which an example's prefix is seen in both directions and the rest causally.
-
-    Made once for a batch and shared by all layers. On CPUs queries are taken some at a time, with the keys
-    that any of them sees, so that up to half of the scores are never computed.
-    """
-
-    def __init__(self, batch: Batch):
-        length = batch.ids.shape[1]
-        size = QUERIES_AT_ONCE if batch.ids.device.type == "cpu" else length
-        mask = prefix_mask(batch)
-        self.parts: list[tuple[slice, slice, Tensor]] = []
-        for start in range(0, length, size):
-            queries, keys = slice(start, start + size), slice(0, length)
-            if size < length:
-                seen = mask[:, :, queries].flatten(0, 2).any(0).nonzero()
-                keys = slice(int(seen[0]), int(seen[-1]) + 1)
-            self.parts.append((queries, keys, mask[:, :, queries, keys]))
-
-    def __call__(
-        self,
-        layer: int,
-        queries: Float[Tensor, "batch heads length head_dim"],
-        keys: Float[Tensor, "batch kv_heads length head_dim"],
-        values: Float[Tensor, "batch kv_heads length head_dim"],
-    ) -> Float[Tensor, "batch heads length head_dim"]:
-        parts = [
-            masked_attention(queries[:, :, some], keys[:, :, seen], values[:, :, seen], mask)
-            for some, seen, mask in self.parts
-        ]
-        return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
-
-
-def prefix_mask(batch: Batch) -> Bool[Tensor, "rows 1 positions positions"]:
-    """True where a query (third axis) may see a key (last axis). Padding sees itself alone."""
-    position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    example = batch.example
-    prefix_end = (batch.start + batch.prefix_length)[example]  # of padding meaningless
-    in_prefix = position < prefix_end
-    seen = (position[:, None] >= position) | (in_prefix[:, :, None] & in_prefix[:, None, :])
-    seen &= (example[:, :, None] == example[:, None, :]) & (example >= 0)[:, None, :]
-    return (seen | (position[:, None] == position))[:, None]
 
 
 def masked_attention(

@@ -10,10 +10,11 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..data.pretrained import PretrainedMixin, load_weights, read_config
-from .attention import Attend, Attention, PrefixAttention, RMSNorm, Rotation, rotary_angles
+from .attention import Attend, Attention, RMSNorm, Rotation, rotary_angles
 from .batch import Batch
 from .embedding import PlaceEmbedding, TokenEmbedding
 from .heads import Head
+from .prefix_attention import prefix_attention
 from .vocabulary import Block, Vocabulary
 
 Wavelengths = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -100,7 +101,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
         return self.body(
             self.tokens(batch.ids, batch.block) + self.place(batch),
             self.rotation(batch.coordinates),
-            PrefixAttention(batch),
+            prefix_attention(batch, self.config.head_dim),
         )
 
     def place(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
