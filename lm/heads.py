@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-LOGITS_AT_ONCE = 2**24
-"""How many logits are held at a time while a loss is computed: 64 rows of 2^18."""
+LOGITS_AT_ONCE = 2**26
+"""How many logits are held at a time while a loss is computed: 256 rows of 2^18."""
 
 
 class Head(nn.Module):
@@ -44,12 +44,17 @@ class Head(nn.Module):
         hidden: Float[Tensor, "rows dim"],
         digits: Sequence[Int[Tensor, " rows"]],
         weight: Float[Tensor, " rows"],
+        z_loss: float = 0.0,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, " rows"]]:
-        """Sum of weight * nats over the rows, and the nats of every row (for reports, without gradient)."""
+        """Sum of weight * nats over the rows, and the nats of every row (for reports, without gradient).
+
+        Args:
+            z_loss: of each digit's softmax, see `linear_cross_entropy`; in the sum, not in the nats.
+        """
         total, nats = weight.new_zeros(()), torch.zeros_like(weight)
         for k, digit in enumerate(digits):
             digit_total, digit_nats = linear_cross_entropy(
-                self._features(hidden, digits[:k]), self.digits[k].weight, digit, weight
+                self._features(hidden, digits[:k]), self.digits[k].weight, digit, weight, z_loss
             )
             total, nats = total + digit_total, nats + digit_nats
         return total, nats
@@ -81,6 +86,7 @@ def linear_cross_entropy(
     matrix: Float[Tensor, "classes dim"],
     target: Int[Tensor, " rows"],
     weight: Float[Tensor, " rows"],
+    z_loss: float = 0.0,
     logits_at_once: int = LOGITS_AT_ONCE,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " rows"]]:
     """Cross-entropy of `hidden @ matrix.T` that never holds all logits.
@@ -88,40 +94,71 @@ def linear_cross_entropy(
     Gradients are made while the logits of a chunk of rows exist, so nothing of the size rows x classes is
     kept or computed twice.
 
+    Args:
+        z_loss: weight of log(sum of exp(logits))^2, which keeps logits from drifting (Chowdhery et al. 2022,
+            arXiv:2204.02311, section 5, with 1e-4).
+
     Returns:
-        The sum of weight * nats, which has a gradient, and the nats of each row, which have none.
+        The sum of weight * (nats + z_loss * log(...)^2), which has a gradient, and the nats of each row,
+        which have none.
     """
-    return _LinearCrossEntropy.apply(hidden, matrix, target, weight, logits_at_once)
+    return _LinearCrossEntropy.apply(hidden, matrix, target, weight, z_loss, logits_at_once)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, matrix: Tensor, target: Tensor, weight: Tensor, logits_at_once: int
+        ctx: Any,
+        hidden: Tensor,
+        matrix: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        z_loss: float,
+        logits_at_once: int,
     ) -> tuple[Tensor, Tensor]:
         wants_gradient = any(ctx.needs_input_grad)
         hidden_gradient = torch.zeros_like(hidden) if wants_gradient else None
         matrix_gradient = torch.zeros_like(matrix) if wants_gradient else None
-        nats = torch.zeros_like(weight)
+        nats, squares = torch.zeros_like(weight), torch.zeros_like(weight)
         size = max(1, logits_at_once // matrix.shape[0])
         for start in range(0, hidden.shape[0], size):
             rows = slice(start, start + size)
-            logits = F.linear(hidden[rows], matrix)
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            log_probabilities = logits.log_softmax(-1)
-            nats[rows] = F.nll_loss(log_probabilities, target[rows], reduction="none").to(nats.dtype)
+            product = F.linear(hidden[rows], matrix)
+            logits = product.to(torch.promote_types(product.dtype, torch.float32))
+            own = logits.gather(1, target[rows, None])
+            probabilities, lse = _softmax_in_place(logits)
+            nats[rows] = (lse - own).squeeze(1).to(nats.dtype)
+            squares[rows] = lse.squeeze(1).square().to(nats.dtype)
             if hidden_gradient is None or matrix_gradient is None:
                 continue
-            error = log_probabilities.exp_()
-            error.scatter_add_(1, target[rows, None], torch.full_like(error[:, :1], -1))
-            error = (error * weight[rows, None]).to(hidden.dtype)
+            scale = weight[rows, None].to(lse.dtype)
+            error = probabilities.mul_(scale * (1 + 2 * z_loss * lse)).scatter_add_(
+                1, target[rows, None], -scale
+            )
+            error = error.to(product.dtype)
             hidden_gradient[rows] = (error @ matrix).to(hidden.dtype)
-            matrix_gradient += error.T @ hidden[rows]
+            _add_product(matrix_gradient, error.T, hidden[rows])
         ctx.save_for_backward(hidden_gradient, matrix_gradient)
         ctx.mark_non_differentiable(nats)
-        return (weight * nats).sum(), nats
+        return (weight * (nats + z_loss * squares)).sum(), nats
 
     @staticmethod
     def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, matrix_gradient = ctx.saved_tensors
-        return hidden_gradient * total_gradient, matrix_gradient * total_gradient, None, None, None
+        return hidden_gradient * total_gradient, matrix_gradient * total_gradient, None, None, None, None
+
+
+def _softmax_in_place(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The probabilities, in the memory of the logits, and the log-sum-exp of every row."""
+    peak = logits.amax(-1, keepdim=True)
+    logits.sub_(peak).exp_()
+    sums = logits.sum(-1, keepdim=True)
+    return logits.div_(sums), peak + sums.log()
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, without holding the product where the types allow it."""
+    if left.dtype == total.dtype == right.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

@@ -15,7 +15,7 @@ class Loss:
     """Nats of one batch.
 
     Args:
-        total: sum of weight * nats over the targets, with gradient.
+        total: sum of weight * nats over the targets, and the z-loss if there is one, with gradient.
         weight: sum of the weights; the loss is total / weight, both summed over all processes.
         nats: nats of every target, without gradient.
         block: index into `Vocabulary.blocks` of every target.
@@ -33,8 +33,11 @@ class Loss:
         return self.total / self.weight
 
 
-def loss_of(model: PrefixLM, batch: Batch) -> Loss:
+def loss_of(model: PrefixLM, batch: Batch, z_loss: float = 0.0) -> Loss:
     """Loss of predicting every position of positive weight from those before it (and the whole prefix).
+
+    Args:
+        z_loss: weight of the squared log-sum-exps of the logits, see `linear_cross_entropy`.
 
     Raises:
         ValueError: if no position has a weight.
@@ -59,7 +62,7 @@ def loss_of(model: PrefixLM, batch: Batch) -> Loss:
             continue
         # A head without targets takes part with no rows, so that each has a gradient on every process.
         digits = target_block.split(ids - target_block.start)
-        total, row_nats = model.heads[target_block.name].loss(rows, digits, weight)
+        total, row_nats = model.heads[target_block.name].loss(rows, digits, weight, z_loss)
         totals.append(total)
         nats.append(row_nats)
     return Loss(

@@ -1,6 +1,7 @@
 """The prefix language model: ids and their layout in, hidden states and heads out."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -38,6 +39,8 @@ class LMConfig:
             counts video latents: audio moves by about 1/20 a step, so its wavelengths start at 0.5.
         segments: roles that a position may have.
         head: `factorized` predicts a code digit by digit, `full` by one softmax over its whole block.
+        visual_factors: sizes of the digits of a visual code, the lowest first, where they are not to be the
+            tokenizer's, such as (64, 4096) for 6 + 12 bits in place of 9 + 9.
     """
 
     dim: int = 256
@@ -49,6 +52,7 @@ class LMConfig:
     rotary_wavelengths: Wavelengths = ((0.5, 512.0), (4.0, 256.0), (4.0, 256.0))
     segments: int = 32
     head: Literal["factorized", "full"] = "factorized"
+    visual_factors: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.heads % self.kv_heads:
@@ -66,6 +70,8 @@ class LMConfig:
             )
         if self.head not in ("factorized", "full"):
             raise ValueError(f"head is {self.head!r}; expected 'factorized' or 'full'")
+        if self.visual_factors is not None and self.head == "full":
+            raise ValueError(f"head 'full' splits no codes; visual_factors is {self.visual_factors}")
 
     @property
     def head_dim(self) -> int:
@@ -176,8 +182,17 @@ class Layer(nn.Module):
 
 
 def _as_predicted(block: Block, config: LMConfig) -> Block:
-    """The full head reads and predicts a code as one digit."""
-    return replace(block, factors=(block.size,)) if config.head == "full" else block
+    """The block with the digits by which the model reads and predicts its codes: one for the full head."""
+    if config.head == "full":
+        return replace(block, factors=(block.size,))
+    if block.name != "visual" or config.visual_factors is None:
+        return block
+    if prod(config.visual_factors) != block.size:
+        raise ValueError(
+            f"visual_factors {config.visual_factors} make {prod(config.visual_factors)} codes; "
+            f"expected {block.size}, as the vocabulary has them"
+        )
+    return replace(block, factors=config.visual_factors)
 
 
 def _check_fit(model: PrefixLM, path: Path) -> None:

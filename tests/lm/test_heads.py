@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from videolm.lm.heads import Head, linear_cross_entropy
 from videolm.lm.vocabulary import Block
@@ -63,35 +64,68 @@ def test_a_later_digit_depends_on_the_joint_of_hidden_state_and_digit():
     assert torch.equal(head.logits(hidden, [first]).argmax(-1), second)
 
 
+@pytest.mark.parametrize("z_loss", [0.0, 0.1])
 @pytest.mark.parametrize("logits_at_once", [1, 40, 10_000])
-def test_chunked_cross_entropy_and_its_gradients_are_the_plain_ones(logits_at_once):
+def test_chunked_cross_entropy_and_its_gradients_are_the_plain_ones(logits_at_once, z_loss):
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(11, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     matrix = torch.randn(13, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     target = torch.randint(0, 13, (11,), generator=generator)
     weight = torch.rand(11, generator=generator, dtype=torch.float64)
-    plain = (F.cross_entropy(hidden @ matrix.T, target, reduction="none") * weight).sum()
+    logits = hidden @ matrix.T
+    expected_nats = F.cross_entropy(logits, target, reduction="none")
+    plain = ((expected_nats + z_loss * logits.logsumexp(-1).square()) * weight).sum()
     expected = torch.autograd.grad(3 * plain, (hidden, matrix))
-    total, nats = linear_cross_entropy(hidden, matrix, target, weight, logits_at_once)
+    total, nats = linear_cross_entropy(hidden, matrix, target, weight, z_loss, logits_at_once)
     torch.testing.assert_close(total, plain)
-    torch.testing.assert_close((weight * nats).sum(), plain)
+    torch.testing.assert_close(nats, expected_nats.detach())
     for gradient, exact in zip(torch.autograd.grad(3 * total, (hidden, matrix)), expected, strict=True):
         torch.testing.assert_close(gradient, exact)
 
 
-def test_cross_entropy_holds_no_more_logits_than_told(monkeypatch):
-    sizes = []
-    log_softmax = torch.Tensor.log_softmax
+def test_cross_entropy_keeps_huge_logits_finite():
+    hidden = torch.tensor([[1e4, 0.0], [0.0, -1e4]], requires_grad=True)
+    total, nats = linear_cross_entropy(hidden, torch.eye(2), torch.tensor([0, 0]), torch.ones(2))
+    total.backward()
+    torch.testing.assert_close(nats, torch.zeros(2))
+    assert hidden.grad.isfinite().all()
 
-    def watched(logits, dim):
-        sizes.append(logits.numel())
-        return log_softmax(logits, dim)
 
-    monkeypatch.setattr(torch.Tensor, "log_softmax", watched)
-    linear_cross_entropy(
-        torch.zeros(100, 4), torch.zeros(50, 4), torch.zeros(100).long(), torch.ones(100), 500
-    )
-    assert sizes == [500] * 10
+class LargestTensor(TorchDispatchMode):
+    """Notes the most elements of any result while it is on."""
+
+    size = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for each in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(each, torch.Tensor):
+                self.size = max(self.size, each.numel())
+        return result
+
+
+@pytest.mark.parametrize("z_loss", [0.0, 0.1])
+def test_no_tensor_is_as_large_as_all_logits(z_loss):
+    hidden, matrix = (torch.randn(size, 4, requires_grad=True) for size in (200, 64))
+    with LargestTensor() as largest:
+        total, _ = linear_cross_entropy(
+            hidden, matrix, torch.zeros(200).long(), torch.ones(200), z_loss, logits_at_once=512
+        )
+        total.backward()
+    assert largest.size == hidden.numel() < 200 * 64
+
+
+def test_probabilities_of_all_2_to_the_18_codes_sum_to_one():
+    """With the 9 + 9 bits of VideoPoet's codes, and with 6 + 12."""
+    hidden = torch.randn(1, 6, generator=torch.Generator().manual_seed(1))
+    for factors in ((512, 512), (64, 4096)):
+        head = random_head(factors)
+        low = torch.arange(factors[0])
+        first = head.logits(hidden).log_softmax(-1)[0]
+        second = head.logits(hidden.expand(len(low), -1), [low]).log_softmax(-1)
+        joint = first[:, None] + second
+        assert joint.numel() == 2**18
+        torch.testing.assert_close(joint.exp().sum(), torch.tensor(1.0))
 
 
 def test_loss_without_rows_is_zero_and_reaches_every_weight():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from videolm.lm.batch import Batch
+from videolm.lm.loss import loss_of
 from videolm.lm.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
 
@@ -78,6 +79,20 @@ def test_full_head_reads_codes_whole(make_model):
     assert model.tokens.tables["visual"].digits[0].weight.shape == (32, 32)
 
 
+def test_a_config_may_split_codes_in_another_way(make_batch, vocabulary):
+    config = LMConfig(
+        dim=32, layers=1, heads=2, kv_heads=1, rotary_dims=(4, 2, 2), visual_factors=(2, 16)
+    )
+    model = PrefixLM(config, vocabulary)
+    assert [table.weight.shape[0] for table in model.heads["visual"].digits] == [2, 16]
+    assert [table.weight.shape[0] for table in model.tokens.tables["visual"].digits] == [2, 16]
+    assert loss_of(model, make_batch(3)).mean.item() == pytest.approx(
+        loss_of(PrefixLM(replace(config, visual_factors=None), vocabulary), make_batch(3)).mean.item()
+    )  # both guess among 32 codes
+    with pytest.raises(ValueError, match=r"visual_factors \(4, 16\) make 64 codes; expected 32"):
+        PrefixLM(replace(config, visual_factors=(4, 16)), vocabulary)
+
+
 def test_autocast_is_close_to_float32(make_model, make_batch):
     model, batch = make_model(scale=0.15), make_batch(3, 1)
     with torch.autocast("cpu", torch.bfloat16):
@@ -133,6 +148,7 @@ def test_a_folder_of_something_else_is_refused(make_model, vocabulary, tmp_path)
         {"kv_heads": 3},
         {"rotary_dims": (16, 16, 8)},
         {"rotary_dims": (7, 13, 12)},
+        {"visual_factors": (4, 8), "head": "full"},
         {"rotary_wavelengths": ((0.0, 1.0), (4.0, 8.0), (4.0, 8.0))},
     ],
 )
