@@ -1,6 +1,5 @@
-"""Optimizer and learning rate schedule that every stage of training shares."""
+"""The optimizer and the care of gradients that every stage of training shares."""
 
-import math
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -8,23 +7,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Replicate
 
 # Coefficients of the quintic iteration that drives singular values to about 1 (Jordan et al. 2024).
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _MUCH_WIDER = 3  # columns for each row from which iterating the square X X^T in single precision is cheaper
-
-
-def warmup_cosine(step: int, warmup_steps: int, total_steps: float) -> float:
-    """Share of the peak learning rate: a linear rise, then a cosine to zero at `total_steps`.
-
-    A run without an end (infinite `total_steps`) keeps the peak.
-    """
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    if math.isinf(total_steps):
-        return 1.0
-    done = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 class Muon(torch.optim.Optimizer):
@@ -32,7 +19,9 @@ class Muon(torch.optim.Optimizer):
 
     Muon replaces each momentum by the nearest orthogonal matrix, so that all directions of a weight learn at
     one pace (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"). A convolution's
-    kernel counts as the matrix (out, in * height * width).
+    kernel counts as the matrix (out, in * height * width). A weight that is sharded over processes (DTensor)
+    has its momentum sharded too; each process gathers the whole momentum to orthogonalise it and keeps its
+    own part of the result.
 
     Args:
         parameters: from `parameter_groups`.
@@ -40,7 +29,7 @@ class Muon(torch.optim.Optimizer):
         adam_learning_rate: of the rest.
         momentum: of the matrices (Nesterov's).
         betas: of AdamW.
-        weight_decay: of the matrices, decoupled from the gradient.
+        weight_decay: of the matrices, decoupled from the gradient. A group added later has its own.
     """
 
     def __init__(
@@ -55,7 +44,7 @@ class Muon(torch.optim.Optimizer):
         matrices, others = parameters
         groups = [
             {"params": matrices, "lr": learning_rate, "is_matrix": True},
-            {"params": others, "lr": adam_learning_rate, "is_matrix": False},
+            {"params": others, "lr": adam_learning_rate, "is_matrix": False, "weight_decay": 0.0},
         ]
         defaults = {"momentum": momentum, "betas": betas, "weight_decay": weight_decay}
         super().__init__([group for group in groups if group["params"]], defaults)
@@ -70,7 +59,7 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if group["is_matrix"]:
+                if group["weight_decay"]:
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 update = self._orthogonal if group["is_matrix"] else self._adam
                 parameter.add_(update(parameter, group), alpha=-group["lr"])
@@ -81,10 +70,12 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-        ahead = (parameter.grad + group["momentum"] * momentum).flatten(1)
-        scale = max(1, ahead.shape[0] / ahead.shape[1]) ** 0.5
+        ahead = _whole(parameter.grad + group["momentum"] * momentum)
+        matrix = ahead.flatten(1)
+        scale = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
         half = has_fast_bfloat16(parameter.device.type)  # which is exact enough here
-        return orthogonalized(ahead, torch.bfloat16 if half else torch.float32).view_as(parameter) * scale
+        update = orthogonalized(matrix, torch.bfloat16 if half else torch.float32).view_as(ahead) * scale
+        return _placed_like(update, parameter)
 
     def _adam(self, parameter: nn.Parameter, group: dict) -> Tensor:
         state = self.state[parameter]
@@ -95,14 +86,6 @@ class Muon(torch.optim.Optimizer):
         mean = state["mean"].lerp_(parameter.grad, 1 - first) / (1 - first ** state["step"])
         square = state["square"].lerp_(parameter.grad.square(), 1 - second) / (1 - second ** state["step"])
         return mean / (square.sqrt() + 1e-8)
-
-
-def scheduled(optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: float) -> dict[str, Any]:
-    """What `configure_optimizers` of a LightningModule returns: all rates along `warmup_cosine`."""
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: warmup_cosine(step, warmup_steps, total_steps)
-    )
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def clip_gradients(networks: Iterable[nn.Module | None], limit: float | None, algorithm: str | None) -> None:
@@ -119,6 +102,19 @@ def clip_gradients(networks: Iterable[nn.Module | None], limit: float | None, al
             nn.utils.clip_grad_value_(network.parameters(), limit)
         else:
             nn.utils.clip_grad_norm_(network.parameters(), limit)
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Float[Tensor, ""]:
+    """Norm of all gradients together, the same on every process if they are sharded (DTensor).
+
+    Parameters may be sharded over different meshes of processes, or not at all.
+    """
+    groups: dict[Any, list[Tensor]] = {}
+    for parameter in parameters:
+        if parameter.grad is not None:
+            groups.setdefault(getattr(parameter.grad, "device_mesh", None), []).append(parameter.grad)
+    norms = [_whole(nn.utils.get_total_norm(gradients)) for gradients in groups.values()]
+    return torch.stack(norms).norm() if norms else torch.zeros(())
 
 
 def parameter_groups(
@@ -171,3 +167,17 @@ def has_fast_bfloat16(device: str) -> bool:
     if device == "cpu":
         return torch.cpu._is_avx512_bf16_supported()
     return device != "cuda" or torch.cuda.is_bf16_supported()
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor gathered on every process; any other as it is."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _placed_like(tensor: Tensor, reference: Tensor) -> Tensor:
+    """Each process' part of a tensor that all of them hold, sharded as `reference` is."""
+    if not isinstance(reference, DTensor):
+        return tensor
+    mesh = reference.device_mesh
+    everywhere = DTensor.from_local(tensor, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    return everywhere.redistribute(mesh, reference.placements)

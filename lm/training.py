@@ -1,33 +1,58 @@
 """Training of the language model on batches of records; run by `videolm lm fit --config ...`."""
 
-import time
+import warnings
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from ..data.optimisation import Muon, parameter_groups, scheduled
+from ..data.averaging import averaged
+from ..data.optimisation import Muon, clip_gradients, gradient_norm, parameter_groups
+from ..data.schedule import Schedule, scheduled
+from .accumulation import TargetMean
 from .batch import Batch
+from .costs import training_flops
+from .health import BadSteps, CodeUsage, head_entropies, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
+from .recomputing import recompute_layers
+from .throughput import Throughput, peak_flops
 from .transformer import LMConfig, PrefixLM
 from .vocabulary import Vocabulary
+
+_ADAM_BETAS = (0.9, 0.95)
 
 
 class LanguageModelTraining(LightningModule):
     """Next-id training of a `PrefixLM`.
 
-    Logged are the loss, nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task,
-    and positions read per second.
+    The loss is the mean over the targets of all processes and accumulated batches. Logged are the loss,
+    nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task, the gradients' norm,
+    the entropy of each head and the perplexity of the target codes, positions read per second and the share
+    of the hardware's peak (model-FLOPs utilisation). What is validated and exported is the running average
+    of the weights, if there is one.
 
     Args:
         model: sizes of the model.
         vocabulary: from the datamodule, which has it from the tokenizers.
-        learning_rate: of the matrices inside the layers (see `Muon`) after the warm-up; falls along a cosine
-            to zero at the last step.
+        learning_rate: of the matrices inside the layers after the warm-up.
         adam_learning_rate: of embeddings, heads and norms, likewise.
         warmup_steps: steps of linear rise.
+        schedule: "cosine" falls to zero at the last step, "wsd" stays and falls over the last
+            `decay_share` of the steps, "constant" stays.
+        decay_share: of "wsd".
+        optimizer: "muon" orthogonalises the updates of the matrices inside the layers (see `Muon`); "adamw"
+            is AdamW for all, whose `learning_rate` must be far lower.
         weight_decay: of the matrices inside the layers.
+        table_weight_decay: of embeddings and heads; norms have none.
+        ema_decay: share of the old average of the weights in the new one; None keeps no average.
+        activation_checkpointing: 1 computes the activations of all layers again in the backward pass, 2 of
+            every second one, 0 of none.
+        compile: compile the layers (torch.compile), which takes a minute or two at the start.
+        max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
+            training ends; each of them is skipped.
     """
 
     def __init__(
@@ -37,53 +62,171 @@ class LanguageModelTraining(LightningModule):
         learning_rate: float = 0.02,
         adam_learning_rate: float = 3e-3,
         warmup_steps: int = 100,
+        schedule: Schedule = "cosine",
+        decay_share: float = 0.2,
+        optimizer: Literal["muon", "adamw"] = "muon",
         weight_decay: float = 0.1,
+        table_weight_decay: float = 0.0,
+        ema_decay: float | None = None,
+        activation_checkpointing: int = 0,
+        compile: bool = False,
+        max_skipped_steps: int = 20,
     ):
         super().__init__()
         self.model = PrefixLM(model, vocabulary)
+        self.average = None if ema_decay is None else averaged(self.model, ema_decay)
+        recompute_layers(self.model, activation_checkpointing)
+        if compile:
+            for layer in self.model.layers:
+                layer.compile()
         self.learning_rate = learning_rate
         self.adam_learning_rate = adam_learning_rate
         self.warmup_steps = warmup_steps
+        self.schedule: Schedule = schedule
+        self.decay_share = decay_share
+        self.optimizer = optimizer
         self.weight_decay = weight_decay
-        self._last_step: float | None = None
+        self.table_weight_decay = table_weight_decay
+        self.bad_steps = BadSteps(max_skipped_steps)
+        self._mean = TargetMean()
+        self._usage = CodeUsage()
+        self._throughput: Throughput | None = None
+        self._last_loss = 0.0
+        self._reported_step = 0
+        self._sums: dict[str, tuple[float, float]] = {}
+
+    @property
+    def trained(self) -> PrefixLM:
+        """The model to use: with the average of the weights, if there is one."""
+        return self.model if self.average is None else self.average.module
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = loss_of(self.model, batch)
-        # The mean over all processes' targets (DDP then averages the gradients of the processes).
-        weight = self.trainer.strategy.reduce(loss.weight, reduce_op="mean")
-        self._report("train", loss, batch)
-        self._report_speed(batch)
-        return loss.total / weight
+        with watching(self.model) as hidden:
+            loss = loss_of(self.model, batch)
+        # Means over the processes: their gradients are averaged as well.
+        sums = torch.stack([loss.total.detach(), loss.weight])
+        total, weight = self.trainer.strategy.reduce(sums, reduce_op="mean").unbind()
+        self._last_loss = total / weight
+        self.log("train/loss", self._last_loss, prog_bar=True, batch_size=len(loss.nats))
+        self._usage.add(self.model, batch)
+        self._count_work(loss, batch)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            for name, (nats, count) in self._parts(loss, batch).items():
+                self.log(f"train/{name}", nats, batch_size=count)
+            entropies = head_entropies(self.model, batch, hidden[0])
+            self.log_dict({f"train/entropy/{name}": value for name, value in entropies.items()}, batch_size=1)
+        return self._mean.loss(loss.total, weight)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Correct the accumulated gradients, measure and clip them; drop those that are no numbers."""
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        factor = self._mean.correction(self.trainer.accumulate_grad_batches)
+        norm = float(gradient_norm(weights)) * factor
+        self.log("train/gradient_norm", norm, batch_size=1)
+        reason = self.bad_steps.check(norm, float(self._last_loss), self.global_step)
+        if reason is not None:
+            self.log("train/skipped_steps", float(self.bad_steps.skipped), batch_size=1)
+            warnings.warn(reason, stacklevel=2)
+            optimizer.zero_grad(set_to_none=True)
+            return
+        by_norm = gradient_clip_val and gradient_clip_algorithm != "value"
+        scale = factor * (min(1.0, gradient_clip_val / (norm + 1e-6)) if by_norm else 1.0)
+        if scale != 1:
+            for weight in weights:
+                if weight.grad is not None:
+                    weight.grad.mul_(scale)
+        if not by_norm:
+            clip_gradients([self.model], gradient_clip_val, gradient_clip_algorithm)
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Average the weights after each step, and so before any checkpoint of it."""
+        super().optimizer_step(*arguments, **settings)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Report what is gathered over several steps."""
+        if self.global_step % self.trainer.log_every_n_steps == 0 and self.global_step > self._reported_step:
+            self._reported_step = self.global_step
+            used = {f"train/code_perplexity/{name}": each for name, each in self._usage.report().items()}
+            self.log_dict(used, batch_size=1)
+            assert self._throughput is not None
+            speed = self._throughput.report(self.trainer.world_size)
+            self.log("train/tokens_per_second", speed.pop("tokens_per_second"), prog_bar=True, batch_size=1)
+            self.log_dict({f"train/{name}": value for name, value in speed.items()}, batch_size=1)
+
+    def on_validation_start(self) -> None:
+        self._sums = {}
+        if self._throughput is not None:
+            self._throughput.pause()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._report("validation", loss_of(self.model, batch), batch)
+        loss = loss_of(self.trained, batch)
+        self._sum("loss", loss.total.item(), loss.weight.item())
+        for name, (nats, count) in self._parts(loss, batch).items():
+            self._sum(name, nats * count, count)
+
+    def on_validation_epoch_end(self) -> None:
+        """Means over all targets of all processes, which need not have seen the same tasks."""
+        everywhere = [self._sums]
+        if distributed.is_available() and distributed.is_initialized():
+            everywhere = [{} for _ in range(distributed.get_world_size())]
+            distributed.all_gather_object(everywhere, self._sums)
+        sums: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for own in everywhere:
+            for name, pair in own.items():
+                sums[name].append(pair)
+        for name, pairs in sorted(sums.items()):
+            totals, counts = zip(*pairs, strict=True)
+            self.log(f"validation/{name}", sum(totals) / sum(counts), prog_bar=name == "loss")
 
     def configure_optimizers(self) -> Any:
-        matrices = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
-        optimizer = Muon(
-            parameter_groups(matrices, self),
-            self.learning_rate,
-            self.adam_learning_rate,
-            weight_decay=self.weight_decay,
+        matrices, others = parameter_groups(
+            [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)], self.model
         )
-        return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
+        tables = [each for each in others if each.ndim > 1]
+        others = [each for each in others if each.ndim == 1]
+        table_group = {"params": tables, "lr": self.adam_learning_rate, "weight_decay": self.table_weight_decay}
+        if self.optimizer == "muon":
+            optimizer: torch.optim.Optimizer = Muon(
+                (matrices, others),
+                self.learning_rate,
+                self.adam_learning_rate,
+                betas=_ADAM_BETAS,
+                weight_decay=self.weight_decay,
+            )
+            optimizer.add_param_group(table_group | {"is_matrix": False})
+        else:
+            groups = [
+                {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
+                {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+                table_group,
+            ]
+            optimizer = torch.optim.AdamW(groups, betas=_ADAM_BETAS)
+        steps = self.trainer.estimated_stepping_batches
+        return scheduled(optimizer, self.warmup_steps, steps, self.schedule, self.decay_share)
 
     def export(self, folder: str | Path) -> None:
         """Write the model to `folder`/lm."""
-        self.model.save_pretrained(Path(folder) / "lm")
+        self.trained.save_pretrained(Path(folder) / "lm")
 
-    def _report(self, stage: str, loss: Loss, batch: Batch) -> None:
-        targets = len(loss.nats)
-        self.log(f"{stage}/loss", loss.mean.detach(), prog_bar=True, batch_size=targets)
+    def _parts(self, loss: Loss, batch: Batch) -> dict[str, tuple[float, int]]:
+        """Mean nats and number of targets, by block and by task."""
         names = tuple(block.name for block in self.model.blocks)
-        parts = {f"{stage}/nats/{name}": part for name, part in nats_by_block(loss, names).items()}
-        parts |= {f"{stage}/task/{name}": part for name, part in nats_by_task(loss, batch.tasks).items()}
-        for name, (nats, count) in parts.items():
-            self.log(name, nats, batch_size=count)
+        blocks = {f"nats/{name}": part for name, part in nats_by_block(loss, names).items()}
+        return blocks | {f"task/{name}": part for name, part in nats_by_task(loss, batch.tasks).items()}
 
-    def _report_speed(self, batch: Batch) -> None:
-        now = time.perf_counter()
-        if self._last_step is not None:
-            speed = float(batch.length.sum()) / (now - self._last_step)
-            self.log("train/tokens_per_second", speed, prog_bar=True, batch_size=1)
-        self._last_step = now
+    def _sum(self, name: str, nats: float, count: float) -> None:
+        total, before = self._sums.get(name, (0.0, 0.0))
+        self._sums[name] = (total + nats, before + count)
+
+    def _count_work(self, loss: Loss, batch: Batch) -> None:
+        if self._throughput is None:
+            half = "16" in str(self.trainer.precision)
+            self._throughput = Throughput(peak_flops(self.device, torch.bfloat16 if half else torch.float32))
+        self._throughput.step(batch.length.sum(), training_flops(self.model, batch, loss.block))

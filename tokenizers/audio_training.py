@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from vector_quantize_pytorch import ResidualVQ
 
-from ..data.optimisation import clip_gradients, scheduled
+from ..data.optimisation import clip_gradients
+from ..data.schedule import scheduled
 from .audio import AudioTokenizer, AudioTokenizerConfig
 from .audio_discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
 from .audio_losses import MultiScaleMelLoss, log_spectral_distance

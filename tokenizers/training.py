@@ -12,7 +12,6 @@ learning rates of their own, so Lightning's own loop unscales (fp16), clips, acc
 as for any other module; only the clipping is done for each network by itself.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ from lightning import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from ..data.optimisation import Muon, clip_gradients, parameter_groups, scheduled
+from ..data.averaging import averaged
+from ..data.optimisation import Muon, clip_gradients, parameter_groups
 from ..data.pixels import frames_from_pixels, pixels_from_frames
 from ..data.pretrained import replacing
+from ..data.schedule import scheduled
 from .adversarial import Adversary
 from .discriminator import DiscriminatorConfig
 from .inflation import start_from
@@ -107,7 +107,7 @@ class VideoTokenizerTraining(LightningModule):
         if init_from is not None:
             start_from(model, init_from)
         self.tokenizer = _channels_last(model)
-        self.average = AveragedModel(self.tokenizer, multi_avg_fn=_averaging(ema_decay)).requires_grad_(False)
+        self.average = averaged(self.tokenizer, ema_decay)
         self.adversary = None if discriminator is None else Adversary(discriminator)
         self.perceptual = None if perceptual is None else (perceptual_loss(perceptual, perceptual_frames),)
         self.learning_rate = learning_rate
@@ -282,14 +282,3 @@ def _channels_last(model: VideoTokenizer) -> VideoTokenizer:
         elif isinstance(module, nn.Conv3d):
             module.to(memory_format=torch.channels_last_3d)
     return model
-
-
-def _averaging(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """An update of averages: the decay rises to its value, so that a short run forgets its start too."""
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averages, weights, share)
-
-    return update

@@ -1,13 +1,10 @@
-"""Muon, its orthogonalisation, and the learning rate schedule."""
-
-import math
-from itertools import pairwise
+"""Muon, its orthogonalisation, and the norm of gradients."""
 
 import pytest
 import torch
 from torch import nn
 
-from videolm.data.optimisation import Muon, orthogonalized, parameter_groups, warmup_cosine
+from videolm.data.optimisation import Muon, orthogonalized, parameter_groups
 
 
 # Square, and wide enough that only the product with its transpose is iterated.
@@ -65,14 +62,3 @@ def test_weight_decay_shrinks_matrices_only():
     optimizer.step()
     torch.testing.assert_close(model.weight.detach(), before["weight"] * 0.95)
     torch.testing.assert_close(model.bias.detach(), before["bias"])
-
-
-def test_learning_rate_rises_then_falls_to_zero():
-    rates = [warmup_cosine(step, 10, 100) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == rates[10] == 1
-    assert all(before > after for before, after in pairwise(rates[10:]))
-    assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0)
-
-
-def test_learning_rate_is_kept_when_no_end_is_set():
-    assert warmup_cosine(10**6, 10, math.inf) == 1
