@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from videolm.data.media import read_clip
-from videolm.data.schedule import warmup_cosine
 from videolm.data.pixels import frames_from_pixels, pixels_from_frames
+from videolm.data.schedule import warmup_cosine
 from videolm.tokenizers.losses import psnr
 from videolm.tokenizers.training import save_comparison
 

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from videolm.data.clip_source import DecodedFiles, FileClips
 from videolm.data.manifest import Entry, read_manifest
-from videolm.data.schedule import warmup_cosine
 from videolm.data.pixels import frames_from_pixels, pixels_from_frames
+from videolm.data.schedule import warmup_cosine
 from videolm.tokenizers.training import save_comparison
 
 from . import contest_report

@@ -80,13 +80,19 @@ class PretrainedMixin:
         assert isinstance(self, nn.Module)
         return fingerprint(asdict(self.config), self.state_dict())
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
+        """Write config.json and model.safetensors.
+
+        Args:
+            state: weights in place of those that the module holds, such as the parts of several processes.
+        """
         assert isinstance(self, nn.Module)
+        held = self.state_dict() if state is None else state
         with replacing(Path(folder)) as temporary:
             temporary.mkdir()
             header = {"kind": self.kind, "config_version": CONFIG_VERSION}
             write_json(temporary / "config.json", header | asdict(self.config))
-            state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+            state = {name: value.detach().cpu().contiguous() for name, value in held.items()}
             save_file(state, temporary / "model.safetensors")
 
     @classmethod
@@ -103,8 +109,22 @@ class PretrainedMixin:
         return model
 
 
+def refuse_sharded(folder: str | Path) -> None:
+    """Refuse a checkpoint of a sharded training, whose files are pickles: loading one can run code.
+
+    Raises:
+        ValueError: if `folder` is one.
+    """
+    if any((Path(folder) / name).exists() for name in (".metadata", "meta.pt", "__0_0.distcp")):
+        raise ValueError(
+            f"{folder} is a checkpoint of a sharded training, from which only that training itself goes on "
+            "(it could run code): give the model folder that the fit wrote"
+        )
+
+
 def read_config(folder: str | Path, kind: str, config_class: type) -> Any:
     """The settings in a model folder, as `config_class`; errors as `from_pretrained`."""
+    refuse_sharded(folder)
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a folder of a {kind}: it has no config.json")

@@ -17,6 +17,7 @@ from .batch import Batch
 from .costs import training_flops
 from .health import BadSteps, CodeUsage, head_entropies, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
+from .parallel import is_sharded, save_whole, shard
 from .recomputing import recompute_layers
 from .throughput import Throughput, peak_flops
 from .transformer import LMConfig, PrefixLM
@@ -99,6 +100,13 @@ class LanguageModelTraining(LightningModule):
     def trained(self) -> PrefixLM:
         """The model to use: with the average of the weights, if there is one."""
         return self.model if self.average is None else self.average.module
+
+    def configure_model(self) -> None:
+        """Divide the weights among processes, if the strategy is one that does."""
+        if self.device_mesh is None or is_sharded(self.model):
+            return
+        for model in (self.model, *(() if self.average is None else (self.average.module,))):
+            shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         with watching(self.model) as hidden:
@@ -191,7 +199,11 @@ class LanguageModelTraining(LightningModule):
         )
         tables = [each for each in others if each.ndim > 1]
         others = [each for each in others if each.ndim == 1]
-        table_group = {"params": tables, "lr": self.adam_learning_rate, "weight_decay": self.table_weight_decay}
+        table_group = {
+            "params": tables,
+            "lr": self.adam_learning_rate,
+            "weight_decay": self.table_weight_decay,
+        }
         if self.optimizer == "muon":
             optimizer: torch.optim.Optimizer = Muon(
                 (matrices, others),
@@ -212,8 +224,8 @@ class LanguageModelTraining(LightningModule):
         return scheduled(optimizer, self.warmup_steps, steps, self.schedule, self.decay_share)
 
     def export(self, folder: str | Path) -> None:
-        """Write the model to `folder`/lm."""
-        self.trained.save_pretrained(Path(folder) / "lm")
+        """Write the model to `folder`/lm: called by all processes, of which the first one writes."""
+        save_whole(self.trained, Path(folder) / "lm")
 
     def _parts(self, loss: Loss, batch: Batch) -> dict[str, tuple[float, int]]:
         """Mean nats and number of targets, by block and by task."""
@@ -227,6 +239,10 @@ class LanguageModelTraining(LightningModule):
 
     def _count_work(self, loss: Loss, batch: Batch) -> None:
         if self._throughput is None:
-            half = "16" in str(self.trainer.precision)
-            self._throughput = Throughput(peak_flops(self.device, torch.bfloat16 if half else torch.float32))
+            dtype = torch.bfloat16 if _is_half(self.trainer.precision) else torch.float32
+            self._throughput = Throughput(peak_flops(self.device, dtype))
         self._throughput.step(batch.length.sum(), training_flops(self.model, batch, loss.block))
+
+
+def _is_half(precision: str | int) -> bool:
+    return "16" in str(precision)

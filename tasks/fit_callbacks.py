@@ -6,12 +6,18 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.strategies import ModelParallelStrategy
 
+from ..data.pretrained import replacing
 from .progress import progress
 
 
 class LastCheckpoint(Checkpoint):
-    """Write last.ckpt every so many steps and at the end; Lightning writes it in one piece."""
+    """Write last.ckpt every so many steps and at the end, in one piece.
+
+    A file, which Lightning puts in its place when it is written; of a sharded model a folder, to which
+    each process writes its part.
+    """
 
     def __init__(self, folder: Path, every: int):
         if every < 1:
@@ -37,7 +43,20 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         self.saved_at = trainer.global_step
-        trainer.save_checkpoint(self.path)
+        if not isinstance(trainer.strategy, ModelParallelStrategy):
+            trainer.save_checkpoint(self.path)
+            return
+        written = self.path.with_name("last.ckpt.unfinished")
+        trainer.save_checkpoint(written)
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            replace_by(self.path, written)
+
+
+def replace_by(path: Path, written: Path) -> None:
+    """Put a finished folder in the place of another one."""
+    with replacing(path) as temporary:
+        written.rename(temporary)
 
 
 class FitProgress(Callback):

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 _CHATTER = (
     ".*does not have many workers.*",
@@ -28,7 +29,7 @@ def csv_logger(folder: Path) -> CSVLogger:
     """A logger to folder/metrics.csv that keeps the rows up to the checkpoint it goes on from."""
     path, checkpoint = folder / "metrics.csv", folder / "last.ckpt"
     rows: list[dict[str, Any]] = []
-    if path.is_file() and checkpoint.is_file():
+    if rank_zero_only.rank == 0 and path.is_file() and checkpoint.exists():
         last = _last_row(checkpoint)
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if int(row["step"]) <= last]
@@ -49,6 +50,8 @@ def _last_row(checkpoint: Path) -> int:
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:
+    if checkpoint.is_dir():  # sharded: what is not a weight stands in a file of its own
+        checkpoint = checkpoint / "meta.pt"
     return torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)
 
 

@@ -18,9 +18,11 @@ import yaml
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from .fit_callbacks import FitProgress, LastCheckpoint
 from .fit_logging import csv_logger, quiet, step_of
+from .strategies import strategy_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -92,20 +94,20 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
     with quiet():
         cli = StageCLI(STAGES[stage], "fit", arguments)
         checkpoint = cli.folder / "last.ckpt"
-        if checkpoint.is_file():
-            print(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
-        cli.save_config()
+        if checkpoint.exists():
+            rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
+        rank_zero_only(cli.save_config)()
         with _interruptible():
             cli.trainer.fit(
                 cli.model,
                 cli.datamodule,
-                ckpt_path=checkpoint if checkpoint.is_file() else None,
+                ckpt_path=checkpoint if checkpoint.exists() else None,
                 weights_only=True,
             )
         model_folder = cli.out / "model"
-        for part in (cli.model, cli.datamodule):
-            if hasattr(part, "export"):
-                part.export(model_folder)
+        cli.model.export(model_folder)
+        if hasattr(cli.datamodule, "export"):
+            rank_zero_only(cli.datamodule.export)(model_folder)
     return [cli.folder, model_folder / cli.stage.part]
 
 
@@ -114,7 +116,7 @@ def validate(stage: str, arguments: list[str]) -> list[Path]:
     with quiet():
         cli = StageCLI(STAGES[stage], "validate", arguments)
         checkpoint = cli.folder / "last.ckpt"
-        if not checkpoint.is_file():
+        if not checkpoint.exists():
             raise FileNotFoundError(f"no {checkpoint}; train it first: videolm {stage} fit --out {cli.out}")
         scores = cli.trainer.validate(
             cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False
@@ -184,6 +186,7 @@ class StageCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         settings = dict(self.config_init["trainer"]) | kwargs
+        settings["strategy"] = strategy_of(settings["strategy"])
         settings["default_root_dir"] = str(self.folder)
         settings["logger"] = self._loggers() if self.verb == "fit" else False
         settings["callbacks"] = [
@@ -200,7 +203,7 @@ class StageCLI(LightningCLI):
     def _refuse_other_settings(self) -> None:
         """A checkpoint goes on only with the model and the data that it was made with."""
         checkpoint, stored = self.folder / "last.ckpt", self.folder / "config.yaml"
-        if not (checkpoint.is_file() and stored.is_file()):
+        if not (checkpoint.exists() and stored.is_file()):
             return
         before = _settings(yaml.safe_load(stored.read_text(encoding="utf-8")))
         now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))

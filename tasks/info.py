@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ..data.pretrained import read_json
+from ..data.pretrained import read_json, refuse_sharded
 
 _PARTS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "lm")
 
@@ -13,9 +13,11 @@ def describe_folder(folder: Path) -> str:
 
     Raises:
         FileNotFoundError: if there is no such folder, or nothing of ours in it.
+        ValueError: if it is a sharded checkpoint.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {folder}")
+    refuse_sharded(folder)
     parts = [name for name in _PARTS if (folder / name).is_dir()]
     if not parts and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds neither a model nor a part of one")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..data.clip_format import ClipFormat
-from ..data.pretrained import CONFIG_VERSION, read_json, write_json
+from ..data.pretrained import CONFIG_VERSION, read_json, refuse_sharded, write_json
 from .spans import AudioOrder, Lengths
 from .task import Task, load_task
 
@@ -86,6 +86,7 @@ class ModelConfig:
         path = folder / "config.json"
         if not folder.is_dir():
             raise FileNotFoundError(f"no model folder {folder}")
+        refuse_sharded(folder)
         if not path.is_file():
             raise FileNotFoundError(
                 f"{folder} has no config.json: its language model is not trained (lm fit)"

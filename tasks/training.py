@@ -24,6 +24,7 @@ from .mixture import Mixture
 from .model_folder import ModelConfig
 from .sources import SyntheticSource, open_source
 from .spans import AudioOrder
+from .strategies import data_rank
 
 _CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
 
@@ -112,8 +113,7 @@ class LMDataModule(LightningDataModule):
             self.encoder.to(self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> StatefulDataLoader:
-        world_size = self.trainer.world_size if self.trainer else 1
-        rank = self.trainer.global_rank if self.trainer else 0
+        rank, world_size = data_rank(self.trainer)
         steps = max(len(self.training) // (self.batch_size * world_size), 1)
         return StatefulDataLoader(
             self._training_batches(rank, world_size),

@@ -19,6 +19,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from lightning import LightningModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from vector_quantize_pytorch import ResidualVQ
@@ -175,6 +176,7 @@ class AudioCodecTraining(LightningModule):
         """Clip the gradients of the codec and of the discriminators, each by its own norm."""
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
+    @rank_zero_only
     def export(self, folder: str | Path) -> None:
         """Write the codec to folder/audio_tokenizer."""
         self.tokenizer.set_codebooks(self.quantizer.codebooks)

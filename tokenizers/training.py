@@ -21,6 +21,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from lightning import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL import Image
 from torch import Tensor, nn
 
@@ -203,6 +204,7 @@ class VideoTokenizerTraining(LightningModule):
         """Clip the gradients of the tokenizer and of the discriminator, each by its own norm."""
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
+    @rank_zero_only
     def export(self, folder: str | Path) -> None:
         """Write the tokenizer with the averaged weights to folder/video_tokenizer."""
         self.averaged.save_pretrained(Path(folder) / "video_tokenizer")

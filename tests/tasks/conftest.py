@@ -1,5 +1,8 @@
 """A whole model with random weights: every task, sound and text, sizes of a few hundred codes."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import torch
 
 from videolm.data.captions import NUM_PHRASINGS, caption_of
 from videolm.data.clip import Clip
+from videolm.data.shards import CodedClip, ShardWriter
 from videolm.data.synthetic import Corpus
 from videolm.lm.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
@@ -48,6 +52,63 @@ def model_folder(model: VideoLM, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def clip(corpus: Corpus) -> Clip:
     return corpus[0]
+
+
+@pytest.fixture(scope="session")
+def coded_run(model: VideoLM, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with the model's tokenizers, and shards of random codes with captions of the corpus."""
+    run = tmp_path_factory.mktemp("coded")
+    model.video_tokenizer.save_pretrained(run / "model" / "video_tokenizer")
+    assert model.audio_tokenizer is not None
+    model.audio_tokenizer.save_pretrained(run / "model" / "audio_tokenizer")
+    writer = ShardWriter(run / "shards", model.clips, {"source": "random"})
+    generator = torch.Generator().manual_seed(0)
+    for number in range(40):
+        codes = {
+            name: torch.randint(size, model.clips.shapes[name], generator=generator)
+            for name, size in (("visual", 64), ("audio", 16))
+        }
+        writer.add([CodedClip(codes, (caption_of(corpus.scene(number), 0),), f"file-{number}")])
+    writer.flush()
+    return run
+
+
+@pytest.fixture
+def run_until_killed() -> Callable[..., None]:
+    """Run a fit in a process of its own that gets SIGKILL when a step begins."""
+
+    def run(command: list[str], training: str, step: int) -> None:
+        module, name = training.rsplit(".", 1)
+        killing = f"""
+import os, signal
+from {module} import {name} as Training
+from videolm.tasks.cli import main
+real = Training.training_step
+def killed(self, batch, index):
+    if self.global_step == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, batch, index)
+Training.training_step = killed
+main({command!r})
+"""
+        assert subprocess.run([sys.executable, "-c", killing]).returncode == -signal.SIGKILL
+
+    return run
+
+
+@pytest.fixture
+def same_weights() -> Callable[[Path, Path], bool]:
+    """Whether the last checkpoints in two folders agree bit for bit in all that is stored of the network."""
+
+    def same(one: Path, other: Path) -> bool:
+        states = [
+            torch.load(each / "last.ckpt", weights_only=True)["state_dict"] for each in (one, other)
+        ]
+        return states[0].keys() == states[1].keys() and all(
+            torch.equal(value, states[1][name]) for name, value in states[0].items()
+        )
+
+    return same
 
 
 def _model(corpus: Corpus, seed: int) -> VideoLM:

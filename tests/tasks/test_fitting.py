@@ -1,13 +1,9 @@
 """What the three fit commands share, tried on the smallest video tokenizer."""
 
 import csv
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from videolm.tasks.cli import main
 from videolm.tasks.fitting import CONFIGS, packaged_config, with_packaged_configs
@@ -58,33 +54,19 @@ def test_a_killed_fit_goes_on_to_the_same_losses(run: Path, tmp_path: Path, monk
     assert losses(tmp_path) == losses(run)
 
 
-def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
+    tmp_path: Path, run_until_killed, same_weights
+) -> None:
     """With a discriminator: of tokenizer, average and adversary, bit for bit."""
     more = ["--trainer.max_steps", "5", "--checkpoint-every", "2"]
     more += ["--model.discriminator", "{channels: 4, multipliers: [1, 2]}"]
     assert fit(tmp_path / "whole", *more) == 0
+    training = "videolm.tokenizers.training.VideoTokenizerTraining"
     command = ["tokenizer", "fit", "--config", "debug", "--out", str(tmp_path / "killed"), *more]
-    killing = f"""
-import os, signal, sys
-from videolm.tasks.cli import main
-from videolm.tokenizers.training import VideoTokenizerTraining as Training
-step = Training.training_step
-def killed(self, batch, index):
-    if self.global_step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
-Training.training_step = killed
-main({command!r})
-"""
-    assert subprocess.run([sys.executable, "-c", killing]).returncode == -signal.SIGKILL
+    run_until_killed(command, training, step=3)
     assert fit(tmp_path / "killed", *more) == 0
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
-    states = [
-        torch.load(tmp_path / run / "training/tokenizer/last.ckpt", weights_only=True)["state_dict"]
-        for run in ("whole", "killed")
-    ]
-    assert states[0].keys() == states[1].keys()
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert same_weights(*(tmp_path / run / "training/tokenizer" for run in ("whole", "killed")))
 
 
 def test_a_finished_fit_run_again_only_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
