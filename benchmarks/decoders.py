@@ -91,7 +91,11 @@ def x_transformers(prefix: int, most: int) -> Contestant:
         use_rmsnorm=True,
     )
     network = TransformerWrapper(
-        num_tokens=VOCABULARY, max_seq_len=8192, attn_layers=decoder, tie_embedding=True, use_abs_pos_emb=False
+        num_tokens=VOCABULARY,
+        max_seq_len=8192,
+        attn_layers=decoder,
+        tie_embedding=True,
+        use_abs_pos_emb=False,
     )
     model = AutoregressiveWrapper(network).eval()
     ids = torch.randint(VOCABULARY, (1, prefix))

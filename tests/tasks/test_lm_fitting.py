@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from videolm.tasks.cli import main
 
 SIZES = """{dim: 16, layers: 2, heads: 2, kv_heads: 1, hidden: 32, rotary_dims: [4, 2, 2]}"""
