@@ -12,6 +12,7 @@ Codec and discriminators are updated together, from one backward pass: neither's
 weights.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from vector_quantize_pytorch import ResidualVQ
 
@@ -84,7 +85,8 @@ class AudioCodecTraining(LightningModule):
         self.commitment_weight = commitment_weight
         self.seed = seed
         self.tokenizer = AudioTokenizer.of_config(tokenizer)
-        self.quantizer = ResidualVQ(
+        self._new_quantizer = partial(
+            ResidualVQ,
             dim=tokenizer.hidden_size,
             codebook_size=tokenizer.codebook_size,
             num_quantizers=tokenizer.num_levels,
@@ -93,6 +95,7 @@ class AudioCodecTraining(LightningModule):
             threshold_ema_dead_code=1,
             quantize_dropout=True,
         )
+        self.quantizer = self._new_quantizer()
         self.mel = MultiScaleMelLoss(tokenizer.sample_rate)
         used = torch.zeros(tokenizer.num_levels, tokenizer.codebook_size, dtype=torch.long)
         self.register_buffer("used", used, persistent=False)
@@ -105,6 +108,12 @@ class AudioCodecTraining(LightningModule):
         quantized, codes, commitment = self.quantizer(latents)
         decoded = self.tokenizer.synthesize(quantized)
         return decoded, rearrange(codes, "batch frames levels -> batch levels frames"), commitment.sum()
+
+    def setup(self, stage: str) -> None:
+        if distributed.is_available() and distributed.is_initialized():
+            # That codebooks follow the sounds of all processes is settled when the quantizer is built, which
+            # must not be before there are several. A checkpoint's weights come later.
+            self.quantizer = self._new_quantizer(sync_codebook=True)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_index: int) -> None:
         # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
@@ -155,8 +164,8 @@ class AudioCodecTraining(LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        for level, counts in enumerate(self.used):
-            self.log(f"val/code_use_{level}", (counts > 0).float().mean(), sync_dist=True)
+        for level, counts in enumerate(self.trainer.strategy.reduce(self.used.clone(), reduce_op="sum")):
+            self.log(f"val/code_use_{level}", (counts > 0).float().mean())
         self.used.zero_()
 
     def configure_optimizers(self) -> Any:

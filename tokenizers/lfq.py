@@ -5,12 +5,12 @@ Everything here is float32, also under autocast: the entropies are sums over sma
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_reduce
 
 
 def codes_from_latents(latents: Float[Tensor, "*grid bits"]) -> Int[Tensor, "*grid"]:
@@ -107,4 +107,18 @@ def _mean_over_processes(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*sha
     """The mean over a distributed run, with gradients to every process; as many latents on each."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return values
-    return all_reduce(values) / distributed.get_world_size()
+    return _SumOverProcesses.apply(values) / distributed.get_world_size()
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum, in which every process' loss has a share: its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        values = values.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _SumOverProcesses.apply(gradient)

@@ -249,8 +249,8 @@ class VideoTokenizerTraining(LightningModule):
         )
 
     def _report(self, stage: str, counts: Tensor) -> None:
-        statistics = code_statistics(counts)
-        self.log_dict({f"{stage}/{name}": value for name, value in statistics.items()}, sync_dist=True)
+        statistics = code_statistics(self.trainer.strategy.reduce(counts.clone(), reduce_op="sum"))
+        self.log_dict({f"{stage}/{name}": value for name, value in statistics.items()})
         counts.zero_()
 
 

@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 from copy import deepcopy
 
 import pytest
@@ -201,20 +199,13 @@ def test_lecam_refuses_a_decay_that_is_no_share(decay):
         LeCam(decay)
 
 
-def test_lecam_averages_are_those_of_all_processes(tmp_path):
-    program = """
-import sys, torch
-from torch import distributed
-from videolm.tokenizers.adversarial import LeCam
-rank, folder = int(sys.argv[1]), sys.argv[2]
-distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-lecam = LeCam(decay=0.5)
-for step in (1.0, 3.0):
-    lecam(torch.tensor([step + rank]), torch.tensor([-step * rank]))
-torch.save(lecam.averages, f"{folder}/{rank}.pt")
-"""
-    running = [subprocess.Popen([sys.executable, "-c", program, str(rank), tmp_path]) for rank in (0, 1)]
-    assert [process.wait(60) for process in running] == [0, 0]
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+def test_lecam_averages_are_those_of_all_processes(in_two_processes):
+    def averages(rank: int) -> torch.Tensor:
+        lecam = LeCam(decay=0.5)
+        for step in (1.0, 3.0):
+            lecam(torch.tensor([step + rank]), torch.tensor([-step * rank]))
+        return lecam.averages
+
+    first, second = in_two_processes(averages)
     assert torch.equal(first, second)
     torch.testing.assert_close(first, torch.tensor([(1.5 + 3.5) / 2, (-0.5 - 1.5) / 2]))

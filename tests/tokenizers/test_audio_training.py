@@ -109,6 +109,69 @@ def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path):
         assert torch.equal(again[name], weight), name
 
 
+def started(hops: int = 100) -> tuple[AudioCodecTraining, torch.Tensor]:
+    """A fresh codec after its first step, which fills the codebooks, and its latents there."""
+    torch.manual_seed(0)
+    module = AudioCodecTraining(TINY)
+    sound = torch.randn(1, 1, hops * 320)
+    module(sound)
+    return module, module.tokenizer.latents(sound).detach()
+
+
+def test_codebooks_start_as_the_means_of_what_they_are_to_code():
+    """Of the first level's sixteen entries none is idle, and they explain more than chance does."""
+    module, latents = started()
+    codebook = module.quantizer.codebooks[0]
+    distances = torch.cdist(latents[0], codebook)
+    assert distances.argmin(1).bincount(minlength=16).min() > 0
+    drawn = torch.cdist(latents[0], latents[0, torch.randperm(100)[:16]])
+    assert distances.amin(1).square().mean() < drawn.amin(1).square().mean()
+
+
+def test_an_entry_that_no_sound_uses_is_put_where_sounds_are():
+    module, latents = started()
+    codebook = module.quantizer.layers[0]._codebook
+    with torch.no_grad():
+        for entries in (codebook.embed, codebook.embed_avg):
+            entries[:, 3] = 1e3  # far from every latent
+        codebook.cluster_size[:, 3] = 0.9
+    module(torch.randn(1, 1, 100 * 320, generator=torch.Generator().manual_seed(0)))
+    assert codebook.embed[0, 3].norm() <= 2 * latents.norm(dim=-1).max()
+
+
+def test_later_levels_are_left_out_at_random_in_training_only():
+    module, _ = started()
+    sound = torch.randn(1, 1, 10 * 320)
+    left_out = [bool((module(sound)[1][:, 1] == -1).all()) for _ in range(32)]
+    assert 0 < sum(left_out) < 32
+    assert all((module(sound)[1][:, 0] >= 0).all() for _ in range(8))
+    module.eval()
+    assert all((module(sound)[1] >= 0).all() for _ in range(8))
+
+
+def test_codebooks_follow_the_sounds_of_all_processes(in_two_processes):
+    module, _ = started()
+    state = {name: value.clone() for name, value in module.quantizer.state_dict().items()}
+    for name in state:
+        if name.endswith("cluster_size"):
+            state[name] += 1000  # so that none of them is moved for lack of use
+    sounds = torch.randn(2, 1, 50 * 320, generator=torch.Generator().manual_seed(1))
+
+    def moved(sound: torch.Tensor) -> dict[str, torch.Tensor]:
+        module.setup("fit")
+        module.quantizer.load_state_dict(state)
+        torch.manual_seed(3)  # of the levels that are left out
+        module(sound)
+        return module.quantizer.state_dict()
+
+    both = moved(sounds)
+    first, second = in_two_processes(lambda rank: moved(sounds[rank : rank + 1]))
+    for name, value in both.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-5, msg=name)
+        assert torch.equal(first[name], second[name]), name
+    assert any(not torch.equal(value, both[name]) for name, value in state.items())
+
+
 def test_clips_without_sound_are_refused(tmp_path):
     with pytest.raises(ValueError, match="clips with sound"):
         fit(tmp_path, sample_rate=None)

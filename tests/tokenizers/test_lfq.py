@@ -1,7 +1,5 @@
 import itertools
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -106,30 +104,23 @@ def test_entropies_are_float32_under_autocast():
     assert actual == expected
 
 
-def test_batch_entropy_is_that_of_all_processes_together(tmp_path):
-    program = """
-import sys, torch
-from torch import distributed
-from videolm.tokenizers.lfq import entropies
-rank, folder = int(sys.argv[1]), sys.argv[2]
-distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-latents = torch.randn(20, 7, generator=torch.Generator().manual_seed(0))[10 * rank :][:10].requires_grad_()
-batch = entropies(latents, 1.0)[1]
-batch.backward()
-torch.save((batch.detach(), latents.grad), f"{folder}/{rank}.pt")
-"""
-    running = [subprocess.Popen([sys.executable, "-c", program, str(rank), tmp_path]) for rank in (0, 1)]
-    assert [process.wait(60) for process in running] == [0, 0]
-    latents = torch.randn(20, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    expected = entropies(latents, 1.0)[1]
-    expected.backward()
-    (first, first_gradient), (second, second_gradient) = (
-        torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)
+def test_batch_entropy_is_that_of_all_processes_together(in_two_processes):
+    latents = torch.randn(20, 7, generator=torch.Generator().manual_seed(0))
+
+    def entropy_of(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        part = part.clone().requires_grad_()
+        batch = entropies(part, 1.0)[1]
+        batch.backward()
+        return batch.detach(), part.grad
+
+    expected, gradient = entropy_of(latents)
+    (first, first_gradient), (second, second_gradient) = in_two_processes(
+        lambda rank: entropy_of(latents[10 * rank :][:10])
     )
     assert first == second
-    torch.testing.assert_close(first, expected.detach())
+    torch.testing.assert_close(first, expected)
     # Distributed training averages gradients over processes, so each carries the number of them.
-    torch.testing.assert_close(torch.cat([first_gradient, second_gradient]) / 2, latents.grad)
+    torch.testing.assert_close(torch.cat([first_gradient, second_gradient]) / 2, gradient)
 
 
 def test_code_statistics_of_known_uses():

@@ -36,7 +36,9 @@ class CheckpointAt(Callback):
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "middle.ckpt")
 
 
-def fit(folder: Path, resume: Path | None = None) -> VideoTokenizerTraining:
+def fit(
+    folder: Path, resume: Path | None = None, batch_size: int = 2, **settings
+) -> VideoTokenizerTraining:
     """Eight steps of epochs of three, with a discriminator and a validation after four."""
     seed_everything(0)
     module = VideoTokenizerTraining(TINY, warmup_steps=2, discriminator=JUDGE)
@@ -54,8 +56,11 @@ def fit(folder: Path, resume: Path | None = None) -> VideoTokenizerTraining:
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
+        **settings,
     )
-    data = ClipDataModule(height=32, width=32, num_frames=5, batch_size=2, clips=6, validation_clips=3)
+    data = ClipDataModule(
+        height=32, width=32, num_frames=5, batch_size=batch_size, clips=6, validation_clips=4
+    )
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     return module
 
@@ -66,11 +71,15 @@ def trained(tmp_path_factory) -> tuple[Path, VideoTokenizerTraining]:
     return folder, fit(folder)
 
 
-def test_a_run_logs_losses_quality_and_use_of_codes(trained):
-    folder, _ = trained
+def logged(folder: Path) -> dict[str, list[float]]:
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    values = {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
+    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
+
+
+def test_a_run_logs_losses_quality_and_use_of_codes(trained):
+    folder, _ = trained
+    values = logged(folder)
     losses = ("loss", "squared", "absolute", "edges", "commitment", "entropy")
     sides = ("generator", "discriminator", "gradient_penalty", "lecam")
     codes = ("sample_entropy", "batch_entropy", "saturated_bits")
@@ -109,6 +118,17 @@ def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path):
     for name, weight in whole.state_dict().items():
         assert torch.equal(resumed[name], weight), name
     assert whole.average.n_averaged == 8
+
+
+def test_two_processes_train_to_the_weights_of_one_and_count_its_codes(trained, tmp_path):
+    """Each has half of every batch. The entropy of all codes and LeCam's averages know the other half too."""
+    folder, whole = trained
+    shared = fit(tmp_path, batch_size=1, strategy="ddp_fork", devices=2).state_dict()
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(shared[name], weight, rtol=0, atol=3e-3, msg=name)
+    one, two = logged(folder), logged(tmp_path)
+    for name in ("psnr_db", "perplexity", "code_use", "bit_balance"):
+        assert two[f"val/{name}"] == pytest.approx(one[f"val/{name}"], rel=1e-3), name
 
 
 def test_average_of_weights_forgets_its_start_and_then_decays_slowly():
