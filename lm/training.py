@@ -191,7 +191,8 @@ class LanguageModelTraining(LightningModule):
                 sums[name].append(pair)
         for name, pairs in sorted(sums.items()):
             totals, counts = zip(*pairs, strict=True)
-            self.log(f"validation/{name}", sum(totals) / sum(counts), prog_bar=name == "loss")
+            mean = sum(totals) / sum(counts)
+            self.log(f"validation/{name}", mean, prog_bar=name == "loss", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         matrices, others = parameter_groups(

@@ -54,7 +54,9 @@ class LastCheckpoint(Checkpoint):
 
 
 def replace_by(path: Path, written: Path) -> None:
-    """Put a finished folder in the place of another one."""
+    """Put a finished folder in the place of another one or of a file."""
+    if path.is_file():
+        path.unlink()
     with replacing(path) as temporary:
         written.rename(temporary)
 

@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from .fit_callbacks import FitProgress, LastCheckpoint
 from .fit_logging import csv_logger, quiet, step_of
-from .strategies import strategy_of
+from .strategies import FSDP2Strategy, strategy_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -95,6 +95,7 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
         cli = StageCLI(STAGES[stage], "fit", arguments)
         checkpoint = cli.folder / "last.ckpt"
         if checkpoint.exists():
+            _check_loadable(checkpoint, cli.trainer)
             rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
         rank_zero_only(cli.save_config)()
         with _interruptible():
@@ -108,7 +109,7 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
         cli.model.export(model_folder)
         if hasattr(cli.datamodule, "export"):
             rank_zero_only(cli.datamodule.export)(model_folder)
-    return [cli.folder, model_folder / cli.stage.part]
+    return [cli.folder, model_folder / cli.stage.part] if cli.trainer.is_global_zero else []
 
 
 def validate(stage: str, arguments: list[str]) -> list[Path]:
@@ -118,6 +119,7 @@ def validate(stage: str, arguments: list[str]) -> list[Path]:
         checkpoint = cli.folder / "last.ckpt"
         if not checkpoint.exists():
             raise FileNotFoundError(f"no {checkpoint}; train it first: videolm {stage} fit --out {cli.out}")
+        _check_loadable(checkpoint, cli.trainer)
         scores = cli.trainer.validate(
             cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False
         )
@@ -225,6 +227,14 @@ class StageCLI(LightningCLI):
         if self.config["logger"] == "wandb":
             loggers.append(WandbLogger(save_dir=self.folder, name=self.out.name, project="videolm"))
         return loggers
+
+
+def _check_loadable(checkpoint: Path, trainer: Trainer) -> None:
+    if checkpoint.is_dir() and not isinstance(trainer.strategy, FSDP2Strategy):
+        raise ValueError(
+            f"{checkpoint} was written by a sharded training; go on with --trainer.strategy fsdp2, "
+            "on any number of devices"
+        )
 
 
 @contextmanager

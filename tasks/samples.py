@@ -13,6 +13,7 @@ import torch
 from jaxtyping import UInt8
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import ModelParallelStrategy
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -46,6 +47,10 @@ class SampleCallback(Callback):
             raise ValueError(f"every is {every}; expected at least 1 step")
         self.every = every
         self.last = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if isinstance(trainer.strategy, ModelParallelStrategy):
+            raise ValueError("SampleCallback cannot generate with sharded weights: remove it from the config")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.last = trainer.global_step
