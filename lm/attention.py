@@ -45,8 +45,12 @@ class Attention(nn.Module):
         )
         queries = rotate(self.query_norm(queries), rotation).to(values.dtype)
         keys = rotate(self.key_norm(keys), rotation).to(values.dtype)
-        read = attend(self.layer, queries, keys, values)
+        read = self._read(attend, queries, keys, values)
         return self.project_out(rearrange(read, "batch heads length dim -> batch length (heads dim)"))
+
+    @torch.compiler.disable  # or each layer would be compiled anew, and for every new mask
+    def _read(self, attend: Attend, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return attend(self.layer, queries, keys, values)
 
 
 class RMSNorm(nn.Module):
