@@ -4,6 +4,7 @@ While a model is trained that is prefix_attention.py, while it generates a cache
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -56,13 +57,15 @@ class Attention(nn.Module):
 class RMSNorm(nn.Module):
     """Root-mean-square norm, computed in float32 or wider and handed on in the type that came in."""
 
+    eps: ClassVar[float] = 1e-6
+
     def __init__(self, dim: int):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         wide = torch.promote_types(features.dtype, torch.float32)
-        normed = F.rms_norm(features.to(wide), self.weight.shape, self.weight.to(wide), eps=1e-6)
+        normed = F.rms_norm(features.to(wide), self.weight.shape, self.weight.to(wide), eps=self.eps)
         return normed.to(features.dtype)
 
 

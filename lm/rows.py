@@ -1,0 +1,156 @@
+"""Rows of a batch side by side, their prefixes ending in the same column.
+
+            prefix, aligned at its end     | output, the same layout in every row
+    row 0   .   .   bos  task  text  text  | bov  v  v  v  v  eov  eos
+    row 1   bos task text text text  text  | bov  v  v  v  v  eov  eos
+
+With guidance the unconditional rows stand below the conditional ones.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .batch import Batch
+from .inference import InferenceBody, Turn
+from .transformer import PrefixLM
+
+POSITIONS_AT_ONCE = 4096
+"""Positions of prompts that go through the model together, which bounds what a pass holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """Different prompts that begin in the same column, and the rows that have them.
+
+    Args:
+        first: the column.
+        shown: a row of each prompt.
+        rows: all rows that have one of them.
+        prompt: which of them each of `rows` has.
+    """
+
+    first: int
+    shown: Int[Tensor, " prompts"]
+    rows: Int[Tensor, " rows"]
+    prompt: Int[Tensor, " rows"]
+
+
+@dataclass(eq=False)
+class Rows:
+    """Aligned rows, with all that the layout fixes computed once.
+
+    Args:
+        ids: filled in as they are chosen.
+        block: index into the vocabulary's blocks of every position.
+        place: the part of the model's input that does not depend on ids.
+        turn: the rotation of every position, as `InferenceBody` takes it.
+        start: first column of every row; those before it belong to nobody.
+        prefix: columns of the longest prefix.
+        block_of: the block of each output column, the same in every row; meaningless inside the prefix.
+        sampled: the columns to sample.
+        prompts: all that stands before the first of these, each different one once.
+    """
+
+    ids: Int[Tensor, "rows columns"]
+    block: Int[Tensor, "rows columns"]
+    place: Float[Tensor, "rows columns dim"]
+    turn: Turn
+    start: Int[Tensor, " rows"]
+    prefix: int
+    block_of: list[int]
+    sampled: list[int]
+    prompts: list[Prompts]
+
+    @classmethod
+    def align(cls, model: PrefixLM, batches: list[Batch]) -> "Rows":
+        """The rows of all batches, one batch below the other.
+
+        Raises:
+            ValueError: if the outputs differ in layout, or have positions that the model cannot predict.
+        """
+        prefix_length = torch.cat([batch.prefix_length for batch in batches])
+        output_length = torch.cat([batch.length for batch in batches]) - prefix_length
+        if any(len(batch.row) != len(batch) for batch in batches):
+            raise ValueError("a row holds several examples; expected one a row")
+        if prefix_length.min() < 1:
+            raise ValueError("a row has no prefix, so nothing to predict its first position from")
+        if (output_length != output_length[0]).any():
+            lengths = sorted(set(output_length.tolist()))
+            raise ValueError(f"the rows' outputs have {lengths} positions; expected the same in every row")
+        prefix = int(prefix_length.max())
+        start = prefix - prefix_length
+        aligned = _gather(batches, torch.arange(prefix + int(output_length[0]), device=start.device), start)
+        block, forced = aligned.block[:, prefix:], aligned.forced[:, prefix:]
+        if (block != block[0]).any() or (forced != forced[0]).any():
+            raise ValueError("the rows' outputs differ in blocks or forced positions; expected one layout")
+        for index in block[0, ~forced[0]].unique().tolist():
+            if model.blocks[index].name not in model.heads:
+                raise ValueError(f"ids of block {model.blocks[index].name!r} must be forced: it has no head")
+        sampled = (prefix + (~forced[0]).nonzero().squeeze(1)).tolist()
+        return cls(
+            ids=aligned.ids,
+            block=aligned.block,
+            place=model.place(aligned),
+            turn=InferenceBody(model).turn(model.rotation(aligned.coordinates)),
+            start=start,
+            prefix=prefix,
+            block_of=aligned.block[0].tolist(),
+            sampled=sampled,
+            prompts=_prompts(aligned, start.tolist(), sampled[0]) if sampled else [],
+        )
+
+    def ids_of(self, batch: Batch) -> Int[Tensor, "batch length"]:
+        """The ids of the first rows, which `batch` gave, in its own order of positions."""
+        position = torch.arange(batch.ids.shape[1], device=self.ids.device)
+        column = (position + self.start[: len(batch), None]).clamp(max=self.ids.shape[1] - 1)
+        own = self.ids[: len(batch)].gather(1, column)
+        return torch.where(position < batch.length[:, None], own, batch.ids)
+
+
+def _prompts(aligned: Batch, starts: list[int], stop: int) -> list[Prompts]:
+    """The different prompts before column `stop`, those that begin in the same column together."""
+    # The column after them counts, too: a position is told the place of the next.
+    described = [
+        getattr(aligned, name)[:, : stop + 1].cpu().numpy() for name in ("ids", "block", "segment", "coordinates")
+    ]
+    rows_of: dict[tuple[int, bytes], list[int]] = {}
+    for row, start in enumerate(starts):
+        ids, *rest = (values[row, start:] for values in described)
+        key = b"".join(values.tobytes() for values in (ids[: stop - start], *rest))
+        rows_of.setdefault((start, key), []).append(row)
+    made = []
+    for start in sorted(set(starts)):
+        alike = [rows for (first, _), rows in rows_of.items() if first == start]
+        size = max(1, POSITIONS_AT_ONCE // (stop - start))
+        made += [_together(start, alike[i : i + size], aligned.ids.device) for i in range(0, len(alike), size)]
+    return made
+
+
+def _together(first: int, alike: list[list[int]], device: torch.device) -> Prompts:
+    prompt = [index for index, rows in enumerate(alike) for _ in rows]
+    flat = [row for rows in alike for row in rows]
+    shown = [rows[0] for rows in alike]
+    return Prompts(first, *(torch.tensor(values, device=device) for values in (shown, flat, prompt)))
+
+
+def _gather(batches: list[Batch], columns: Int[Tensor, " columns"], start: Int[Tensor, " rows"]) -> Batch:
+    """One batch in which every row begins at its `start`, after copies of its first record."""
+    parts: dict[str, list[Tensor]] = {}
+    for batch, shift in zip(batches, start.split([len(batch) for batch in batches]), strict=True):
+        position = (columns - shift[:, None]).clamp(min=0)
+        row = torch.arange(len(batch), device=columns.device)[:, None]
+        for field in fields(batch):
+            value = getattr(batch, field.name)
+            if isinstance(value, Tensor) and value.dim() > 1:
+                parts.setdefault(field.name, []).append(value[row, position])
+    return Batch(
+        **{name: torch.cat(values) for name, values in parts.items()},
+        row=torch.arange(len(start), device=columns.device),
+        start=torch.zeros_like(start),
+        prefix_length=torch.full_like(start, len(columns)),
+        length=torch.full_like(start, len(columns)),
+        tasks=tuple(task for batch in batches for task in batch.tasks),
+    )
