@@ -163,9 +163,13 @@ def _factor(gram: Float[Tensor, "rows rows"], steps: int) -> Float[Tensor, "rows
 
 @cache
 def has_fast_bfloat16(device: str) -> bool:
-    """Whether a kind of device ("cpu", "cuda", ...) has instructions for products in bfloat16."""
+    """Whether a kind of device ("cpu", "cuda", ...) multiplies faster in bfloat16 than in float32.
+
+    Of CPUs, those with tiles (AMX), four to five times as fast; by the dot products of AVX-512 alone PyTorch
+    is half as fast as in float32.
+    """
     if device == "cpu":
-        return torch.cpu._is_avx512_bf16_supported()
+        return torch.cpu._is_amx_tile_supported()
     return device != "cuda" or torch.cuda.is_bf16_supported()
 
 
