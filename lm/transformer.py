@@ -25,6 +25,11 @@ Wavelengths = tuple[tuple[float, float], tuple[float, float], tuple[float, float
 class LMConfig:
     """Sizes of the model.
 
+    Learning rates found at one width hold at another if that of the layers' matrices (Muon's) stays as it is
+    and that of everything else (AdamW's) falls as 1 / dim: activations and logits then change at one pace.
+    An orthogonal update changes what a matrix gives by one share at every width, whereas AdamW moves each
+    of the dim weights behind a logit equally far (Yang et al. 2022, arXiv:2203.03466, table 3).
+
     Args:
         dim: features of the residual stream.
         layers: number of layers.
