@@ -19,6 +19,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_f
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
+from .finetuning import merged_state
 from .transformer import PrefixLM
 
 
@@ -65,8 +66,9 @@ def is_sharded(module: nn.Module) -> bool:
 
 def save_whole(model: PrefixLM, folder: Path) -> None:
     """`save_pretrained` of a model that may be sharded: all processes gather it, the first one writes."""
-    state = None
     if is_sharded(model):
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
         state = get_model_state_dict(model, options=options)
+    else:
+        state = merged_state(model)
     rank_zero_only(model.save_pretrained)(folder, state)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from lightning import LightningModule
 from torch import Tensor, distributed, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ..data.averaging import averaged
 from ..data.optimisation import Muon, clip_gradients, gradient_norm, parameter_groups
@@ -15,6 +16,7 @@ from ..data.schedule import Schedule, scheduled
 from .accumulation import TargetMean
 from .batch import Batch
 from .costs import training_flops
+from .finetuning import add_low_rank, start_from
 from .health import BadSteps, CodeUsage, head_entropies, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
 from .parallel import is_sharded, save_whole, shard
@@ -52,6 +54,9 @@ class LanguageModelTraining(LightningModule):
         activation_checkpointing: 1 computes the activations of all layers again in the backward pass, 2 of
             every second one, 0 of none.
         compile: compile the layers (torch.compile), which takes a minute or two at the start.
+        init_from: a model folder whose weights to start from.
+        lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
+            added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
         max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
             training ends; each of them is skipped.
     """
@@ -71,10 +76,16 @@ class LanguageModelTraining(LightningModule):
         ema_decay: float | None = None,
         activation_checkpointing: int = 0,
         compile: bool = False,
+        init_from: Path | None = None,
+        lora_rank: int = 0,
         max_skipped_steps: int = 20,
     ):
         super().__init__()
         self.model = PrefixLM(model, vocabulary)
+        if init_from is not None:
+            start_from(self.model, vocabulary, init_from)
+        if lora_rank:
+            add_low_rank(self.model, lora_rank)
         self.average = None if ema_decay is None else averaged(self.model, ema_decay)
         recompute_layers(self.model, activation_checkpointing)
         if compile:
@@ -105,6 +116,8 @@ class LanguageModelTraining(LightningModule):
         """Divide the weights among processes, if the strategy is one that does."""
         if self.device_mesh is None or is_sharded(self.model):
             return
+        if any(is_parametrized(module) for module in self.model.layers.modules()):
+            raise ValueError("lora_rank goes with one process or --trainer.strategy ddp, not with fsdp2")
         for model in (self.model, *(() if self.average is None else (self.average.module,))):
             shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
 
@@ -195,17 +208,17 @@ class LanguageModelTraining(LightningModule):
             self.log(f"validation/{name}", mean, prog_bar=name == "loss", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        matrices, others = parameter_groups(
-            [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)], self.model
-        )
-        tables = [each for each in others if each.ndim > 1]
-        others = [each for each in others if each.ndim == 1]
+        linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
+        frozen = any(is_parametrized(module) for module in linear)
+        matrices, others = parameter_groups([] if frozen else linear, self.model)
+        tables = [each for each in others if each.ndim > 1 and each.requires_grad]
+        others = [each for each in others if each.ndim == 1 and each.requires_grad]
         table_group = {
             "params": tables,
             "lr": self.adam_learning_rate,
             "weight_decay": self.table_weight_decay,
         }
-        if self.optimizer == "muon":
+        if self.optimizer == "muon" and matrices:
             optimizer: torch.optim.Optimizer = Muon(
                 (matrices, others),
                 self.learning_rate,

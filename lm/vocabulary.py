@@ -8,7 +8,7 @@ With 2^18 visual codes and 4 x 1024 audio codes these are VideoPoet's ranges (Ko
 arXiv:2312.14125, section 3.2): visual [256, 262400), audio [262400, 266496), then text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -115,6 +115,22 @@ class Vocabulary:
             sizes.append(("text", (text,)))
         return cls(_consecutive(sizes), custom)
 
+    def extended(
+        self, blocks: Mapping[str, tuple[int, ...]], custom: Iterable[str] = ()
+    ) -> "Vocabulary":
+        """This vocabulary with further blocks and names at its end; ids stay what they are.
+
+        Args:
+            blocks: name -> factors.
+        """
+        added = _consecutive(blocks.items(), len(self))
+        return Vocabulary((*self.blocks, *added), (*self.custom, *custom))
+
+    def continues(self, other: "Vocabulary") -> bool:
+        """Whether every id of `other` means the same here."""
+        ours = (self.blocks[: len(other.blocks)], self.custom[: len(other.custom)])
+        return ours == (other.blocks, other.custom)
+
     def __len__(self) -> int:
         return self.blocks[-1].stop
 
@@ -207,8 +223,9 @@ def audio_block(level: int) -> str:
     return f"audio_{level}"
 
 
-def _consecutive(sizes: list[tuple[str, tuple[int, ...]]]) -> list[Block]:
+def _consecutive(sizes: Iterable[tuple[str, tuple[int, ...]]], start: int = 0) -> list[Block]:
     blocks: list[Block] = []
     for name, factors in sizes:
-        blocks.append(Block(name, blocks[-1].stop if blocks else 0, factors))
+        blocks.append(Block(name, start, factors))
+        start = blocks[-1].stop
     return blocks

@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from .fit_callbacks import FitProgress, LastCheckpoint
 from .fit_logging import csv_logger, quiet, step_of
+from .starting import language_model_from, value_of
 from .strategies import FSDP2Strategy, strategy_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -136,6 +137,8 @@ class StageCLI(LightningCLI):
         self.stage = stage
         self.verb = verb
         module, datamodule = stage.classes()
+        if stage.reads_model:
+            arguments = language_model_from(arguments)
         super().__init__(
             module,
             datamodule,
@@ -178,6 +181,10 @@ class StageCLI(LightningCLI):
         parser.add_argument(
             "--checkpoint_every", type=int, default=200, help="steps between two writings of last.ckpt"
         )
+        if self.stage.reads_model:
+            parser.add_argument(
+                "--init_from", type=Path | None, help="model folder to train on from, in a run of its own"
+            )
         for source, target in self.stage.links:
             parser.link_arguments(source, target, apply_on="instantiate")
 
@@ -269,10 +276,8 @@ def with_packaged_configs(arguments: list[str], stage: str) -> list[str]:
 
 def _defaults(stage: Stage, arguments: list[str]) -> list[str]:
     """Settings that follow from --out unless a config or an option says otherwise: these come first."""
-    if not stage.reads_model or "--out" not in arguments[:-1]:
-        return []
-    out = arguments[arguments.index("--out") + 1]
-    return ["--data.model", str(Path(out) / "model")]
+    out = value_of(arguments, "--out")
+    return ["--data.model", str(Path(out) / "model")] if stage.reads_model and out is not None else []
 
 
 def packaged_config(name: str, stage: str) -> Path:

@@ -5,7 +5,7 @@ MODEL/vocabulary.json   blocks of ids
 MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,17 +26,19 @@ class ModelConfig:
         tasks: names of the tasks that the language model was trained on.
         text_tokenizer: fingerprint; empty for a model without text.
         audio_order: as in `spans.Lengths`.
+        source: the token that stands in all of its sequences, as in `spans.Lengths`.
     """
 
     clips: ClipFormat
     tasks: tuple[str, ...]
     text_tokenizer: str = ""
     audio_order: AudioOrder = "level"
+    source: str = ""
 
     @property
     def lengths(self) -> Lengths:
         """The lengths of its sequences without text."""
-        return Lengths.of_format(self.clips, self.audio_order)
+        return replace(Lengths.of_format(self.clips, self.audio_order), source=self.source)
 
     def task(self, name: str) -> Task:
         """One of the model's tasks.
@@ -72,6 +74,7 @@ class ModelConfig:
             "tasks": self.tasks,
             "text_tokenizer": self.text_tokenizer,
             "audio_order": self.audio_order,
+            "source": self.source,
         }
         write_json(folder / "config.json", header | body)
 
@@ -102,6 +105,7 @@ class ModelConfig:
             order = stored.get("audio_order", "level")  # the paper's, where nothing is said
             if order not in get_args(AudioOrder):
                 raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
-            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"], order)
+            source = stored.get("source", "")  # of models from before there was one
+            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"], order, source)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error

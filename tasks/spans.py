@@ -30,6 +30,7 @@ class Lengths:
         resolution: height and width in units of 8 pixels, if they are not the model's default.
         duration: latents, if not the default.
         rate: frames per second, if not the default.
+        source: name of the data set or class of quality, a token of the vocabulary; empty leaves it out.
     """
 
     t: int
@@ -44,6 +45,7 @@ class Lengths:
     resolution: tuple[int, int] | None = None
     duration: int | None = None
     rate: int | None = None
+    source: str = ""
 
     @classmethod
     def of_format(cls, clips: ClipFormat, audio_order: AudioOrder) -> "Lengths":
@@ -103,6 +105,8 @@ class SpanBuilder:
 
     def prefix(self, task: Task) -> list[Span]:
         head = [self._token("bos"), self._token(task.token), *self._numbers()]
+        if self.lengths.source:
+            head.append(self._token(self.lengths.source))
         if self.lengths.text:
             head += [self._token("bot_i"), self._text(), self._token("eot_i")]
         spans = _count_down(head)

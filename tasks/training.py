@@ -15,7 +15,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ..data.datamodule import Draws, conditions
 from ..data.shards import ShardReader
-from ..lm.vocabulary import Vocabulary, audio_block
+from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
 from .coded_clips import CodedClips, CodedFiles, LiveCorpus
 from .encode import ClipEncoder
@@ -50,6 +50,8 @@ class LMDataModule(LightningDataModule):
         batch_size: sequences of a step and process.
         validation_share: part of the clips that is held out.
         text_vocab_size: pieces of a text tokenizer that is trained here.
+        source_name: a name for these clips, such as a class of quality, that stands in every sequence: a
+            model fine-tuned with one (task adaptation) is told at generation that this is wanted.
         audio_order: order of the audio codes in a sequence: "level" by level, or "time" by time.
         num_workers: processes that make batches; 0 makes them in this one.
         seed: of all that is drawn.
@@ -74,6 +76,7 @@ class LMDataModule(LightningDataModule):
         batch_size: int = 32,
         validation_share: float = 0.05,
         text_vocab_size: int = 512,
+        source_name: str = "",
         audio_order: AudioOrder = "level",
         num_workers: int = 0,
         seed: int = 0,
@@ -99,8 +102,8 @@ class LMDataModule(LightningDataModule):
         self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size)
-        self._vocabulary = self._fitting_vocabulary()
-        self.config = self._config(audio_order)
+        self._vocabulary = self._fitting_vocabulary(source_name)
+        self.config = self._config(audio_order, source_name)
         self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, self.config.lengths)
         self._training_batches()  # whatever a task lacks is said now rather than at the first step
 
@@ -137,10 +140,10 @@ class LMDataModule(LightningDataModule):
         self.vocabulary.save(folder / "vocabulary.json")
         self.config.save(folder)
 
-    def _config(self, audio_order: AudioOrder) -> ModelConfig:
+    def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         names = tuple(task.name for task in self.mixture.tasks)
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
-        return ModelConfig(self.clips.clips, names, text, audio_order)
+        return ModelConfig(self.clips.clips, names, text, audio_order, source_name)
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> TrainingBatches:
         return TrainingBatches(
@@ -160,18 +163,22 @@ class LMDataModule(LightningDataModule):
         stride = len(self.training) // _CAPTIONS_FOR_TEXT + 1
         return self.training[::stride]
 
-    def _fitting_vocabulary(self) -> Vocabulary:
-        """The stored vocabulary if its blocks are those of the tokenizers, or a new one."""
+    def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
+        """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
         clips = self.clips.clips
         text = self.text_tokenizer.vocab_size if self.text_tokenizer is not None else 0
-        needed = {"visual": clips.factors} | ({"text": (text,)} if text else {})
-        needed |= {audio_block(level): (size,) for level, size in enumerate(clips.codebook_sizes)}
+        vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
+        needed = {block.name: block.factors for block in vocabulary.blocks}
         path = self.folder / "vocabulary.json"
         if path.is_file():
             stored = Vocabulary.load(path)
-            if needed.items() <= {block.name: block.factors for block in stored.blocks}.items():
-                return stored
-        return Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
+            known = {block.name: block.factors for block in stored.blocks}
+            if needed.items() <= (needed | known).items():
+                missing = {name: factors for name, factors in needed.items() if name not in known}
+                vocabulary = stored.extended(missing)
+        if source_name and source_name not in vocabulary.custom:
+            vocabulary = vocabulary.extended({}, [source_name])
+        return vocabulary
 
 
 def _from_shards(shards: str, folder: Path) -> tuple[CodedClips, ClipEncoder]:

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from lightning import Trainer
+from torch._dynamo.testing import CompileCounter
 from torch.utils.data import DataLoader
 
 from videolm.lm.batch import Batch
@@ -209,3 +210,18 @@ def test_adamw_trains_the_same_groups(fit):
     decays = [group["weight_decay"] for group in trainer.optimizers[0].param_groups]
     assert decays == [module.weight_decay, 0.0, 0.01]
     assert loss_of(module.model, batch).mean.item() < 0.9 * math.log(6)
+
+
+def test_layers_are_compiled_once_for_all_lengths(make_model, make_batch):
+    """Twice at most: for the first length, then for any. Masks and the layer's number do not count."""
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    plain, compiled = make_model(), make_model()
+    for layer in compiled.layers:
+        layer.compile(backend=counter)
+    numbers = []
+    for texts in ((3, 0, 2), (1, 5), (2, 2, 2, 7), (4,)):
+        batch = make_batch(*texts)
+        torch.testing.assert_close(loss_of(compiled, batch).total, loss_of(plain, batch).total)
+        numbers.append(counter.frame_count)
+    assert 0 < numbers[0] and numbers[1:] == [2 * numbers[0]] * 3
