@@ -111,12 +111,17 @@ class ClipEncoder:
 
     @torch.no_grad()
     def encode(self, clips: Sequence[Clip]) -> list[dict[str, Tensor]]:
-        """Codes of clips of the right size: "visual", and "audio" where a clip has sound."""
+        """Codes of clips of the right size: "visual", and "audio" where a clip has sound.
+
+        A muted track, all of whose samples are zero, counts as none: no task is to learn silence from it.
+        """
         device = next(self.video.parameters()).device
         frames = torch.stack([clip.frames for clip in clips])
         visual = self.video.encode(pixels_from_frames(frames.to(device))).cpu()
         codes = [{"visual": each.clone()} for each in visual]
-        sounding = [index for index, clip in enumerate(clips) if clip.waveform is not None]
+        sounding = [
+            index for index, clip in enumerate(clips) if clip.waveform is not None and clip.waveform.any()
+        ]
         if self.audio is not None and sounding:
             audio = self._audio_codes([clips[index] for index in sounding], device)
             for index, each in zip(sounding, audio, strict=True):

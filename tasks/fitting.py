@@ -73,6 +73,17 @@ def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
     return AudioCodecTraining, ClipDataModule
 
 
+def _audio_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
+    """The table of `videolm audio score` for the validation clips of a training."""
+    from .audio_scores import listen, scores_of, table, write_scores
+
+    codec = module.codec.eval()
+    heard = listen(codec, [sound for batch in datamodule.val_dataloader() for sound in batch["waveform"]])
+    scores = scores_of(codec, heard)
+    print(table(scores))
+    return write_scores(folder, scores, heard)
+
+
 def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
     from ..lm.training import LanguageModelTraining
     from .training import LMDataModule
@@ -84,7 +95,7 @@ STAGES = {
     stage.name: stage
     for stage in (
         Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
-        Stage("audio", "audio_tokenizer", _audio),
+        Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
         Stage("lm", "lm", _lm, links=(("data.vocabulary", "model.vocabulary"),), reads_model=True),
     )
 }

@@ -185,11 +185,16 @@ class AudioCodecTraining(LightningModule):
         """Clip the gradients of the codec and of the discriminators, each by its own norm."""
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
+    @property
+    def codec(self) -> AudioTokenizer:
+        """The codec, its codebooks as they are now."""
+        self.tokenizer.set_codebooks(self.quantizer.codebooks)
+        return self.tokenizer
+
     @rank_zero_only
     def export(self, folder: str | Path) -> None:
         """Write the codec to folder/audio_tokenizer."""
-        self.tokenizer.set_codebooks(self.quantizer.codebooks)
-        self.tokenizer.save_pretrained(Path(folder) / "audio_tokenizer")
+        self.codec.save_pretrained(Path(folder) / "audio_tokenizer")
 
 
 def random_windows(

@@ -67,10 +67,11 @@ def clips(tmp_path) -> Path:
 def test_codes_have_the_shape_that_the_format_says(encoder):
     corpus = Corpus(**SIZES, sample_rate=8000)
     loud, silent = corpus[0], Clip(corpus[1].frames, 8.0)
-    codes = encoder.encode([loud, silent])
+    muted = Clip(silent.frames, 8.0, torch.zeros_like(loud.waveform), 8000)
+    codes = encoder.encode([loud, silent, muted])
     assert encoder.clips.shapes == {"visual": (2, 4, 4), "audio": (2, audio_latents(5, 8.0, 8000, 80))}
     assert {name: tuple(each.shape) for name, each in codes[0].items()} == encoder.clips.shapes
-    assert codes[1].keys() == {"visual"}
+    assert codes[1].keys() == codes[2].keys() == {"visual"}
     for name, size in (("visual", 16), ("audio", 8)):
         assert codes[0][name].min() >= 0 and codes[0][name].max() < size
 
