@@ -1,6 +1,5 @@
 """The model and its cache, reading aligned rows: first all prompts, then column after column."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

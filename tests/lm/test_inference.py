@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from videolm.lm.attention import PrefixAttention, masked_attention
+from videolm.lm.attention import masked_attention
 from videolm.lm.cache import attention_of_last
 from videolm.lm.inference import InferenceBody
+from videolm.lm.prefix_attention import MaskedAttention
 
 
 def embedded(model, batch):
@@ -19,7 +20,7 @@ def test_the_lean_body_is_the_models_body(make_model, make_batch, wanted, dtype)
     for name, weight in model.named_parameters():
         if "norm" in name:
             torch.nn.init.uniform_(weight, 0.5, 1.5)
-    body, attend = InferenceBody(model), PrefixAttention(batch)
+    body, attend = InferenceBody(model), MaskedAttention(batch)
     turn = body.turn(model.rotation(batch.coordinates))
 
     def of_last(layer, queries, keys, values):
@@ -37,7 +38,7 @@ def test_the_lean_body_is_the_models_body(make_model, make_batch, wanted, dtype)
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize(("queries", "prefix"), [(12, 5), (12, 12), (12, 0), (4, 0), (1, 0), (9, 5)])
 @pytest.mark.parametrize("hidden", [0, 2])
-def test_attention_some_queries_at_a_time_is_attention_under_the_whole_mask(kv_heads, queries, prefix, hidden):
+def test_attention_some_queries_at_a_time_is_that_under_the_whole_mask(kv_heads, queries, prefix, hidden):
     generator = torch.Generator().manual_seed(0)
     read = torch.randn(2, 4, queries, 8, generator=generator, dtype=torch.float64)
     keys, values = torch.randn(2, 2, kv_heads, 12, 8, generator=generator, dtype=torch.float64)

@@ -224,4 +224,4 @@ def test_layers_are_compiled_once_for_all_lengths(make_model, make_batch):
         batch = make_batch(*texts)
         torch.testing.assert_close(loss_of(compiled, batch).total, loss_of(plain, batch).total)
         numbers.append(counter.frame_count)
-    assert 0 < numbers[0] and numbers[1:] == [2 * numbers[0]] * 3
+    assert numbers[0] > 0 and numbers[1:] == [2 * numbers[0]] * 3
