@@ -7,7 +7,6 @@ what is said (semantic), the others, residual among themselves, how it sounds; M
 
 from collections.abc import Callable
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,70 +16,50 @@ from torch import Tensor, nn
 from ..data.pretrained import fingerprint
 from .audio_protocol import check_hops, check_levels
 from .protocol import check_codes
-from .transformers_folder import read_codec, write_codec
-
-# What decides, beside the weights, which codes a waveform gets. Named one by one: the stored config also
-# holds versions and paths, which say nothing about the codes.
-_SETTINGS = (
-    "sampling_rate", "hidden_size", "num_filters", "num_residual_layers", "upsampling_ratios", "kernel_size",
-    "last_kernel_size", "residual_kernel_size", "dilation_growth_rate", "use_causal_conv", "pad_mode",
-    "compress", "trim_right_ratio", "codebook_size", "codebook_dim", "num_quantizers", "use_conv_shortcut",
-    "vector_quantization_hidden_dimension", "num_semantic_quantizers", "upsample_groups",
-    "num_hidden_layers", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim",
-    "hidden_act", "norm_eps", "rope_parameters", "sliding_window", "attention_bias",
-)  # fmt: skip
+from .transformers_folder import TransformersCodec
 
 
-class MimiTokenizer(nn.Module):
+class MimiTokenizer(TransformersCodec):
     """Waveforms to codes and back through a mono `MimiModel`, which is put into evaluation mode.
 
     Raises:
         ValueError: if the model is stereo or has no encoder or no decoder.
     """
 
+    kind = "mimi"
+    settings = (
+        "sampling_rate", "hidden_size", "num_filters", "num_residual_layers", "upsampling_ratios",
+        "kernel_size", "last_kernel_size", "residual_kernel_size", "dilation_growth_rate", "use_causal_conv",
+        "pad_mode", "compress", "trim_right_ratio", "codebook_size", "codebook_dim", "num_quantizers",
+        "use_conv_shortcut", "vector_quantization_hidden_dimension", "num_semantic_quantizers",
+        "upsample_groups", "num_hidden_layers", "intermediate_size", "num_attention_heads",
+        "num_key_value_heads", "head_dim", "hidden_act", "norm_eps", "rope_parameters", "sliding_window",
+        "attention_bias",
+    )  # fmt: skip
+
     def __init__(self, mimi: nn.Module):
-        super().__init__()
+        super().__init__(mimi)
         config: Any = mimi.config
         if config.audio_channels != 1:
             raise ValueError(f"the codec has {config.audio_channels} channels; expected a mono Mimi")
         if config.encoder_config is None or config.decoder_config is None:
             raise ValueError("the codec is half a Mimi; expected an encoder and a decoder")
-        self.mimi: Any = mimi
-        self.eval()
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "MimiTokenizer":
-        """Load a folder of `MimiModel.save_pretrained`.
-
-        Raises:
-            FileNotFoundError: if the folder or a file in it is missing.
-            ValueError: if it holds another kind of model or weights that do not fit.
-        """
-        return cls(read_codec(folder, "mimi"))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a folder that plain transformers reads too."""
-        write_codec(self.mimi, folder)
-
-    @property
-    def sample_rate(self) -> int:
-        return self.mimi.config.sampling_rate
 
     @property
     def hop_length(self) -> int:
         """Samples per latent: the strides of the convolutions, and that from their latents to Mimi's."""
-        return prod(self.mimi.config.upsampling_ratios) * self.mimi.config.latent_stride
+        return prod(self.model.config.upsampling_ratios) * self.model.config.latent_stride
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
         """Number of codes of each level."""
-        return (self.mimi.config.codebook_size,) * self.mimi.config.num_quantizers
+        return (self.model.config.codebook_size,) * self.model.config.num_quantizers
 
     @property
     def fingerprint(self) -> str:
-        config = self.mimi.config.to_dict()
-        settings = {name: config[name] for name in _SETTINGS} | {"hop_length": self.hop_length}
-        return fingerprint(settings, self.mimi.state_dict())
+        config = self.model.config.to_dict()
+        settings = {name: config[name] for name in self.settings} | {"hop_length": self.hop_length}
+        return fingerprint(settings, self.model.state_dict())
 
     @torch.no_grad()
     def encode(self, waveform: Float[Tensor, "batch 1 samples"]) -> Int[Tensor, "batch levels frames"]:
@@ -95,7 +74,7 @@ class MimiTokenizer(nn.Module):
             ValueError: if the samples are not a whole number of hops.
         """
         check_hops(waveform.shape[-1], self.hop_length)
-        return self.mimi.encode(waveform, use_streaming=False, return_dict=True).audio_codes
+        return self.model.encode(waveform, use_streaming=False, return_dict=True).audio_codes
 
     @torch.no_grad()
     def decode(self, codes: Int[Tensor, "batch levels frames"]) -> Float[Tensor, "batch 1 samples"]:
@@ -107,15 +86,15 @@ class MimiTokenizer(nn.Module):
             ValueError: if there are more levels, or a code is outside its codebook.
         """
         check_levels(codes, self.codebook_sizes)
-        check_codes(codes, self.mimi.config.codebook_size)
-        return self.mimi.decode(codes, return_dict=True).audio_values
+        check_codes(codes, self.model.config.codebook_size)
+        return self.model.decode(codes, return_dict=True).audio_values
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "MimiTokenizer":
         """As of nn.Module, behind `to`.
 
         MimiModel keeps the entries of each codebook where they were first used, which `to` does not reach.
         """
-        for module in self.mimi.modules():
+        for module in self.model.modules():
             if hasattr(module, "_embed"):
                 module._embed = None
         return super()._apply(fn, recurse)

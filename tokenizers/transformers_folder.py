@@ -1,16 +1,68 @@
-"""Folders of transformers' audio codecs: config.json and model.safetensors, nothing that can run code."""
+"""Folders of transformers' audio codecs: config.json and model.safetensors, nothing that can run code.
+
+    TransformersCodec   what the adapters of such codecs share
+    read_codec          folder -> one of transformers' models
+    write_codec         the way back
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-from ..data.pretrained import read_json, replacing
+from torch import nn
+
+from ..data.pretrained import fingerprint, read_json, replacing
 from .torchaudio_guard import tolerate_torchaudio
 
 FILES = ("config.json", "model.safetensors")
 # The class in transformers by what config.json calls the model.
 MODELS = {"encodec": "EncodecModel", "dac": "DacModel", "mimi": "MimiModel"}
+
+
+# Not typing.Self: beartype refuses it on methods that it checks one by one.
+Codec = TypeVar("Codec", bound="TransformersCodec")
+
+
+class TransformersCodec(nn.Module):
+    """One of transformers' codecs as an audio tokenizer, but for encoding and decoding.
+
+    Attributes:
+        kind: of `MODELS`.
+        settings: what decides, beside the weights, which codes a waveform gets. Named one by one: the stored
+            config also holds versions and paths, which say nothing about the codes.
+    """
+
+    kind: ClassVar[str]
+    settings: ClassVar[tuple[str, ...]]
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model: Any = model
+        self.eval()
+
+    @classmethod
+    def from_pretrained(cls: type[Codec], folder: str | Path) -> Codec:
+        """Load a folder of transformers' `save_pretrained`.
+
+        Raises:
+            FileNotFoundError: if the folder or a file in it is missing.
+            ValueError: if it holds another kind of model or weights that do not fit.
+        """
+        return cls(read_codec(folder, cls.kind))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder that plain transformers reads too."""
+        write_codec(self.model, folder)
+
+    @property
+    def sample_rate(self) -> int:
+        return self.model.config.sampling_rate
+
+    @property
+    def fingerprint(self) -> str:
+        config = self.model.config.to_dict()
+        return fingerprint({name: config[name] for name in self.settings}, self.model.state_dict())
 
 
 def model_type(folder: str | Path) -> str:

@@ -221,7 +221,7 @@ def test_the_number_of_levels_is_stored_and_part_of_the_fingerprint(codecs, fold
 def test_the_fingerprint_follows_weights_and_settings(models, kind):
     codec = as_codec(first_levels(models[kind], 3))
     before = codec.fingerprint
-    getattr(codec, kind).config.sampling_rate += 1
+    codec.model.config.sampling_rate += 1
     settings = codec.fingerprint
     with torch.no_grad():
         next(codec.parameters()).add_(1)
