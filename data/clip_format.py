@@ -1,9 +1,9 @@
 """The common sizes of a set of clips and of their codes, and which tokenizers made the codes."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .timing import audio_step
+from .timing import audio_latents, audio_step, video_frames
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class ClipFormat:
         audio_frames: audio latents of a clip.
         sample_rate, hop_length: of the audio codec.
         audio_tokenizer: fingerprint.
+        variants: further visual codes of every clip, made from altered frames: name -> how they are made.
     """
 
     height: int
@@ -35,6 +36,7 @@ class ClipFormat:
     sample_rate: int = 0
     hop_length: int = 0
     audio_tokenizer: str = ""
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def has_audio(self) -> bool:
@@ -48,9 +50,21 @@ class ClipFormat:
         return audio_step(self.fps, self.sample_rate, self.hop_length, self.temporal_stride)
 
     @property
+    def audio_ends(self) -> tuple[int, ...]:
+        """Audio latents within the first 1, 2, … video latents."""
+        if not self.has_audio:
+            return ()
+        return tuple(
+            audio_latents(
+                video_frames(latents, self.temporal_stride), self.fps, self.sample_rate, self.hop_length
+            )
+            for latents in range(1, self.grid[0] + 1)
+        )
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one clip's codes, by name."""
-        shapes: dict[str, tuple[int, ...]] = {"visual": self.grid}
+        shapes: dict[str, tuple[int, ...]] = {name: self.grid for name in ("visual", *self.variants)}
         if self.has_audio:
             shapes["audio"] = (len(self.codebook_sizes), self.audio_frames)
         return shapes

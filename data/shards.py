@@ -1,7 +1,8 @@
 """Codes on disk: what `videolm encode` writes and the language model trains on.
 
     SHARDS/index.json               format of the clips, fingerprints, the list of shards
-           shard-00000.safetensors  visual int32 (n t h w), audio int16 (n levels frames), has_audio
+           shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
+                                    has_audio
            shard-00000.jsonl        a clip a line: captions, source, whatever else was known of it
 
 Codes and captions, never ids: the vocabulary may change. A shard counts once index.json lists it, so a
@@ -24,7 +25,8 @@ from .clip_format import ClipFormat
 from .pretrained import read_json, replacing, write_json
 
 FORMAT_VERSION = 1
-_DTYPES = {"visual": torch.int32, "audio": torch.int16}
+_DTYPES = {"audio": torch.int16}
+_VISUAL = torch.int32
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +143,9 @@ class ShardWriter:
                     f"{name} codes of {clip.source} have the shape {tuple(codes.shape)}; "
                     f"expected {shapes.get(name, 'none')}"
                 )
-        if "visual" not in clip.codes:
-            raise ValueError(f"{clip.source} has no visual codes")
+        for name in shapes:
+            if name != "audio" and name not in clip.codes:
+                raise ValueError(f"{clip.source} has no {name} codes")
 
 
 class ShardReader:
@@ -176,7 +179,7 @@ class ShardReader:
         codes = {
             name: shard.get_slice(name)[row].long()
             for name in self.clips.shapes
-            if name == "visual" or line["has_audio"]
+            if name != "audio" or line["has_audio"]
         }
         return CodedClip(codes, self.captions(index), line["source"], line["extra"])
 
@@ -188,7 +191,7 @@ class ShardReader:
 
     def has(self, index: int, part: str) -> bool:
         """Whether a clip has codes of this name."""
-        return part == "visual" or (part == "audio" and self._lines[index][2]["has_audio"])
+        return part in self.clips.shapes and (part != "audio" or self._lines[index][2]["has_audio"])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}  # workers open the files themselves
@@ -222,10 +225,9 @@ def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dic
     """Two files beside each other; their entry in the index."""
     tensors = {}
     for name, shape in clips.shapes.items():
-        absent = torch.zeros(shape, dtype=_DTYPES[name])
-        tensors[name] = torch.stack(
-            [clip.codes.get(name, absent).cpu().to(_DTYPES[name]) for clip in waiting]
-        )
+        dtype = _DTYPES.get(name, _VISUAL)
+        absent = torch.zeros(shape, dtype=dtype)
+        tensors[name] = torch.stack([clip.codes.get(name, absent).cpu().to(dtype) for clip in waiting])
     has_audio = ["audio" in clip.codes for clip in waiting]
     tensors["has_audio"] = torch.tensor(has_audio)
     lines = [

@@ -4,7 +4,7 @@ videolm encode SOURCE --model runs/mine/model --out runs/mine/shards
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from torch import Tensor
 
 from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
+from ..data.geometry import Geometry
 from ..data.pixels import pixels_from_frames
 from ..data.shards import CodedClip, ShardWriter
 from ..data.timing import audio_latents
 from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
+from .conditions import Conditions, Material, Variant, seeded, settings_of
 from .progress import Report, progress
 from .sources import Reading, Source, open_source
+from .task import Task
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Encoded:
 class ClipEncoder:
     """Tokenizers and the one size of clips that they code.
 
+    Args:
+        tasks: those whose variants of a clip are coded beside it (conditions.py).
+        geometry: how flow and depth are known of clips that do not bring them.
+
     Raises:
         ValueError: if the video tokenizer does not take this size.
     """
@@ -55,7 +62,13 @@ class ClipEncoder:
         width: int,
         num_frames: int,
         fps: float,
+        tasks: Sequence[Task] = (),
+        geometry: Geometry | None = None,
     ):
+        self.conditions: dict[str, Conditions] = {
+            name: task.conditions for task in tasks if task.conditions for name in task.variants
+        }
+        self.geometry = geometry
         self.video = video.eval().requires_grad_(False)
         self.audio = audio.eval().requires_grad_(False) if audio is not None else None
         sound = {}
@@ -76,12 +89,21 @@ class ClipEncoder:
             temporal_stride=video.temporal_stride,
             factors=tuple(video.factors),
             video_tokenizer=video.fingerprint,
+            variants={name: settings_of(each) for name, each in self.conditions.items()},
             **sound,
         )
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, height: int, width: int, num_frames: int, fps: float
+        cls,
+        folder: str | Path,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        fps: float,
+        tasks: Sequence[Task] = (),
+        geometry: Geometry | None = None,
     ) -> "ClipEncoder":
         """The tokenizers of a model folder; without an audio_tokenizer there, codes have no sound.
 
@@ -101,6 +123,8 @@ class ClipEncoder:
             width=width,
             num_frames=num_frames,
             fps=fps,
+            tasks=tasks,
+            geometry=geometry,
         )
 
     def to(self, device: torch.device | str) -> "ClipEncoder":
@@ -116,9 +140,7 @@ class ClipEncoder:
         A muted track, all of whose samples are zero, counts as none: no task is to learn silence from it.
         """
         device = next(self.video.parameters()).device
-        frames = torch.stack([clip.frames for clip in clips])
-        visual = self.video.encode(pixels_from_frames(frames.to(device))).cpu()
-        codes = [{"visual": each.clone()} for each in visual]
+        codes = [{"visual": each} for each in self._visual_codes([clip.frames for clip in clips])]
         sounding = [
             index for index, clip in enumerate(clips) if clip.waveform is not None and clip.waveform.any()
         ]
@@ -127,6 +149,33 @@ class ClipEncoder:
             for index, each in zip(sounding, audio, strict=True):
                 codes[index]["audio"] = each.clone()
         return codes
+
+    @torch.no_grad()
+    def encode_variants(self, materials: Sequence[Material], names: Sequence[str]) -> list[dict[str, Tensor]]:
+        """Codes of the variants of clips; what is drawn for one follows from its name.
+
+        Raises:
+            ValueError: if a clip lacks what a variant is made from.
+        """
+        codes: list[dict[str, Tensor]] = [{} for _ in materials]
+        for variant, conditions in self.conditions.items():
+            made = [
+                self._variant(conditions, variant, material, name).frames
+                for material, name in zip(materials, names, strict=True)
+            ]
+            for held, each in zip(codes, self._visual_codes(made), strict=True):
+                held[variant] = each
+        return codes
+
+    def _variant(self, conditions: Conditions, variant: str, material: Material, name: str) -> Variant:
+        if material.geometry is None:
+            material = replace(material, geometry=self.geometry)
+        return conditions(material, seeded(name, variant))[variant]
+
+    def _visual_codes(self, frames: Sequence[Tensor]) -> list[Int[Tensor, "t h w"]]:
+        device = next(self.video.parameters()).device
+        codes = self.video.encode(pixels_from_frames(torch.stack(list(frames)).to(device))).cpu()
+        return [each.clone() for each in codes]
 
     def _audio_codes(self, clips: Sequence[Clip], device: torch.device) -> Int[Tensor, "batch levels frames"]:
         assert self.audio is not None
@@ -140,7 +189,11 @@ def encode_clips(encoder: ClipEncoder, readings: Iterable[Reading]) -> Iterator[
     """The coded clips of each reading; all of them go through the tokenizers together."""
     readings = list(readings)
     clips = [clip for reading in readings for clip in reading.clips]
-    codes = iter(encoder.encode(clips) if clips else ())
+    materials = [Material(clip, reading.geometry) for reading in readings for clip in reading.clips]
+    names = [f"{reading.name} {index}" for reading in readings for index in range(len(reading.clips))]
+    whole = encoder.encode(clips) if clips else []
+    altered = encoder.encode_variants(materials, names) if clips else []
+    codes = iter(each | variants for each, variants in zip(whole, altered, strict=True))
     for reading in readings:
         yield [
             CodedClip(next(codes), reading.captions, reading.name, reading.extra or {}) for _ in reading.clips

@@ -176,4 +176,6 @@ def held_out(clips: CodedClips, share: float, seed: int) -> tuple[list[int], lis
 
 def _needs(task: Task) -> list[str]:
     captions = ["a caption"] if task.text == "required" else []
-    return [f"{part} codes" for part in task.parts] + captions
+    encoded = [f"{name} codes (videolm encode --tasks {task.name})" for name in task.variants]
+    plain = [f"{part} codes" for part in task.parts if part not in task.variants]
+    return encoded + plain + captions

@@ -94,7 +94,8 @@ class Layout:
         Raises:
             ValueError: if a part is missing, unknown, of another shape, or holds a code out of range.
         """
-        return self._fill(parts, self.shapes)
+        self._check_parts(parts, self.shapes)
+        return self._fill(parts)
 
     def blank(self, parts: Parts) -> Sequence:
         """A prompt: what is to be generated holds the first id of its block.
@@ -102,7 +103,10 @@ class Layout:
         Raises:
             ValueError: as `pack`, with `given_shapes`.
         """
-        return self._fill(parts, self.given_shapes)
+        self._check_parts(parts, self.given_shapes)
+        sequence = self._fill(parts)
+        first = self._blank_ids.where(~self.forced, sequence.ids)
+        return replace(sequence, ids=first)
 
     def example(self, parts: Parts) -> Sequence:
         """`pack` of what this layout uses of a whole clip's parts."""
@@ -128,8 +132,7 @@ class Layout:
                 target.copy_(_convert(self.vocabulary.codes, placed))
         return parts
 
-    def _fill(self, parts: Parts, shapes: dict[str, tuple[int, ...]]) -> Sequence:
-        self._check_parts(parts, shapes)
+    def _fill(self, parts: Parts) -> Sequence:
         ids = self._blank_ids.clone()
         for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
             if span.part is not None and span.part in parts:
@@ -205,6 +208,12 @@ def _check(task: Task, lengths: Lengths) -> None:
     kinds = {portion.kind for portion in (*task.inputs, *task.outputs)}
     if "audio" in kinds and not lengths.audio_levels * lengths.audio_frames:
         raise ValueError(f"task {task.name} needs sound; these clips have none")
+    divided = any(portion.kind == "audio" and portion.which == "rest" for portion in task.outputs)
+    if divided and not 0 < lengths.given_audio < lengths.audio_frames:
+        raise ValueError(
+            f"task {task.name} cannot begin with {lengths.given_audio} audio latents: the clip has "
+            f"{lengths.audio_frames} and at least one is generated"
+        )
 
 
 def _cut(parts: Parts, shapes: dict[str, tuple[int, ...]]) -> Parts:

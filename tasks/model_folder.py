@@ -12,7 +12,7 @@ from typing import Any, get_args
 from ..data.clip_format import ClipFormat
 from ..data.pretrained import CONFIG_VERSION, read_json, refuse_sharded, write_json
 from .spans import AudioOrder, Lengths
-from .task import Task, load_task
+from .task import Task, configured, load_task
 
 KIND = "videolm"
 
@@ -41,15 +41,17 @@ class ModelConfig:
         return replace(Lengths.of_format(self.clips, self.audio_order), source=self.source)
 
     def task(self, name: str) -> Task:
-        """One of the model's tasks.
+        """One of the model's tasks, by its name or the path of its file; conditions as in training.
 
         Raises:
             ValueError: if there is no such task, or the model was not trained on it.
         """
         task = load_task(name)
-        if name not in self.tasks:
-            raise ValueError(f"this model was not trained on task {name}; it has {', '.join(self.tasks)}")
-        return task
+        if task.name not in self.tasks:
+            raise ValueError(
+                f"this model was not trained on task {task.name}; it has {', '.join(self.tasks)}"
+            )
+        return configured([task], self.clips.variants)[0]
 
     def check_tokenizers(self, video: Any, audio: Any, text: Any) -> None:
         """Refuse tokenizers other than those whose codes the language model was trained on."""

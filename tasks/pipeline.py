@@ -9,7 +9,7 @@ tasks need them, text_tokenizer/ and audio_tokenizer/.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
+from ..data.geometry import Geometry
 from ..data.pixels import frames_from_pixels, pixels_from_frames
-from ..data.timing import audio_samples, video_latents
+from ..data.timing import audio_samples
 from ..lm.batch import Batch
 from ..lm.generate import generate as generate_ids
 from ..lm.sampling import Sampling
@@ -27,24 +28,10 @@ from ..lm.vocabulary import Vocabulary
 from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.text import TextTokenizer
-from .examples import MAX_TEXT
 from .layout import Layout
 from .model_folder import ModelConfig
-from .prompt import Given, Prompt, fitted_image, fitted_sound, fitted_video, given_frames
-from .spans import Lengths
-from .task import Task
-
-Codes = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One prompt, ready: its layout, the codes in it, and the clip that the result goes on from."""
-
-    layout: Layout
-    parts: Codes
-    unguided: tuple[Layout, Codes]
-    given: Clip | None
+from .prompt import Given, GivenMask, Prompt
+from .rows import Codes, Row, RowMaker, alike, with_given
 
 
 class VideoLM:
@@ -71,6 +58,7 @@ class VideoLM:
         self.video_tokenizer = video_tokenizer.eval()
         self.audio_tokenizer = audio_tokenizer.eval() if audio_tokenizer is not None else None
         self.text_tokenizer = text_tokenizer
+        self.rows = RowMaker(config, vocabulary, text_tokenizer, self._visual_codes, self._audio_codes)
 
     @property
     def clips(self) -> ClipFormat:
@@ -127,12 +115,15 @@ class VideoLM:
         image: Given | None = None,
         video: Given | None = None,
         audio: Given | None = None,
+        mask: GivenMask | None = None,
+        geometry: Geometry | None = None,
         seed: int = 0,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
         guidance_scale: float = 1.0,
         num_samples: int | None = None,
+        composite: bool = True,
     ) -> Clip | list[Clip]:
         """Generate one clip, or a list of `num_samples` with the seeds seed, seed + 1, …
 
@@ -144,16 +135,18 @@ class VideoLM:
             top_k: sample from the k likeliest codes only.
             top_p: sample from the likeliest codes that together have this probability.
             guidance_scale: 1 is off; above, the text is followed more closely, away from `negative`.
+            composite: put the known pixels of a painted video back into the result.
 
         Raises:
             ValueError: if the task is not one of the model's, lacks an input or cannot use one.
         """
-        prompt = Prompt(text=text, negative=negative, image=image, video=video, audio=audio)
+        prompt = Prompt(text, negative, image, video, audio, mask, geometry)
         clips = self.generate_batch(
             task,
             [prompt] * (num_samples or 1),
             seed=seed,
             sampling=Sampling(temperature, top_k, top_p, guidance_scale),
+            composite=composite,
         )
         return clips if num_samples is not None else clips[0]
 
@@ -167,11 +160,13 @@ class VideoLM:
         sampling: Sampling | None = None,
         batch_size: int = 32,
         progress: Callable[[float], None] | None = None,
+        composite: bool = True,
     ) -> list[Clip]:
         """One clip for each prompt; prompt i is sampled with seed + i, whatever the batch size.
 
         Args:
             progress: called with the number of clips done, counting parts of clips.
+            composite: as `generate`.
 
         Raises:
             ValueError: as `generate`.
@@ -179,13 +174,16 @@ class VideoLM:
         sampling = sampling or Sampling()
         definition = self.config.task(task)
         clips: dict[int, Clip] = {}
-        rows = [self._row(definition, prompt, sampling.guidance_scale) for prompt in prompts]
-        for indices in _alike(rows, batch_size):
+        rows = [self.rows.row(definition, prompt, sampling.guidance_scale) for prompt in prompts]
+        kinds = {portion.kind for portion in definition.outputs}
+        for indices in alike(rows, batch_size):
             group = [rows[index] for index in indices]
             report = _part(progress, len(clips), len(group))
             generators = [torch.Generator(self.device).manual_seed(seed + index) for index in indices]
-            made = self._clips(definition, group, self._codes(group, sampling, generators, report))
-            clips.update(zip(indices, made, strict=True))
+            codes = self._codes(group, sampling, generators, report)
+            made = self.decode_batch([{name: each[name] for name in each if name in kinds} for each in codes])
+            for index, clip in zip(indices, made, strict=True):
+                clips[index] = with_given(clip, rows[index], definition, composite)
         return [replace(clips[index], caption=prompt.text) for index, prompt in enumerate(prompts)]
 
     def encode(self, clip: Clip) -> Codes:
@@ -203,7 +201,7 @@ class VideoLM:
             )
         codes = {"visual": self._visual_codes(clip)}
         if self.audio_tokenizer is not None and clip.waveform is not None:
-            codes["audio"] = self._audio_codes(clip)
+            codes["audio"] = self._audio_codes(clip, self.clips.audio_frames)
         return codes
 
     def decode(self, codes: Codes) -> Clip:
@@ -236,54 +234,16 @@ class VideoLM:
         return self.video_tokenizer.encode(pixels)[0].cpu()
 
     @torch.inference_mode()
-    def _audio_codes(self, clip: Clip) -> Tensor:
+    def _audio_codes(self, clip: Clip, latents: int) -> Tensor:
         assert self.audio_tokenizer is not None
         # Whole hops only, cut before encoding (data/timing.py says why).
-        samples = self.clips.audio_frames * self.clips.hop_length
+        samples = latents * self.clips.hop_length
         waveform = clip.resampled(self.clips.sample_rate, channels=1).sound(samples)
         return self.audio_tokenizer.encode(waveform[None].to(self.device))[0].cpu()
 
-    def _row(self, task: Task, prompt: Prompt, guidance_scale: float) -> _Row:
-        prompt.check(task, guidance_scale)
-        parts: Codes = {}
-        given: Clip | None = None
-        lengths = self.config.lengths
-        if prompt.image is not None:
-            given = fitted_image(prompt.image, self.clips)
-        elif prompt.video is not None and task.has_given:
-            given = given_frames(prompt.video, self.clips)
-            latents = video_latents(given.num_frames, self.clips.temporal_stride)
-            lengths = replace(lengths, given=latents)
-        elif prompt.video is not None:
-            given = fitted_video(prompt.video, self.clips, self.clips.num_frames)
-        if given is not None:
-            parts["visual"] = self._visual_codes(given)
-        if prompt.audio is not None:
-            sounding = fitted_sound(prompt.audio, self.clips)
-            parts["audio"] = self._audio_codes(sounding)
-            given = given or sounding
-        layout, parts_with_text = self._with_text(task, lengths, parts, prompt.text)
-        unguided = self._with_text(task, lengths, parts, prompt.negative)
-        return _Row(layout, parts_with_text, unguided, given)
-
-    def _with_text(
-        self, task: Task, lengths: Lengths, parts: Codes, text: str | None
-    ) -> tuple[Layout, Codes]:
-        if text is not None:
-            if self.text_tokenizer is None:
-                raise ValueError("this model was trained without captions; it takes no text")
-            pieces = self.text_tokenizer.encode(text)
-            if not 1 <= len(pieces) <= MAX_TEXT:
-                raise ValueError(
-                    f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}"
-                )
-            lengths = replace(lengths, text=len(pieces))
-            parts = parts | {"text": torch.tensor(pieces)}
-        return Layout.of(task, self.vocabulary, lengths), parts
-
     def _codes(
         self,
-        rows: Sequence[_Row],
+        rows: Sequence[Row],
         sampling: Sampling,
         generators: list[torch.Generator],
         progress: Callable[[int, int], None] | None,
@@ -296,35 +256,6 @@ class VideoLM:
         prompts = batch([(row.layout, row.parts) for row in rows])
         ids = generate_ids(self.lm, prompts, sampling, generators, unconditional, progress).cpu()
         return [row.layout.unpack(own[: len(row.layout)]) for row, own in zip(rows, ids, strict=True)]
-
-    def _clips(self, task: Task, rows: Sequence[_Row], codes: Sequence[Codes]) -> list[Clip]:
-        """Decoded codes, with what was given in its place: its frames, or its sound."""
-        kinds = {portion.kind for portion in task.outputs}
-        made = self.decode_batch([{name: each[name] for name in each if name in kinds} for each in codes])
-        return [_with_given(clip, row.given, kinds, task) for clip, row in zip(made, rows, strict=True)]
-
-
-def _with_given(made: Clip, given: Clip | None, kinds: set[str], task: Task) -> Clip:
-    if given is None:
-        return made
-    if kinds == {"audio"}:
-        return replace(given, waveform=made.waveform, sample_rate=made.sample_rate)
-    if "audio" in task.needs:
-        return replace(made, waveform=given.waveform, sample_rate=given.sample_rate)
-    return replace(made, frames=torch.cat([given.frames, made.frames[given.num_frames :]]))
-
-
-def _alike(rows: Sequence[_Row], batch_size: int) -> list[list[int]]:
-    """Indices of rows whose outputs have the same layout, in batches."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, row in enumerate(rows):
-        key = (len(row.layout) - row.layout.prefix_length, row.layout.lengths.given_latents)
-        groups.setdefault(key, []).append(index)
-    return [
-        group[start : start + batch_size]
-        for group in groups.values()
-        for start in range(0, len(group), batch_size)
-    ]
 
 
 def _part(

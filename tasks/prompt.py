@@ -8,13 +8,16 @@ import torch
 
 from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
+from ..data.geometry import Geometry
 from ..data.timing import audio_samples, video_frames, whole_frames
+from .masks import Mask, mask_of_frames, read_mask
 from .task import Task
 
 Given = Clip | str | Path
+GivenMask = Mask | Clip | str | Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """Whatever a task takes; files are given by their path.
 
@@ -24,6 +27,9 @@ class Prompt:
         image: the first frame.
         video: frames to go on from, or to make sound for.
         audio: sound to make a video for; a wav file or any clip with sound.
+        mask: the part of the video to paint anew; a file or clip that is white there and black elsewhere,
+            the name of a usual one (`masks.KINDS`), or the known pixels themselves.
+        geometry: how flow and depth of the video are known, for tasks that are led by them.
     """
 
     text: str | None = None
@@ -31,10 +37,12 @@ class Prompt:
     image: Given | None = None
     video: Given | None = None
     audio: Given | None = None
+    mask: GivenMask | None = None
+    geometry: Geometry | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
-        names = ("text", "image", "video", "audio")
+        names = ("text", "image", "video", "audio", "mask")
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def check(self, task: Task, guidance_scale: float) -> None:
@@ -95,6 +103,19 @@ def given_frames(given: Given, clips: ClipFormat) -> Clip:
     return clip.window(clip.num_frames - usable, usable)
 
 
+def fitted_mask(given: GivenMask, video: Clip) -> Mask:
+    """The known pixels of a video.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such mask, or it does not fit the video.
+    """
+    if isinstance(given, Clip):
+        return mask_of_frames(given.resized(video.height, video.width).frames, video.num_frames)
+    if isinstance(given, (str, Path)):
+        return read_mask(given, video.num_frames, video.height, video.width)
+    return given
+
+
 def fitted_sound(given: Given, clips: ClipFormat) -> Clip:
     """A clip's sound as the model's codec takes it, mono and as long as a clip.
 
@@ -140,8 +161,17 @@ def _at_rate(clip: Clip, clips: ClipFormat) -> Clip:
     return clip.at_fps(clips.fps)
 
 
+_ARTICLES = {
+    "text": "a text",
+    "image": "an image",
+    "video": "a video",
+    "audio": "a sound (audio)",
+    "mask": "a mask",
+}
+
+
 def _in_words(name: str, task: Task) -> str:
-    article = {"text": "a text", "image": "an image", "video": "a video", "audio": "a sound (audio)"}[name]
+    article = _ARTICLES[name]
     return article if name in task.needs else f"{article} (optional)"
 
 

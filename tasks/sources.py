@@ -9,6 +9,7 @@ from typing import Any
 
 from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
+from ..data.geometry import Geometry, SceneGeometry
 from ..data.manifest import Entry, read_manifest
 from ..data.media import MediaError, read_clip
 from ..data.synthetic import CORPORA, Corpus, caption_of, corpus_settings
@@ -24,6 +25,7 @@ class Reading:
         captions: of every one of them.
         extra: whatever else is known.
         problem: why there are no clips; empty if there are.
+        geometry: their flow and depth, if known.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Reading:
     captions: tuple[str, ...] = ()
     extra: dict[str, Any] | None = None
     problem: str = ""
+    geometry: Geometry | None = None
 
 
 class SyntheticSource:
@@ -56,7 +59,8 @@ class SyntheticSource:
         return self.count
 
     def __getitem__(self, index: int) -> Reading:
-        return Reading(self.name(index), (self.corpus[index],), self.captions(index))
+        geometry = SceneGeometry(self.corpus, self.corpus.scene(index))
+        return Reading(self.name(index), (self.corpus[index],), self.captions(index), geometry=geometry)
 
     def name(self, index: int) -> str:
         return f"{self.corpus_name}/{index}"

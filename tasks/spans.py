@@ -25,6 +25,7 @@ class Lengths:
         audio_step: time between audio latents in units of video latents (`data.timing.audio_step`).
         audio_order: "level" has all codes of the lowest level first (Kondratyuk et al. 2024,
             arXiv:2312.14125, section 3.1), "time" all levels of the first latent.
+        audio_ends: audio latents within the first 1, 2, … t video latents; for tasks that divide the sound.
         text: pieces of text; 0 leaves the text out.
         given: latents that a task with given ones begins with; None is half of them, rounded up.
         resolution: height and width in units of 8 pixels, if they are not the model's default.
@@ -40,6 +41,7 @@ class Lengths:
     audio_frames: int = 0
     audio_step: float = 0.0
     audio_order: AudioOrder = "level"
+    audio_ends: tuple[int, ...] = ()
     text: int = 0
     given: int | None = None
     resolution: tuple[int, int] | None = None
@@ -56,11 +58,17 @@ class Lengths:
             audio_frames=clips.audio_frames,
             audio_step=clips.audio_step,
             audio_order=audio_order,
+            audio_ends=clips.audio_ends,
         )
 
     @property
     def given_latents(self) -> int:
         return (self.t + 1) // 2 if self.given is None else self.given
+
+    @property
+    def given_audio(self) -> int:
+        """Audio latents within the given latents."""
+        return self.audio_ends[self.given_latents - 1]
 
     def shape(self, kind: str, size: int) -> tuple[int, ...]:
         """Shape of codes of one kind ("text", "visual" or "audio") with this extent in time."""
@@ -149,15 +157,16 @@ class SpanBuilder:
 
     def _sound(self, portion: Portion) -> Span:
         lengths = self.lengths
-        levels, frames = torch.arange(lengths.audio_levels), torch.arange(lengths.audio_frames)
+        first = lengths.given_audio if portion.which == "rest" else 0
+        last = lengths.given_audio if portion.which == "given" else lengths.audio_frames
+        levels, frames = torch.arange(lengths.audio_levels), torch.arange(first, last)
         if lengths.audio_order == "level":
             level, frame = torch.cartesian_prod(levels, frames).float().unbind(-1)
         else:
             frame, level = torch.cartesian_prod(frames, levels).float().unbind(-1)
         coordinates = torch.stack([frame * lengths.audio_step, level, torch.zeros_like(level)], dim=-1)
         ids, block = self._codes([audio_block(index) for index in range(lengths.audio_levels)], level.long())
-        last = lengths.audio_frames
-        return Span("audio", ids, block, coordinates, portion.role, portion.part, last=last)
+        return Span("audio", ids, block, coordinates, portion.role, portion.part, first, last)
 
     def _codes(
         self, blocks: list[str], which: Int[Tensor, " length"]

@@ -5,19 +5,25 @@ sample and what the command line may give all follow from one `Task` (see `layou
 short file in `definitions/`, found by its name:
 
     definitions/text_to_video.py     TASK = Task(name="text_to_video", ...)
+
+A task from outside the package is a file of the same kind, named by its path wherever a task is named.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from .conditions import Conditions
 
 # What a position is, as the model sees it (a learned embedding of its index). Append only: models
 # are stored with these numbers.
 ROLES = (
     "structure", "resolution", "duration", "rate", "text", "video_output", "audio_output",
-    "given_video", "video", "audio",
+    "given_video", "video", "audio", "given_audio", "masked_video", "motion_video", "first_frame",
 )  # fmt: skip
 
 _DEFINITIONS = Path(__file__).parent / "definitions"
@@ -30,7 +36,8 @@ class Portion:
     Args:
         kind: decides block, shape and coordinates of the positions.
         role: one of `ROLES`.
-        which: the whole grid, its first latent, the given latents (`Lengths.given`) or those after them.
+        which: the whole grid, its first latent, the given latents (`Lengths.given`) or those after them; of
+            audio codes, those within the given latents or those after them.
         source: the grid's name among the clip's codes, if it is not `kind`.
     """
 
@@ -42,8 +49,8 @@ class Portion:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError(f"role {self.role!r} is unknown; expected one of {ROLES}")
-        if self.kind == "audio" and self.which != "all":
-            raise ValueError(f"audio codes are taken whole, not {self.which!r}: a codec need not be causal")
+        if self.kind == "audio" and self.which == "first":
+            raise ValueError("audio codes are taken whole, given or rest; their first latent is no picture")
 
     @property
     def part(self) -> str:
@@ -67,6 +74,7 @@ class Task:
         outputs: codes that are generated, in order; visual before audio.
         forced_latents: leading latents of the visual output that are given rather than sampled.
         is_closed: the sequence ends with <eov_o> and <eos>; without them generation can go on.
+        conditions: makes the variants of a clip that `inputs` name as their source (conditions.py).
         description: what it is for; `load_task` takes it from the docstring of the task's file.
     """
 
@@ -77,6 +85,7 @@ class Task:
     text: Literal["required", "optional", "none"] = "none"
     forced_latents: int = 0
     is_closed: bool = True
+    conditions: Conditions | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -88,18 +97,26 @@ class Task:
                 raise ValueError(f"task {self.name!r} has audio before visual codes: {kinds}")
         if self.forced_latents and self.outputs[0].kind != "visual":
             raise ValueError(f"task {self.name!r} forces latents of a video that it does not generate")
+        if self.variants and self.conditions is None:
+            raise ValueError(f"task {self.name!r} takes {self.variants} and has no conditions that make them")
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
         """What a prompt must hold, of "text", "image", "video" and "audio"."""
-        media = ("image",) if self.forced_latents else ()
-        media += tuple({"visual": "video", "audio": "audio"}[portion.kind] for portion in self.inputs)
-        return (("text",) if self.text == "required" else ()) + tuple(dict.fromkeys(media))
+        media = {_medium(portion) for portion in self.inputs} | ({"image"} if self.forced_latents else set())
+        media |= {"text"} if self.text == "required" else set()
+        return tuple(name for name in ("text", "image", "video", "audio") if name in media)
 
     @cached_property
     def takes(self) -> tuple[str, ...]:
-        """What a prompt may hold: `needs` and an optional text."""
-        return (("text",) if self.text == "optional" else ()) + self.needs
+        """What a prompt may hold: `needs`, an optional text, and whatever else the conditions take."""
+        optional = ("text",) if self.text == "optional" else ()
+        return optional + self.needs + (self.conditions.takes if self.conditions is not None else ())
+
+    @cached_property
+    def variants(self) -> tuple[str, ...]:
+        """The grids of codes that come from altered frames."""
+        return tuple(dict.fromkeys(portion.source for portion in self.inputs if portion.source))
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -117,17 +134,58 @@ def task_names() -> tuple[str, ...]:
 
 
 def load_task(name: str) -> Task:
-    """The task of definitions/<name>.py.
+    """The task of definitions/<name>.py, or of a file outside the package if `name` is its path.
+
+    A file outside the package is code, which runs: only a path that the user wrote may come here.
 
     Raises:
-        ValueError: if there is no such file.
+        FileNotFoundError: if there is no such file.
+        ValueError: if there is no such task, or the file defines none of its name.
     """
+    if name.endswith(".py"):
+        return _load_file(Path(name))
     if name not in task_names():
         raise ValueError(f"unknown task {name!r}; there are {', '.join(task_names())}")
-    module = import_module(f"{__package__}.definitions.{name}")
-    assert module.TASK.name == name, f"definitions/{name}.py defines the task {module.TASK.name!r}"
-    return replace(module.TASK, description=(module.__doc__ or "").strip())
+    return _task_of(import_module(f"{__package__}.definitions.{name}"), name)
 
 
 def all_tasks() -> tuple[Task, ...]:
     return tuple(load_task(name) for name in task_names())
+
+
+def configured(tasks: Iterable[Task], variants: dict[str, dict[str, Any]]) -> tuple[Task, ...]:
+    """The tasks with their conditions set as the clips' variants were made (`ClipFormat.variants`)."""
+    return tuple(_configured(task, variants) for task in tasks)
+
+
+def _configured(task: Task, variants: dict[str, dict[str, Any]]) -> Task:
+    if task.conditions is None:
+        return task
+    stored = [item for name in task.variants for item in variants.get(name, {}).items()]
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
+    return replace(task, conditions=replace(task.conditions, **settings))  # type: ignore[type-var]
+
+
+def _load_file(path: Path) -> Task:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no task file {path}")
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return _task_of(module, path.stem)
+
+
+def _task_of(module: Any, name: str) -> Task:
+    task = getattr(module, "TASK", None)
+    if not isinstance(task, Task) or task.name != name:
+        found = f"the task {task.name!r}" if isinstance(task, Task) else "no TASK"
+        raise ValueError(f"{module.__file__} defines {found}; expected TASK = Task(name={name!r}, …)")
+    return replace(task, description=(module.__doc__ or "").strip())
+
+
+def _medium(portion: Portion) -> str:
+    """What a prompt gives for a portion; the sound of given frames comes with them."""
+    if portion.kind == "audio":
+        return "audio" if portion.which == "all" else "video"
+    return "image" if portion.which == "first" else "video"

@@ -7,6 +7,7 @@ data:
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from lightning import LightningDataModule
@@ -25,6 +26,7 @@ from .model_folder import ModelConfig
 from .sources import SyntheticSource, open_source
 from .spans import AudioOrder
 from .strategies import data_rank
+from .task import load_task
 
 _CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
 
@@ -97,7 +99,9 @@ class LMDataModule(LightningDataModule):
             self.clips, self.encoder = _from_shards(shards, self.folder)
         else:
             sizes = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
-            self.encoder = ClipEncoder.from_pretrained(self.folder, **sizes)
+            self.encoder = ClipEncoder.from_pretrained(
+                self.folder, **sizes, tasks=[load_task(name) for name in tasks]
+            )
             self.clips = _from_source(self.encoder, str(source), where or [], clips, seed)
         self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
@@ -188,6 +192,7 @@ def _from_shards(shards: str, folder: Path) -> tuple[CodedClips, ClipEncoder]:
     encoder = ClipEncoder.from_pretrained(
         folder, height=stored.height, width=stored.width, num_frames=stored.num_frames, fps=stored.fps
     )
+    encoder.clips = replace(encoder.clips, variants=stored.variants)
     if encoder.clips != stored:
         raise ValueError(
             f"{shards} holds codes of other tokenizers than {folder} has "

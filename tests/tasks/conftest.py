@@ -18,7 +18,7 @@ from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.encode import ClipEncoder
 from videolm.tasks.model_folder import ModelConfig
 from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.task import task_names
+from videolm.tasks.task import all_tasks, task_names
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
 from videolm.tokenizers.text import TextTokenizer
 from videolm.tokenizers.video import VideoTokenizer
@@ -127,6 +127,6 @@ def _model(corpus: Corpus, seed: int) -> VideoLM:
     for weight in lm.parameters():  # a fresh model's heads are zero: it would not listen to its prompt
         if weight.ndim > 1:
             torch.nn.init.normal_(weight, std=0.3)
-    clips = ClipEncoder(video, audio, **SIZES).clips
+    clips = ClipEncoder(video, audio, **SIZES, tasks=all_tasks()).clips
     config = ModelConfig(clips, task_names(), text.fingerprint)
     return VideoLM(config, vocabulary, lm, video, audio, text)

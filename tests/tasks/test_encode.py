@@ -5,12 +5,16 @@ import pytest
 import torch
 
 from videolm.data.clip import Clip
+from videolm.data.depth import FlatDepth
+from videolm.data.geometry import EstimatedGeometry, SceneGeometry
 from videolm.data.media import write_clip
 from videolm.data.shards import ShardReader
 from videolm.data.synthetic import Corpus
 from videolm.data.timing import audio_latents
+from videolm.tasks.conditions import Material, seeded
 from videolm.tasks.encode import ClipEncoder, encode_source, summary
 from videolm.tasks.sources import open_source
+from videolm.tasks.task import all_tasks, load_task
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
 from videolm.tokenizers.video import VideoTokenizer
 from videolm.tokenizers.video_config import VideoTokenizerConfig
@@ -200,3 +204,32 @@ def test_a_video_only_model_has_no_sound(model, tmp_path):
     assert len(open_source(encoder.clips, "synthetic", count=2)) == 2
     encoded = encode_source(encoder, "synthetic", tmp_path / "shards", count=2)
     assert (encoded.clips, encoded.with_audio) == (2, 0)
+
+
+def test_variants_of_a_clip_are_coded_beside_it_and_follow_from_its_name(model, tmp_path):
+    tasks = all_tasks()
+    encoder = ClipEncoder.from_pretrained(model, **SIZES, tasks=tasks)
+    encode_source(encoder, "synthetic", tmp_path / "shards", count=3, batch_size=2)
+    reader = ShardReader(tmp_path / "shards")
+    assert set(reader.clips.variants) == {"inpainting", "outpainting", "motion"}
+    assert reader.clips.variants["outpainting"]["pad"] == "edge"
+    assert all(reader.has(0, name) for name in reader.clips.variants)
+    corpus = Corpus(**SIZES, sample_rate=8000)
+    material = Material(corpus[2], SceneGeometry(corpus, corpus.scene(2)))
+    for task in tasks:
+        for name in task.variants:
+            made = task.conditions(material, seeded(f"{reader.source_of(2)} 0", name))[name]
+            codes = encoder.encode([Clip(made.frames, 8.0)])[0]["visual"]
+            assert (reader[2].codes[name] == codes).float().mean() > 0.95
+
+
+def test_flow_and_depth_of_files_must_be_found_somehow(model, clips, tmp_path):
+    encoder = ClipEncoder.from_pretrained(model, **SIZES, tasks=[load_task("stylization")])
+    with pytest.raises(ValueError, match="say how they are found"):
+        encode_source(encoder, str(clips), tmp_path / "shards")
+    still = EstimatedGeometry(lambda clip: torch.zeros(5, 2, 16, 16), FlatDepth())
+    encoder = ClipEncoder.from_pretrained(
+        model, **SIZES, tasks=[load_task("stylization")], geometry=still
+    )
+    encode_source(encoder, str(clips), tmp_path / "shards")
+    assert ShardReader(tmp_path / "shards")[0].codes["motion"].shape == (2, 4, 4)

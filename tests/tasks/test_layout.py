@@ -14,7 +14,7 @@ from videolm.tasks.layout import Layout, Lengths
 from videolm.tasks.task import ROLES, Portion, all_tasks, load_task
 
 VOCABULARY = Vocabulary.of_sizes(visual=(8, 4), audio=(16, 8), text=50)
-LENGTHS = Lengths(t=3, h=2, w=4, audio_levels=2, audio_frames=5, audio_step=0.4)
+LENGTHS = Lengths(t=3, h=2, w=4, audio_levels=2, audio_frames=5, audio_step=0.4, audio_ends=(1, 3, 5))
 LATENT_BY_LATENT = replace(LENGTHS, audio_order="time")
 SOUNDING = [task for task in all_tasks() if "audio" in task.parts]
 each_task = pytest.mark.parametrize(
@@ -29,10 +29,11 @@ each_task = pytest.mark.parametrize(
 def parts_of(layout, seed=0):
     """Random codes of every part that the layout takes."""
     generator = torch.Generator().manual_seed(seed)
-    sizes = {"text": torch.tensor(50), "visual": torch.tensor(32), "audio": torch.tensor([[16], [8]])}
-    numbers = {name: torch.rand(shape, generator=generator) for name, shape in layout.shapes.items()}
-    return {name: (numbers[name] * sizes[name][: numbers[name].shape[0]] if name == "audio"
-                   else numbers[name] * sizes[name]).long() for name in numbers}  # fmt: skip
+    sizes = {"text": torch.tensor(50), "audio": torch.tensor([[16], [8]][: layout.lengths.audio_levels])}
+    return {
+        name: (torch.rand(shape, generator=generator) * sizes.get(name, torch.tensor(32))).long()
+        for name, shape in layout.shapes.items()
+    }
 
 
 def with_text(task, lengths=LENGTHS, text=6):
@@ -47,14 +48,17 @@ def layout_of(name, lengths=LENGTHS, vocabulary=VOCABULARY):
 @each_task
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    sizes=st.tuples(*[st.integers(2, 4), *[st.integers(1, 3)] * 2, st.integers(1, 2), st.integers(1, 6)]),
+    sizes=st.tuples(*[st.integers(2, 4), *[st.integers(1, 3)] * 2, st.integers(1, 2), st.integers(5, 8)]),
     text=st.integers(0, 5),
     seed=st.integers(0, 1000),
     data=st.data(),
 )
 def test_unpack_is_the_inverse_of_pack(task, lengths, sizes, text, seed, data):
     given = data.draw(st.integers(1, sizes[0] - 1))
-    lengths = Lengths(*sizes, audio_step=0.3, audio_order=lengths.audio_order, given=given)
+    ends = (*range(1, sizes[0]), sizes[-1])
+    lengths = Lengths(
+        *sizes, audio_step=0.3, audio_order=lengths.audio_order, audio_ends=ends, given=given
+    )
     layout = Layout.of(task, VOCABULARY, with_text(task, lengths, text))
     parts = parts_of(layout, seed)
     unpacked = layout.unpack(layout.pack(parts).ids)
@@ -165,7 +169,8 @@ def test_parts_of_other_shapes_are_refused_by_name(task, lengths):
         longer = torch.cat([parts[name], parts[name]])
         with pytest.raises(ValueError, match=f"{name} codes have the shape"):
             layout.pack(parts | {name: longer})
-        with pytest.raises(ValueError, match=rf"{name}\w* codes lie in"):
+        kind = name if name in ("text", "audio") else "visual"
+        with pytest.raises(ValueError, match=rf"{kind}\w* codes lie in"):
             layout.pack(parts | {name: parts[name] + 50})
     with pytest.raises(ValueError, match="got the parts"):
         layout.pack(parts | {"smell": parts[name]})
@@ -212,7 +217,10 @@ def test_text_to_image_is_the_start_of_text_to_video():
 
 def test_corresponding_grids_share_coordinates_and_a_continuation_goes_on():
     condition = Portion("visual", "video", source="masked")
-    painting = replace(load_task("text_to_video"), name="painting", inputs=(condition,))
+    conditions = load_task("inpainting").conditions
+    painting = replace(
+        load_task("text_to_video"), name="painting", inputs=(condition,), conditions=conditions
+    )
     layout = Layout.of(painting, VOCABULARY, with_text(painting))
     given, made = (layout.segment == ROLES.index(role) for role in ("video", "video_output"))
     assert torch.equal(layout.coordinates[given], layout.coordinates[made])
@@ -279,6 +287,10 @@ VIDEOPOET = ClipFormat(
         ("frame_prediction", 768, 512),
         ("video_to_audio", 1280, 424),
         ("audio_to_video", 424, 1280),
+        ("inpainting", 1280, 1280),
+        ("outpainting", 1280, 1280),
+        ("stylization", 1280, 1280),
+        ("stylization_with_image", 1280 + 256, 1280),
     ],
 )
 def test_counts_of_videopoet_at_17_frames_of_128x128(name, given, generated):
@@ -290,9 +302,31 @@ def test_counts_of_videopoet_at_17_frames_of_128x128(name, given, generated):
     assert int(layout.weight.sum()) == generated
 
 
+def test_counts_of_videopoet_when_sound_and_one_frame_are_continued():
+    """One frame lasts 0.125 s, which 6 whole audio latents fill: 24 of the 424 codes are given."""
+    lengths = replace(Lengths.of_format(VIDEOPOET, "level"), given=1)
+    layout = layout_of("audio_video_continuation", lengths, Vocabulary.of_sizes(text=1000))
+    roles = {role: int((layout.segment == ROLES.index(role)).sum()) for role in ROLES}
+    assert (roles["given_video"], roles["given_audio"]) == (256, 24)
+    assert (roles["video_output"], roles["audio_output"]) == (1024, 400)
+    nine_frames = replace(lengths, given=3)
+    assert (nine_frames.given_audio, nine_frames.audio_frames) == (56, 106)
+
+
+def test_sound_goes_on_where_the_given_part_ends():
+    layout = layout_of("audio_video_continuation", replace(LENGTHS, given=2))
+    given, made = (layout.segment == ROLES.index(role) for role in ("given_audio", "audio_output"))
+    assert torch.allclose(layout.coordinates[given, 0], torch.tensor([0, 1, 2] * 2) * 0.4)
+    assert torch.allclose(layout.coordinates[made, 0], torch.tensor([3, 4] * 2) * 0.4)
+    assert layout.given_shapes["audio"] == (2, 3)
+    assert layout.shapes["audio"] == (2, 5)
+
+
 def test_tasks_refuse_lengths_they_cannot_have():
     with pytest.raises(ValueError, match="video_to_audio needs sound"):
         layout_of("video_to_audio", replace(LENGTHS, audio_frames=0))
+    with pytest.raises(ValueError, match="cannot begin with 5 audio latents: the clip has 5"):
+        layout_of("audio_video_continuation", replace(LENGTHS, given=2, audio_ends=(2, 5, 5)))
     with pytest.raises(ValueError, match="unconditional takes no text"):
         Layout.of(load_task("unconditional"), VOCABULARY, replace(LENGTHS, text=3))
     for lengths in (replace(LENGTHS, given=3), replace(LENGTHS, given=0), replace(LENGTHS, t=1)):

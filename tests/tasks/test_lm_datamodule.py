@@ -46,11 +46,12 @@ def run(tmp_path_factory) -> Path:
     audio = AudioTokenizer.of_config(config)
     audio.set_codebooks(torch.randn(config.num_levels, config.codebook_size, config.hidden_size))
     audio.save_pretrained(run / "model" / "audio_tokenizer")
-    clips = ClipEncoder.from_pretrained(run / "model", **SIZES).clips
+    clips = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks()).clips
     writer = ShardWriter(run / "shards", clips, {"source": "random"})
     corpus = Corpus(**SIZES)
     for number in range(NUM_CLIPS):
-        codes = {"visual": torch.randint(256, clips.grid), "audio": torch.randint(8, clips.shapes["audio"])}
+        sizes = {name: 8 if name == "audio" else 256 for name in clips.shapes}
+        codes = {name: torch.randint(sizes[name], shape) for name, shape in clips.shapes.items()}
         caption = caption_of(corpus.scene(number), 0)
         writer.add([CodedClip(codes, (caption,), f"file-{number}")])
     writer.flush()
@@ -209,7 +210,7 @@ def test_processes_share_the_task_of_a_step_and_divide_its_clips(settings):
 
 def test_clips_without_sound_are_never_shown_to_tasks_that_need_it(run, settings, tmp_path):
     def silence(number: int, clip: CodedClip) -> CodedClip:
-        quiet = {"visual": clip.codes["visual"]}
+        quiet = {name: codes for name, codes in clip.codes.items() if name != "audio"}
         return replace(clip, codes=quiet) if number % 2 else clip
 
     shards = rewritten(run, tmp_path / "shards", silence)
@@ -343,8 +344,16 @@ def test_settings_that_cannot_be_are_one_line(settings, change, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_task_whose_condition_was_not_encoded_is_refused_by_name(run, settings, tmp_path):
+    encode_source(ClipEncoder.from_pretrained(run / "model", **SIZES), "synthetic", tmp_path, count=4)
+    change = {"shards": str(tmp_path), "tasks": {"text_to_video": 1.0, "outpainting": 1.0}}
+    with pytest.raises(ValueError, match=r"task outpainting needs: .*videolm encode --tasks outpainting"):
+        LMDataModule(**settings | change)
+
+
 def test_clips_tokenised_on_the_fly_are_the_encoded_ones(run, settings, tmp_path):
-    encode_source(ClipEncoder.from_pretrained(run / "model", **SIZES), "synthetic", tmp_path, count=12)
+    encoder = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks())
+    encode_source(encoder, "synthetic", tmp_path, count=12)
     stored = LMDataModule(**settings | {"shards": str(tmp_path)})
     live = LMDataModule(**settings | SIZES | {"shards": None, "source": "synthetic", "clips": 12})
     assert (live.training, live.validation) == (stored.training, stored.validation)

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from videolm.data.clip import Clip
+from videolm.data.geometry import SceneGeometry
+from videolm.data.synthetic import Corpus
 from videolm.lm.batch import Batch
 from videolm.lm.generate import generate as generate_ids
 from videolm.lm.sampling import Sampling
@@ -14,6 +16,10 @@ from videolm.tasks.layout import Layout
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.prompt import Prompt, fitted_video, given_frames
 from videolm.tasks.task import ROLES, task_names
+
+GEOMETRY = SceneGeometry(
+    Corpus(height=32, width=32, num_frames=9), Corpus(height=32, width=32, num_frames=9).scene(0)
+)
 
 
 def inputs(task: str, clip: Clip) -> dict:
@@ -26,6 +32,13 @@ def inputs(task: str, clip: Clip) -> dict:
         "video_to_audio": {"video": clip},
         "audio_to_video": {"audio": clip},
         "unconditional": {},
+        "inpainting": {"video": clip},
+        "outpainting": {"video": clip, "text": clip.caption},
+        "stylization": {"video": clip, "text": clip.caption, "geometry": GEOMETRY},
+        "stylization_with_image": {
+            "video": clip, "text": clip.caption, "geometry": GEOMETRY, "image": clip.window(0, 1),
+        },
+        "audio_video_continuation": {"video": clip.window(0, 1)},
     }[task]
 
 
@@ -35,7 +48,7 @@ def test_every_task_gives_a_clip_of_the_models_size(model: VideoLM, clip: Clip, 
     frames = 1 if task == "text_to_image" else 9
     assert made.frames.shape == (frames, 32, 32, 3)
     assert made.fps == 8.0
-    has_sound = task in ("video_to_audio", "audio_to_video")
+    has_sound = "audio" in task or "painting" in task  # painting keeps the sound of what is painted
     assert (made.waveform is not None) == has_sound
     if has_sound:
         assert made.waveform.shape == (1, 18000)

@@ -22,7 +22,7 @@ def test_unknown_task_is_one_line_with_the_known_ones():
 def test_every_task_is_described_and_has_a_token(task):
     assert task.description.strip()
     assert task.token in TASKS
-    assert set(task.needs) <= set(task.takes) <= {"text", "image", "video", "audio"}
+    assert set(task.needs) <= set(task.takes) <= {"text", "image", "video", "audio", "mask"}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,10 @@ def test_every_task_is_described_and_has_a_token(task):
         ("image_to_video", ("image",), ("text", "image")),
         ("frame_prediction", ("video",), ("text", "video")),
         ("video_to_audio", ("video",), ("video",)),
+        ("inpainting", ("video",), ("text", "video", "mask")),
+        ("stylization", ("text", "video"), ("text", "video")),
+        ("stylization_with_image", ("text", "image", "video"), ("text", "image", "video")),
+        ("audio_video_continuation", ("video",), ("text", "video")),
     ],
 )
 def test_what_a_prompt_holds_follows_from_the_declaration(name, needs, takes):
@@ -63,5 +67,7 @@ def test_declarations_that_make_no_sense_are_refused():
         replace(task, outputs=(Portion("audio", "audio_output"),), forced_latents=1)
     with pytest.raises(ValueError, match="role 'smell' is unknown"):
         Portion("visual", "smell")
-    with pytest.raises(ValueError, match="taken whole"):
-        Portion("audio", "audio", which="given")
+    with pytest.raises(ValueError, match="no picture"):
+        Portion("audio", "audio", which="first")
+    with pytest.raises(ValueError, match="no conditions that make them"):
+        replace(load_task("inpainting"), conditions=None)

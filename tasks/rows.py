@@ -1,0 +1,169 @@
+"""From a prompt to what the language model reads: a layout, the codes in it, and what comes back as given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..data.clip import Clip
+from ..data.timing import video_latents
+from ..lm.vocabulary import Vocabulary
+from ..tokenizers.text import TextTokenizer
+from .conditions import Material
+from .examples import MAX_TEXT
+from .layout import Layout
+from .masks import Mask
+from .model_folder import ModelConfig
+from .prompt import Prompt, fitted_image, fitted_mask, fitted_sound, fitted_video, given_frames
+from .spans import Lengths
+from .task import Task
+
+Codes = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One prompt, ready.
+
+    Args:
+        unguided: layout and codes of the row that guidance leads away from.
+        given: the clip that the result goes on from, or keeps the frames or the sound of.
+        known: of painting: the pixels of `given` to put back into the result.
+    """
+
+    layout: Layout
+    parts: Codes
+    unguided: tuple[Layout, Codes]
+    given: Clip | None = None
+    known: Mask | None = None
+
+
+class RowMaker:
+    """Prompts to rows, for one model.
+
+    Args:
+        visual_codes: codes of a clip's frames.
+        audio_codes: codes of a clip's sound, so many latents of it.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: Vocabulary,
+        text_tokenizer: TextTokenizer | None,
+        visual_codes: Callable[[Clip], Tensor],
+        audio_codes: Callable[[Clip, int], Tensor],
+    ):
+        self.clips, self.lengths = config.clips, config.lengths
+        self.vocabulary, self.text_tokenizer = vocabulary, text_tokenizer
+        self.visual_codes, self.audio_codes = visual_codes, audio_codes
+
+    def row(self, task: Task, prompt: Prompt, guidance_scale: float) -> Row:
+        """What the model reads for a prompt.
+
+        Raises:
+            ValueError: if the task cannot use the prompt.
+        """
+        prompt.check(task, guidance_scale)
+        lengths = self.lengths
+        if task.has_given:
+            lengths, parts, given, known = self._continued(task, prompt, lengths)
+        elif task.conditions is not None:
+            parts, given, known = self._conditioned(task, prompt)
+        else:
+            parts, given, known = *self._whole(prompt), None
+        layout, with_text = self._with_text(task, lengths, parts, prompt.text)
+        return Row(layout, with_text, self._with_text(task, lengths, parts, prompt.negative), given, known)
+
+    def _whole(self, prompt: Prompt) -> tuple[Codes, Clip | None]:
+        """An image, a video or a sound as it is."""
+        parts: Codes = {}
+        given: Clip | None = None
+        if prompt.image is not None:
+            given = fitted_image(prompt.image, self.clips)
+        elif prompt.video is not None:
+            given = fitted_video(prompt.video, self.clips, self.clips.num_frames)
+        if given is not None:
+            parts["visual"] = self.visual_codes(given)
+        if prompt.audio is not None:
+            sounding = fitted_sound(prompt.audio, self.clips)
+            parts["audio"] = self.audio_codes(sounding, self.clips.audio_frames)
+            given = given or sounding
+        return parts, given
+
+    def _continued(
+        self, task: Task, prompt: Prompt, lengths: Lengths
+    ) -> tuple[Lengths, Codes, Clip, Mask | None]:
+        """The beginning of a clip, with its sound if the task goes on with that."""
+        assert prompt.video is not None
+        given = given_frames(prompt.video, self.clips)
+        lengths = replace(lengths, given=video_latents(given.num_frames, self.clips.temporal_stride))
+        parts = {"visual": self.visual_codes(given)}
+        if any(portion.kind == "audio" for portion in task.inputs):
+            if given.waveform is None:
+                raise ValueError(f"task {task.name} takes a video with sound; the one given has none")
+            parts["audio"] = self.audio_codes(given, lengths.given_audio)
+        return lengths, parts, given, None
+
+    def _conditioned(self, task: Task, prompt: Prompt) -> tuple[Codes, Clip | None, Mask | None]:
+        """Variants of a video, and a first frame if the task takes one."""
+        assert prompt.video is not None and task.conditions is not None
+        video = fitted_video(prompt.video, self.clips, self.clips.num_frames)
+        mask = fitted_mask(prompt.mask, video) if prompt.mask is not None else None
+        variants = task.conditions(Material(video, prompt.geometry, mask), None)
+        parts = {
+            name: self.visual_codes(replace(video, frames=variants[name].frames)) for name in task.variants
+        }
+        if prompt.image is not None:
+            parts["visual"] = self.visual_codes(fitted_image(prompt.image, self.clips))
+        known = next((each.known for each in variants.values() if each.known is not None), None)
+        return parts, video if known is not None else None, known
+
+    def _with_text(
+        self, task: Task, lengths: Lengths, parts: Codes, text: str | None
+    ) -> tuple[Layout, Codes]:
+        if text is not None:
+            if self.text_tokenizer is None:
+                raise ValueError("this model was trained without captions; it takes no text")
+            pieces = self.text_tokenizer.encode(text)
+            if not 1 <= len(pieces) <= MAX_TEXT:
+                raise ValueError(
+                    f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}"
+                )
+            lengths = replace(lengths, text=len(pieces))
+            parts = parts | {"text": torch.tensor(pieces)}
+        return Layout.of(task, self.vocabulary, lengths), parts
+
+
+def with_given(made: Clip, row: Row, task: Task, composite: bool) -> Clip:
+    """The decoded clip with what was given in its place: frames, sound, known pixels."""
+    given, outputs = row.given, {portion.kind for portion in task.outputs}
+    if given is None:
+        return made
+    if row.known is not None:
+        sounding = replace(made, waveform=given.waveform, sample_rate=given.sample_rate)
+        return composited(sounding, given, row.known) if composite else sounding
+    if outputs == {"audio"}:
+        return replace(given, waveform=made.waveform, sample_rate=made.sample_rate)
+    if "audio" in task.needs:
+        return replace(made, waveform=given.waveform, sample_rate=given.sample_rate)
+    return replace(made, frames=torch.cat([given.frames, made.frames[given.num_frames :]]))
+
+
+def composited(made: Clip, given: Clip, known: Mask) -> Clip:
+    """The made clip with the known pixels of the given one."""
+    return replace(made, frames=torch.where(known[..., None], given.frames, made.frames))
+
+
+def alike(rows: Sequence[Row], batch_size: int) -> list[list[int]]:
+    """Indices of rows whose outputs have the same layout, in batches."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        key = (len(row.layout) - row.layout.prefix_length, row.layout.lengths.given_latents)
+        groups.setdefault(key, []).append(index)
+    return [
+        group[start : start + batch_size]
+        for group in groups.values()
+        for start in range(0, len(group), batch_size)
+    ]
