@@ -113,8 +113,8 @@ class Rows:
 def _prompts(aligned: Batch, starts: list[int], stop: int) -> list[Prompts]:
     """The different prompts before column `stop`, those that begin in the same column together."""
     # The column after them counts, too: a position is told the place of the next.
-    names = ("ids", "block", "segment", "coordinates")
-    described = [getattr(aligned, name)[:, : stop + 1].cpu().numpy() for name in names]
+    fields_of_prompt = (aligned.ids, aligned.block, aligned.segment, aligned.coordinates)
+    described = [values[:, : stop + 1].cpu().numpy() for values in fields_of_prompt]
     rows_of: dict[tuple[int, bytes], list[int]] = {}
     for row, start in enumerate(starts):
         ids, *rest = (values[row, start:] for values in described)
@@ -124,8 +124,8 @@ def _prompts(aligned: Batch, starts: list[int], stop: int) -> list[Prompts]:
     for start in sorted(set(starts)):
         alike = [rows for (first, _), rows in rows_of.items() if first == start]
         size = max(1, POSITIONS_AT_ONCE // (stop - start))
-        groups = [alike[first : first + size] for first in range(0, len(alike), size)]
-        made += [_together(start, group, aligned.ids.device) for group in groups]
+        parts = (alike[index : index + size] for index in range(0, len(alike), size))
+        made += [_together(start, part, aligned.ids.device) for part in parts]
     return made
 
 

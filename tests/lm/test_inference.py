@@ -38,7 +38,7 @@ def test_the_lean_body_is_the_models_body(make_model, make_batch, wanted, dtype)
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize(("queries", "prefix"), [(12, 5), (12, 12), (12, 0), (4, 0), (1, 0), (9, 5)])
 @pytest.mark.parametrize("hidden", [0, 2])
-def test_attention_some_queries_at_a_time_is_that_under_the_whole_mask(kv_heads, queries, prefix, hidden):
+def test_attention_some_queries_at_a_time_is_masked_attention(kv_heads, queries, prefix, hidden):
     generator = torch.Generator().manual_seed(0)
     read = torch.randn(2, 4, queries, 8, generator=generator, dtype=torch.float64)
     keys, values = torch.randn(2, 2, kv_heads, 12, 8, generator=generator, dtype=torch.float64)
