@@ -21,13 +21,14 @@ def sample_scene(
     textured: float,
     camera: float,
     two_objects: float,
+    tones: float,
 ) -> Scene:
     """One of the combinations of colour, shape and motion, placed in a frame of these half width and height.
 
-    The shares are those of `Corpus`.
+    The shares and `tones` are those of `Corpus`.
     """
     colour, shape, motion = combinations[int(random.integers(len(combinations)))]
-    background, camera_name, camera_amount = _surroundings(random, textured, camera)
+    background, camera_name, camera_amount = _surroundings(random, textured, camera, tones)
     position, radius, angle, amount = _path(random, shape, motion, half_sides)
     return Scene(
         colour=colour,
@@ -47,14 +48,14 @@ def sample_scene(
 
 
 def _surroundings(
-    random: np.random.Generator, textured: float, camera: float
+    random: np.random.Generator, textured: float, camera: float, tones: float
 ) -> tuple[Background, str, float]:
     """Background, camera and amount of its motion."""
     has_texture, is_moving = random.random(2) < (textured, camera)
     name = CAMERAS[random.integers(1, len(CAMERAS))] if has_texture and is_moving else "still"
     amount = random.uniform(1.2, 1.28) if "zoom" in name else random.uniform(0.12, 0.16)
     texture = TEXTURES[random.integers(len(TEXTURES))] if has_texture else "plain"
-    return _background(random, texture), name, amount
+    return _background(random, texture, tones), name, amount
 
 
 def _path(
@@ -83,9 +84,9 @@ def _bystander(random: np.random.Generator, colour: str, half_sides: Place) -> B
     return Bystander(*pairs[random.integers(len(pairs))], (x, y), random.uniform(0.1, 0.12))
 
 
-def _background(random: np.random.Generator, texture: str) -> Background:
+def _background(random: np.random.Generator, texture: str, tones: float) -> Background:
     """Dark and nearly grey, so that objects stand out; patterns are low in contrast and in frequency."""
-    base = random.uniform(30, 58) + random.uniform(-10, 10, 3)
+    base = 44 + tones * (random.uniform(-14, 14) + random.uniform(-10, 10, 3))
     tint = random.uniform(13, 19) + random.uniform(-5, 5, 3)
     return Background(texture, tuple(base.tolist()), tuple(tint.tolist()), _waves(random, texture))
 

@@ -48,11 +48,12 @@ __all__ = [
     "split_of",
 ]
 
-# Sources of this kind, and the settings by which each differs from `Corpus`. Plain backgrounds under a still
-# camera are for models that are trained in minutes: a texture's codes are most of what there is to learn.
+# Sources of this kind, and the settings by which each differs from `Corpus`. Backgrounds of one dark grey
+# under a still camera are for models that are trained in minutes: the codes of textures and tones would be
+# most of what there is to learn.
 CORPORA: dict[str, dict[str, float]] = {
     "synthetic": {},
-    "synthetic-plain": {"textured": 0.0, "camera": 0.0},
+    "synthetic-plain": {"textured": 0.0, "camera": 0.0, "tones": 0.0},
 }
 
 
@@ -75,6 +76,7 @@ class Corpus:
         textured: share of clips with a textured background.
         camera: share of the clips with a textured background whose camera moves (a plain one hides it).
         two_objects: share of clips with a second object at rest.
+        tones: how far the backgrounds of clips differ in colour; 0 makes all of them the same dark grey.
         split: which combinations of colour, shape and motion appear: "train", "triples" (held-out ones of
             pairs that training does show), "pairs" (colour-shape pairs that it never shows) or "all".
 
@@ -93,6 +95,7 @@ class Corpus:
         textured: float = 0.5,
         camera: float = 0.25,
         two_objects: float = 0.0,
+        tones: float = 1.0,
         split: str = "train",
         seed: int = 0,
     ) -> None:
@@ -100,14 +103,15 @@ class Corpus:
         for name, value in sizes.items():
             if value <= 0:
                 raise ValueError(f"{name} is {value}; expected a positive number")
-        for name, share in {"textured": textured, "camera": camera, "two_objects": two_objects}.items():
+        shares = {"textured": textured, "camera": camera, "two_objects": two_objects, "tones": tones}
+        for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; expected a share from 0 to 1")
         if seed < 0:
             raise ValueError(f"seed is {seed}; expected a number from 0")
         self.height, self.width, self.num_frames, self.fps = height, width, num_frames, fps
         self.sample_rate, self.seed = sample_rate, seed
-        self.textured, self.camera, self.two_objects = textured, camera, two_objects
+        self.textured, self.camera, self.two_objects, self.tones = textured, camera, two_objects, tones
         self.combinations = combinations(split)
         self.half_sides = (width / min(height, width) / 2, height / min(height, width) / 2)
 
@@ -135,9 +139,8 @@ class Corpus:
         if index < 0:
             raise IndexError(f"clip {index}: the corpus is endless; count from 0")
         random = np.random.default_rng((self.seed, index))
-        return sample_scene(
-            random, self.combinations, self.half_sides, self.textured, self.camera, self.two_objects
-        )
+        shares = self.textured, self.camera, self.two_objects
+        return sample_scene(random, self.combinations, self.half_sides, *shares, self.tones)
 
     def flow(self, scene: Scene) -> Float[Tensor, "frames 2 height width"]:
         """Optical flow in pixels, see `render_flow`."""

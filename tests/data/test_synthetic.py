@@ -115,11 +115,13 @@ def test_the_camera_moves_only_over_a_texture_and_is_then_told():
             assert ("camera" in caption_of(scene, phrasing)) == (scene.camera != "still")
 
 
-def test_the_plain_corpus_has_neither_textures_nor_a_moving_camera():
+def test_the_plain_corpus_has_one_background_and_a_still_camera():
     whole, plain = (Corpus(**corpus_settings(name)) for name in ("synthetic", "synthetic-plain"))
-    shown = {(plain.scene(index).background.texture, plain.scene(index).camera) for index in range(100)}
-    assert shown == {("plain", "still")}
+    shown = {(plain.scene(index).background, plain.scene(index).camera) for index in range(100)}
+    assert {(background.texture, camera) for background, camera in shown} == {("plain", "still")}
+    assert len({background.base for background, _ in shown}) == 1
     assert len({whole.scene(index).background.texture for index in range(100)}) == 5
+    assert len({whole.scene(index).background.base for index in range(100)}) == 100
     with pytest.raises(ValueError, match=f"no embedded corpus 'odd'; there is {', '.join(CORPORA)}"):
         corpus_settings("odd")
 
