@@ -22,14 +22,15 @@ def sample_scene(
     camera: float,
     two_objects: float,
     tones: float,
+    spread: float,
 ) -> Scene:
     """One of the combinations of colour, shape and motion, placed in a frame of these half width and height.
 
-    The shares and `tones` are those of `Corpus`.
+    The shares, `tones` and `spread` are those of `Corpus`.
     """
     colour, shape, motion = combinations[int(random.integers(len(combinations)))]
     background, camera_name, camera_amount = _surroundings(random, textured, camera, tones)
-    position, radius, angle, amount = _path(random, shape, motion, half_sides)
+    position, radius, angle, amount = _path(random, shape, motion, half_sides, spread)
     return Scene(
         colour=colour,
         shape=shape,
@@ -40,7 +41,7 @@ def sample_scene(
         radius=radius,
         angle=angle,
         amount=amount,
-        impact=random.uniform(0.42, 0.65),
+        impact=_within(random, 0.42, 0.65, spread),
         camera_amount=camera_amount,
         phrasing=int(random.integers(NUM_PHRASINGS)),
         bystander=_bystander(random, colour, half_sides) if random.random() < two_objects else None,
@@ -59,22 +60,27 @@ def _surroundings(
 
 
 def _path(
-    random: np.random.Generator, shape: str, motion: str, half_sides: Place
+    random: np.random.Generator, shape: str, motion: str, half_sides: Place, spread: float
 ) -> tuple[Place, float, float, float]:
     """Position, radius, angle and amount of motion such that the object stays, nearly whole, in view."""
-    radius, angle = random.uniform(0.2, 0.25), random.uniform(-0.12, 0.12)
+    radius, angle = _within(random, 0.2, 0.25, spread), _within(random, -0.12, 0.12, spread)
     match motion:
         case "grow" | "shrink":
-            radius, amount = random.uniform(0.205, 0.225), random.uniform(1.75, 2.0)
+            radius, amount = _within(random, 0.205, 0.225, spread), _within(random, 1.75, 2.0, spread)
         case "spin":
-            amount = random.uniform(1.4, 2.1) * (1 if random.random() < 0.5 else -1)
+            amount = _within(random, 1.4, 2.1, spread) * (1 if random.random() < 0.5 else -1)
         case _:
-            amount = random.uniform(0.42, 0.56)
-    x, y = ((half - 0.4) * random.uniform(-1, 1) for half in half_sides)
+            amount = _within(random, 0.42, 0.56, spread)
+    x, y = ((half - 0.4) * _within(random, -1, 1, spread) for half in half_sides)
     if motion == "bounce":
-        radius, angle, amount = random.uniform(0.19, 0.22), 0.0, random.uniform(0.42, 0.5)
+        radius, angle, amount = _within(random, 0.19, 0.22, spread), 0.0, _within(random, 0.42, 0.5, spread)
         y = half_sides[1] - FLOOR_MARGIN - radius * LOWEST[shape]
     return (x, y), radius, angle, amount
+
+
+def _within(random: np.random.Generator, low: float, high: float, spread: float) -> float:
+    """Uniform over a share `spread` of the range, around its middle."""
+    return (low + high) / 2 + spread * random.uniform(low - high, high - low) / 2
 
 
 def _bystander(random: np.random.Generator, colour: str, half_sides: Place) -> Bystander:

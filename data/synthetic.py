@@ -48,12 +48,12 @@ __all__ = [
     "split_of",
 ]
 
-# Sources of this kind, and the settings by which each differs from `Corpus`. Backgrounds of one dark grey
-# under a still camera are for models that are trained in minutes: the codes of textures and tones would be
-# most of what there is to learn.
+# Sources of this kind, and the settings by which each differs from `Corpus`. "synthetic-plain" is for models
+# that are trained in minutes: most of their time would go into the codes of textures, tones and places, which
+# captions do not tell.
 CORPORA: dict[str, dict[str, float]] = {
     "synthetic": {},
-    "synthetic-plain": {"textured": 0.0, "camera": 0.0, "tones": 0.0},
+    "synthetic-plain": {"textured": 0.0, "camera": 0.0, "tones": 0.0, "spread": 0.4},
 }
 
 
@@ -77,6 +77,8 @@ class Corpus:
         camera: share of the clips with a textured background whose camera moves (a plain one hides it).
         two_objects: share of clips with a second object at rest.
         tones: how far the backgrounds of clips differ in colour; 0 makes all of them the same dark grey.
+        spread: how much of their ranges place, size, angle and speed of the objects fill; 0 makes them the same
+            in all clips of a motion.
         split: which combinations of colour, shape and motion appear: "train", "triples" (held-out ones of
             pairs that training does show), "pairs" (colour-shape pairs that it never shows) or "all".
 
@@ -96,6 +98,7 @@ class Corpus:
         camera: float = 0.25,
         two_objects: float = 0.0,
         tones: float = 1.0,
+        spread: float = 1.0,
         split: str = "train",
         seed: int = 0,
     ) -> None:
@@ -103,7 +106,8 @@ class Corpus:
         for name, value in sizes.items():
             if value <= 0:
                 raise ValueError(f"{name} is {value}; expected a positive number")
-        shares = {"textured": textured, "camera": camera, "two_objects": two_objects, "tones": tones}
+        shares = {"textured": textured, "camera": camera, "two_objects": two_objects}
+        shares |= {"tones": tones, "spread": spread}
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; expected a share from 0 to 1")
@@ -111,7 +115,8 @@ class Corpus:
             raise ValueError(f"seed is {seed}; expected a number from 0")
         self.height, self.width, self.num_frames, self.fps = height, width, num_frames, fps
         self.sample_rate, self.seed = sample_rate, seed
-        self.textured, self.camera, self.two_objects, self.tones = textured, camera, two_objects, tones
+        self.textured, self.camera, self.two_objects = textured, camera, two_objects
+        self.tones, self.spread = tones, spread
         self.combinations = combinations(split)
         self.half_sides = (width / min(height, width) / 2, height / min(height, width) / 2)
 
@@ -140,7 +145,7 @@ class Corpus:
             raise IndexError(f"clip {index}: the corpus is endless; count from 0")
         random = np.random.default_rng((self.seed, index))
         shares = self.textured, self.camera, self.two_objects
-        return sample_scene(random, self.combinations, self.half_sides, *shares, self.tones)
+        return sample_scene(random, self.combinations, self.half_sides, *shares, self.tones, self.spread)
 
     def flow(self, scene: Scene) -> Float[Tensor, "frames 2 height width"]:
         """Optical flow in pixels, see `render_flow`."""

@@ -126,6 +126,18 @@ def test_the_plain_corpus_has_one_background_and_a_still_camera():
         corpus_settings("odd")
 
 
+def test_a_smaller_spread_keeps_places_sizes_and_speeds_nearer_to_their_middles():
+    def spread_of(spread: float, name: str) -> float:
+        corpus = Corpus(spread=spread)
+        scenes = [scene for scene in map(corpus.scene, range(400)) if scene.motion == "left"]
+        return max(getattr(scene, name) for scene in scenes) - min(getattr(scene, name) for scene in scenes)
+
+    for name in ("radius", "angle", "amount", "impact"):
+        assert spread_of(0.4, name) == pytest.approx(0.4 * spread_of(1.0, name))
+    places = {Corpus(spread=0).scene(index).position for index in range(400)}
+    assert len(places) == 1 + len(SHAPES)  # where a bounce ends depends on the shape
+
+
 def test_captions_name_what_is_seen_in_several_lower_case_phrasings():
     corpus = Corpus(**BUSY)
     scene, _ = first_scene(corpus, motion="right", camera="zoom in")
