@@ -77,8 +77,8 @@ class Corpus:
         camera: share of the clips with a textured background whose camera moves (a plain one hides it).
         two_objects: share of clips with a second object at rest.
         tones: how far the backgrounds of clips differ in colour; 0 makes all of them the same dark grey.
-        spread: how much of their ranges place, size, angle and speed of the objects fill; 0 makes them the same
-            in all clips of a motion.
+        spread: share of their ranges that place, size, angle and speed of the objects take; 0 makes them the
+            same in all clips of a motion.
         split: which combinations of colour, shape and motion appear: "train", "triples" (held-out ones of
             pairs that training does show), "pairs" (colour-shape pairs that it never shows) or "all".
 

@@ -21,6 +21,7 @@ from .health import BadSteps, CodeUsage, head_entropies, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
 from .parallel import is_sharded, save_whole, shard
 from .recomputing import recompute_layers
+from .shared_bits import share_bits as share_bits_of
 from .throughput import Throughput, peak_flops
 from .transformer import LMConfig, PrefixLM
 from .vocabulary import Vocabulary
@@ -57,6 +58,8 @@ class LanguageModelTraining(LightningModule):
         init_from: a model folder whose weights to start from.
         lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
             added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
+        share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
+            lookup-free quantisation.
         max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
             training ends; each of them is skipped.
     """
@@ -78,12 +81,15 @@ class LanguageModelTraining(LightningModule):
         compile: bool = False,
         init_from: Path | None = None,
         lora_rank: int = 0,
+        share_bits: bool = False,
         max_skipped_steps: int = 20,
     ):
         super().__init__()
         self.model = PrefixLM(model, vocabulary)
         if init_from is not None:
             start_from(self.model, vocabulary, init_from)
+        if share_bits:
+            share_bits_of(self.model)
         if lora_rank:
             add_low_rank(self.model, lora_rank)
         self.average = None if ema_decay is None else averaged(self.model, ema_decay)
@@ -116,8 +122,10 @@ class LanguageModelTraining(LightningModule):
         """Divide the weights among processes, if the strategy is one that does."""
         if self.device_mesh is None or is_sharded(self.model):
             return
-        if any(is_parametrized(module) for module in self.model.layers.modules()):
-            raise ValueError("lora_rank goes with one process or --trainer.strategy ddp, not with fsdp2")
+        if any(is_parametrized(module) for module in self.model.modules()):
+            raise ValueError(
+                "lora_rank and share_bits go with one process or --trainer.strategy ddp, not with fsdp2"
+            )
         for model in (self.model, *(() if self.average is None else (self.average.module,))):
             shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
 

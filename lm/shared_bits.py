@@ -1,0 +1,56 @@
+"""Rows of tables that share what their digits have in common: the bits.
+
+A code of lookup-free quantisation is a row of signs, and codes that differ in one of them look nearly alike.
+A table with a row for each digit would learn every row from the times that this one digit was seen. Here
+
+    table[d] = own[d] + sum over bits i of sign_i(d) * bits[i]
+
+in all tables of a code's digits: embeddings, heads, and what a head reads of the digits before. The sum is
+what is stored when a model is exported, so a trained model is one like any other.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from .transformer import PrefixLM
+
+
+class SharedBits(nn.Module):
+    """The parametrization of one table: see above."""
+
+    signs: Tensor
+
+    def __init__(self, table: Float[Tensor, "rows dim"], std: float):
+        super().__init__()
+        rows, dim = table.shape
+        places = torch.arange(rows.bit_length() - 1)
+        is_set = (torch.arange(rows)[:, None] >> places) & 1
+        self.register_buffer("signs", is_set * 2.0 - 1, persistent=False)
+        self.bits = nn.Parameter(torch.randn(len(places), dim) * std)
+
+    def forward(self, own: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        return own + self.signs @ self.bits
+
+
+def share_bits(model: PrefixLM) -> None:
+    """Let the digits of every block that has several share their bits.
+
+    Raises:
+        ValueError: if a digit has no whole number of bits.
+    """
+    for block in model.blocks:
+        if len(block.factors) == 1:
+            continue
+        if any(factor & (factor - 1) for factor in block.factors):
+            raise ValueError(
+                f"{block.name} codes have digits of {block.factors}; share_bits needs powers of 2"
+            )
+        head = model.heads[block.name]
+        for table in head.digits:
+            parametrize.register_parametrization(table, "weight", SharedBits(table.weight, 0.0))
+        before = (table for later in head.later for table in later.digits)
+        for table in (*model.tokens.tables[block.name].digits, *before):
+            std = (2 * (len(table.weight).bit_length() - 1)) ** -0.5
+            parametrize.register_parametrization(table, "weight", SharedBits(table.weight, std))
