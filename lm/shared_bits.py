@@ -38,11 +38,12 @@ def share_bits(model: PrefixLM) -> None:
     """Let the digits of every block that has several share their bits.
 
     Raises:
-        ValueError: if a digit has no whole number of bits.
+        ValueError: if a digit has no whole number of bits, or no block has several digits.
     """
-    for block in model.blocks:
-        if len(block.factors) == 1:
-            continue
+    blocks = [block for block in model.blocks if len(block.factors) > 1]
+    if not blocks:
+        raise ValueError("share_bits needs codes of several digits, as the factorized head has them")
+    for block in blocks:
         if any(factor & (factor - 1) for factor in block.factors):
             raise ValueError(
                 f"{block.name} codes have digits of {block.factors}; share_bits needs powers of 2"

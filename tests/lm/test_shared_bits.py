@@ -1,5 +1,7 @@
 """Tables whose rows share bits: their start, what rows learn from each other, what is stored."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -42,7 +44,9 @@ def test_what_is_exported_is_a_plain_model_with_the_same_loss(vocabulary, make_b
     assert not any("bits" in name for name in plain.state_dict())
 
 
-def test_digits_without_a_whole_number_of_bits_are_refused():
+def test_codes_whose_bits_cannot_be_shared_are_refused(vocabulary):
+    with pytest.raises(ValueError, match="share_bits needs codes of several digits"):
+        share_bits(PrefixLM(replace(TINY, head="full"), vocabulary))
     model = PrefixLM(TINY, Vocabulary.of_sizes(visual=(6, 8)))
     with pytest.raises(ValueError, match=r"digits of \(6, 8\); share_bits needs powers of 2"):
         share_bits(model)
