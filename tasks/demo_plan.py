@@ -13,8 +13,8 @@ from .fitting import CONFIGS
 from .precision import faster_precision
 
 Command = tuple[str, ...]
-_SAMPLING: Command = ("--temperature", "0.5")
-_GUIDANCE: Command = ("--guidance-scale", "2")  # for what a text leads
+_SAMPLING: Command = ("--temperature", "0.3")
+_GUIDANCE: Command = ("--guidance-scale", "1.5")  # for what a text leads
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Plan:
     def __init__(self, out: Path, *, seed: int, clips: int, quick: bool):
         self.out, self.seed, self.clips = out, seed, clips
         self.size = "debug" if quick else "demo"
-        # The language model reads each of them about twice; 4,096 it would learn by heart.
+        # The language model reads each of them two to three times; 4,096 it would learn by heart.
         self.coded_clips = 16 if quick else 10240
         self.precision = ("--trainer.precision", faster_precision())
         self.config = {stage: CONFIGS / stage / f"{self.size}.yaml" for stage in ("tokenizer", "audio", "lm")}
