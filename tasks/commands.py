@@ -42,7 +42,7 @@ def synthesize(
 
     Args:
         out: folder to fill.
-        source: synthetic, or synthetic-plain for plain backgrounds and a still camera.
+        source: synthetic, or synthetic-plain: one dark background, a still camera, less varied places.
         clips: how many.
         split: train, triples or pairs (combinations held out of training), or all.
         height: of the frames.

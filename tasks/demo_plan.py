@@ -82,9 +82,9 @@ class Plan:
         evaluation += ("--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
         return [
             Stage("synthesize", (self._synthesize(),), 2),
-            self._fit("tokenizer", 160, *self.precision),
-            self._fit("audio", 50),
-            Stage("encode", (self._encode(shards),), 50, folder=self.out / "shards"),
+            self._fit("tokenizer", 130, *self.precision),
+            self._fit("audio", 40),
+            Stage("encode", (self._encode(shards),), 60, folder=self.out / "shards"),
             self._fit("lm", 350, "--data.shards", shards, *self.precision),
             Stage("generate", (*reconstructions, *generations), 15, prepare=self._write_given),
             Stage("evaluate", (evaluation,), 75),
