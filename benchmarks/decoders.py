@@ -121,7 +121,7 @@ def videolm(head: str, kv_heads: int = HEADS, **engine: Any) -> Callable[[int, i
             sampling = Sampling(**options)
 
             def run(count: int) -> object:
-                given = [_records(length, count) for length in (prefix, prefix - UNCONDITIONAL)]
+                given = [records_of(length, count) for length in (prefix, prefix - UNCONDITIONAL)]
                 without = given[1] if sampling.guidance_scale != 1 else None
                 return generate(model, given[0], sampling, [torch.Generator()], without, **engine)
 
@@ -148,7 +148,7 @@ CONTESTANTS: dict[str, Callable[[int, int], Contestant]] = {
 }
 
 
-def _records(prefix: int, count: int) -> Any:
+def records_of(prefix: int, count: int) -> Any:
     """A row of `prefix` given visual codes and `count` to sample, on a grid of 16 x 16."""
     from videolm.lm.batch import Batch, Sequence
 

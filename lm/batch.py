@@ -103,6 +103,11 @@ class Batch:
         owner.view(-1)[first[index] + within] = index
         return owner
 
+    @property
+    def padding_share(self) -> float:
+        """Share of the positions that belong to no example."""
+        return 1 - int(self.length.sum()) / self.ids.numel()
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(

@@ -25,7 +25,6 @@ class SplitAttention:
         columns = [each.tolist() for each in (batch.start, batch.prefix_length, batch.length, batch.row)]
         self.stacks = _stacks(sorted(zip(*columns, strict=True)))
 
-    @torch.compiler.disable  # a graph would hold for these lengths only
     def __call__(
         self,
         layer: int,

@@ -49,6 +49,7 @@ class LanguageModelTraining(LightningModule):
         decay_share: of "wsd".
         optimizer: "muon" orthogonalises the updates of the matrices inside the layers (see `Muon`); "adamw"
             is AdamW for all, whose `learning_rate` must be far lower.
+        z_loss: weight of the squared log-sum-exps of the logits in what is trained (see `loss_of`).
         weight_decay: of the matrices inside the layers.
         table_weight_decay: of embeddings and heads; norms have none.
         ema_decay: share of the old average of the weights in the new one; None keeps no average.
@@ -74,6 +75,7 @@ class LanguageModelTraining(LightningModule):
         schedule: Schedule = "cosine",
         decay_share: float = 0.2,
         optimizer: Literal["muon", "adamw"] = "muon",
+        z_loss: float = 0.0,
         weight_decay: float = 0.1,
         table_weight_decay: float = 0.0,
         ema_decay: float | None = None,
@@ -103,6 +105,7 @@ class LanguageModelTraining(LightningModule):
         self.schedule: Schedule = schedule
         self.decay_share = decay_share
         self.optimizer = optimizer
+        self.z_loss = z_loss
         self.weight_decay = weight_decay
         self.table_weight_decay = table_weight_decay
         self.bad_steps = BadSteps(max_skipped_steps)
@@ -131,12 +134,13 @@ class LanguageModelTraining(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         with watching(self.model) as hidden:
-            loss = loss_of(self.model, batch)
+            loss = loss_of(self.model, batch, self.z_loss)
         # Means over the processes: their gradients are averaged as well.
         sums = torch.stack([loss.total.detach(), loss.weight])
         total, weight = self.trainer.strategy.reduce(sums, reduce_op="mean").unbind()
         self._last_loss = total / weight
         self.log("train/loss", self._last_loss, prog_bar=True, batch_size=len(loss.nats))
+        self.log("train/padding", batch.padding_share, batch_size=1)
         self._usage.add(self.model, batch)
         self._count_work(loss, batch)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from videolm.lm.batch import Batch
@@ -13,6 +14,7 @@ def test_rows_are_their_sequences_followed_by_padding_without_weight(make_sequen
         for name in ("ids", "block", "segment", "coordinates", "forced", "weight"):
             assert torch.equal(getattr(batch, name)[row, :length], getattr(sequence, name))
         assert not batch.weight[row, length:].any()
+    assert 0 < batch.padding_share == pytest.approx((batch.example < 0).float().mean().item())
 
 
 def test_moving_to_a_device_moves_every_tensor(make_batch):
