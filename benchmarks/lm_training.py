@@ -4,7 +4,7 @@
     python -m benchmarks.lm_training --contestants videolm hf --length 256
 
 8 layers of width 640, 266,496 ids, one row of 1,280 positions that are all predicted, float32, one thread,
-CPU seconds of a process for each. All take AdamW's fused step but `videolm-muon`, which takes this project's own.
+CPU seconds of a process for each. All take AdamW's fused step but `videolm-muon`, which takes its own.
 Memory is what the process holds at its peak, and what of it came during the step (activations and gradients).
 """
 

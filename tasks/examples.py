@@ -1,6 +1,6 @@
 """Batches of sequences, each a pure function of its number: what makes a stopped run go on exactly.
 
-step -> task and given latents (mixture) -> the next clips of that task -> captions -> Layout.pack
+step -> tasks and given latents (mixture) -> the next clips of those tasks -> captions -> Layout.pack -> rows
 """
 
 from collections.abc import Sequence
@@ -57,54 +57,106 @@ def _text(pieces: list[int]) -> dict[str, torch.Tensor]:
     return {"text": torch.tensor(pieces)} if pieces else {}
 
 
-class TrainingBatches(Dataset):
-    """Batch `step` of one process: rows of one task, over the task's clips in an order shuffled every pass.
+class TrainingExamples:
+    """Examples by number, over each task's clips in an order shuffled every pass.
 
     Args:
         clips: all clips.
         indices: those to train on.
-        rank, world_size: of this process among all; they share a step's task and take turns at its clips.
 
     Raises:
         ValueError: if no clip has what a task needs.
     """
 
-    def __init__(
-        self,
-        maker: ExampleMaker,
-        mixture: Mixture,
-        clips: CodedClips,
-        indices: Sequence[int],
-        batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ):
+    def __init__(self, maker: ExampleMaker, mixture: Mixture, clips: CodedClips, indices: Sequence[int]):
         self.maker, self.mixture, self.clips = maker, mixture, clips
-        self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
         self.pools = {task.name: usable(clips, indices, task) for task in mixture.tasks}
         for task in mixture.tasks:
             if not self.pools[task.name]:
                 raise ValueError(f"no clip has what task {task.name} needs: {' and '.join(_needs(task))}")
         self.order: dict[int, tuple[int, list[int]]] = {}
 
-    def __getitem__(self, step: int) -> Batch:
-        draw = self.mixture.draw(step)
-        first_row = (step * self.world_size + self.rank) * self.batch_size
-        examples = []
-        for row in range(first_row, first_row + self.batch_size):
-            index = self._index(self.pools[draw.task.name], row)
-            caption = self.mixture.caption(draw.task, step, row, self.clips.captions(index))
-            examples.append(self.maker.example(draw, self.clips[index], caption))
-        return Batch.collate(examples)
+    def example(self, draw: Draw, step: int, number: int) -> Example:
+        """The example of this number in the whole run, which step `step` shows."""
+        index = self._index(self.pools[draw.task.name], number)
+        caption = self.mixture.caption(draw.task, step, number, self.clips.captions(index))
+        return self.maker.example(draw, self.clips[index], caption)
 
-    def _index(self, pool: list[int], row: int) -> int:
-        """The clip of a row; pools of the same size share their order."""
-        turn, position = divmod(row, len(pool))
+    def _index(self, pool: list[int], number: int) -> int:
+        """The clip of an example; pools of the same size share their order."""
+        turn, position = divmod(number, len(pool))
         known = self.order.get(len(pool))
         if known is None or known[0] != turn:
             known = (turn, shuffled(self.mixture.seed, len(pool), turn).tolist())
             self.order[len(pool)] = known
         return pool[known[1][position]]
+
+
+class GroupedBatches(Dataset):
+    """Batch `step` of one process: rows of one task.
+
+    Args:
+        rank, world_size: of this process among all; they share a step's task and take turns at its clips.
+    """
+
+    def __init__(self, examples: TrainingExamples, batch_size: int, rank: int = 0, world_size: int = 1):
+        self.examples, self.batch_size = examples, batch_size
+        self.rank, self.world_size = rank, world_size
+
+    def __getitem__(self, step: int) -> Batch:
+        draw = self.examples.mixture.draw(step)
+        first_row = (step * self.world_size + self.rank) * self.batch_size
+        rows = range(first_row, first_row + self.batch_size)
+        return Batch.collate([self.examples.example(draw, step, row) for row in rows])
+
+
+class PackedBatches(Dataset):
+    """Batch `step` of one process: rows of limited length, filled with examples of any tasks.
+
+    Examples are drawn one by one and put into the first row that has room (NaViT's patch n' pack, Dehghani et
+    al. 2023, arXiv:2307.06304); the first that fits into none ends the batch and is left out, as one of many.
+    A batch follows from seed, step and rank alone.
+
+    Args:
+        batch_size: rows.
+        row_tokens: positions of a row.
+
+    Raises:
+        ValueError: if an example of some task is longer than a row.
+    """
+
+    def __init__(
+        self,
+        examples: TrainingExamples,
+        batch_size: int,
+        row_tokens: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.examples, self.batch_size, self.row_tokens = examples, batch_size, row_tokens
+        self.rank, self.world_size = rank, world_size
+        lengths = []
+        for task in examples.mixture.tasks:
+            text = MAX_TEXT if task.text != "none" and examples.maker.text_tokenizer is not None else 0
+            lengths.append(len(examples.maker.layout(Draw(task), 0)))
+            longest = len(examples.maker.layout(Draw(task), text))
+            if longest > row_tokens:
+                raise ValueError(
+                    f"row_tokens is {row_tokens}; task {task.name} needs up to {longest} positions in one row"
+                )
+        # More examples than a batch can ever hold: their numbers are this process's in this step.
+        self.most = batch_size * (row_tokens // min(lengths) + 1)
+
+    def __getitem__(self, step: int) -> Batch:
+        first = (step * self.world_size + self.rank) * self.most
+        rows: list[list[Example]] = [[] for _ in range(self.batch_size)]
+        for number in range(first, first + self.most):
+            example = self.examples.example(self.examples.mixture.draw(step, number), step, number)
+            row = next((row for row in rows if sum(map(len, row)) + len(example) <= self.row_tokens), None)
+            if row is None:
+                break
+            row.append(example)
+        return Batch.of_rows([row for row in rows if row])
 
 
 class ValidationBatches(Dataset):

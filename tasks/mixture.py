@@ -1,9 +1,9 @@
-"""Which task each training step learns, and what each of its rows is shown.
+"""Which tasks a training step learns, and what each of its examples is shown.
 
-All rows of a step share task and lengths, one length group a step as in alternating gradient descent
+Grouped, all rows of a step share task and lengths, one length group a step as in alternating gradient descent
 (Akbari et al. 2023, arXiv:2305.06324; Kondratyuk et al. 2024, arXiv:2312.14125, section 4.1): only their
-texts differ in length, so there is next to no padding. Every draw is a pure function of the seed and the
-step, the same on all processes and after a resume.
+texts differ in length, so there is next to no padding. Packed, every example draws for itself. Every draw is
+a pure function of the seed and the step (and the example's number), the same after a resume.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,19 @@ from .task import Task, load_task
 # Share of rows that learn without their text, by what a task says of it: for guidance (Ho & Salimans 2022,
 # arXiv:2207.12598), and, where a text may be left out, to do as well without.
 TEXT_DROP = {"required": 0.1, "optional": 0.5, "none": 1.0}
+# Share of images in the first part of a training and after it, and how long that part is (Kondratyuk et al.
+# 2024, section 4.1).
+_IMAGES_FIRST, _IMAGES_LATER, _FIRST_PART = 0.9, 0.1, 0.25
 # First words of the seeds, so that no two kinds of draws have a stream in common.
 _STEP, _ROW, _ORDER = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What a step learns.
+    """What a step, or a packed example, learns.
 
     Args:
-        task: of all rows.
+        task: of all its rows.
         given: latents given to a task that begins with some; None for other tasks.
     """
 
@@ -40,12 +43,17 @@ class Mixture:
         weights: task -> how often, relative to the others.
         latents: of a clip in time; a task with given latents draws 1 to all but one of them.
         seed: of all draws.
+        images_first: of so many steps in all, the first quarter learns images in nine of ten draws and videos
+            in one, the others the other way round, by weight among themselves; None draws by weight alone.
 
     Raises:
-        ValueError: if a task is unknown, a weight is not positive, or there are no tasks.
+        ValueError: if a task is unknown, a weight is not positive, or there are no tasks, of either kind
+            with `images_first`.
     """
 
-    def __init__(self, weights: Mapping[str, float], latents: int, seed: int):
+    def __init__(
+        self, weights: Mapping[str, float], latents: int, seed: int, images_first: int | None = None
+    ):
         if not weights:
             raise ValueError("there are no tasks to learn; expected weights such as {'text_to_video': 1.0}")
         for name, weight in weights.items():
@@ -58,10 +66,26 @@ class Mixture:
         self.shares = np.array(list(weights.values()), dtype=float) / sum(weights.values())
         self.latents = latents
         self.seed = seed
+        self.images_first = images_first
+        self._are_images = np.array([task.makes_image for task in self.tasks])
+        if images_first is not None and len(set(self._are_images)) < 2:
+            raise ValueError(
+                "images_first needs tasks that make images, such as text_to_image, and others; "
+                f"got {', '.join(weights)}"
+            )
 
-    def draw(self, step: int) -> Draw:
-        random = np.random.default_rng((_STEP, self.seed, step))
-        task = self.tasks[random.choice(len(self.tasks), p=self.shares)]
+    def shares_at(self, step: int) -> np.ndarray:
+        """How often each task is drawn."""
+        if self.images_first is None:
+            return self.shares
+        images = _IMAGES_FIRST if step < _FIRST_PART * self.images_first else _IMAGES_LATER
+        kinds = ((self._are_images, images), (~self._are_images, 1 - images))
+        return sum(share * np.where(kind, self.shares, 0) / self.shares[kind].sum() for kind, share in kinds)
+
+    def draw(self, step: int, *number: int) -> Draw:
+        """What a step learns, or, with its number, an example of it that draws for itself."""
+        random = np.random.default_rng((_STEP, self.seed, step, *number))
+        task = self.tasks[random.choice(len(self.tasks), p=self.shares_at(step))]
         return Draw(task, int(random.integers(1, self.latents)) if task.has_given else None)
 
     def caption(self, task: Task, step: int, row: int, captions: tuple[str, ...]) -> str | None:

@@ -124,6 +124,11 @@ class Task:
         return tuple(dict.fromkeys(portion.part for portion in (*self.inputs, *self.outputs)))
 
     @property
+    def makes_image(self) -> bool:
+        """Only the first latent of a video is generated."""
+        return all(portion.which == "first" for portion in self.outputs)
+
+    @property
     def has_given(self) -> bool:
         """The sequence depends on a number of given latents."""
         return any(portion.which in ("given", "rest") for portion in (*self.inputs, *self.outputs))

@@ -9,6 +9,7 @@ data:
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -20,7 +21,14 @@ from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
 from .coded_clips import CodedClips, CodedFiles, LiveCorpus
 from .encode import ClipEncoder
-from .examples import ExampleMaker, TrainingBatches, ValidationBatches, held_out
+from .examples import (
+    ExampleMaker,
+    GroupedBatches,
+    PackedBatches,
+    TrainingExamples,
+    ValidationBatches,
+    held_out,
+)
 from .mixture import Mixture
 from .model_folder import ModelConfig
 from .sources import SyntheticSource, open_source
@@ -49,7 +57,12 @@ class LMDataModule(LightningDataModule):
         num_frames: of a clip.
         fps: frames per second.
         clips: how many, of the synthetic source.
-        batch_size: sequences of a step and process.
+        batch_size: rows of a step and process.
+        batching: "grouped" has one example in a row, and all of one task in a step; "packed" has examples of
+            all tasks one after the other in rows of `row_tokens` positions.
+        row_tokens: of "packed"; a batch holds batch_size * row_tokens positions.
+        images_first: draw tasks that make images in 90 % of the first quarter of `trainer.max_steps`, and in
+            10 % after it.
         validation_share: part of the clips that is held out.
         text_vocab_size: pieces of a text tokenizer that is trained here.
         source_name: a name for these clips, such as a class of quality, that stands in every sequence: a
@@ -76,6 +89,9 @@ class LMDataModule(LightningDataModule):
         fps: float = 8.0,
         clips: int = 4096,
         batch_size: int = 32,
+        batching: Literal["grouped", "packed"] = "grouped",
+        row_tokens: int = 2048,
+        images_first: bool = False,
         validation_share: float = 0.05,
         text_vocab_size: int = 512,
         source_name: str = "",
@@ -103,12 +119,14 @@ class LMDataModule(LightningDataModule):
                 self.folder, **sizes, tasks=[load_task(name) for name in tasks]
             )
             self.clips = _from_source(self.encoder, str(source), where or [], clips, seed)
+        self.tasks = tasks
         self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size)
         self._vocabulary = self._fitting_vocabulary(source_name)
         self.config = self._config(audio_order, source_name)
         self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, self.config.lengths)
+        self.batching, self.row_tokens, self.images_first = batching, row_tokens, images_first
         self._training_batches()  # whatever a task lacks is said now rather than at the first step
 
     @property
@@ -149,10 +167,22 @@ class LMDataModule(LightningDataModule):
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
         return ModelConfig(self.clips.clips, names, text, audio_order, source_name)
 
-    def _training_batches(self, rank: int = 0, world_size: int = 1) -> TrainingBatches:
-        return TrainingBatches(
-            self.maker, self.mixture, self.clips, self.training, self.batch_size, rank, world_size
-        )
+    def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
+        mixture = Mixture(self.tasks, self.mixture.latents, self.seed, self._image_steps())
+        examples = TrainingExamples(self.maker, mixture, self.clips, self.training)
+        if self.batching == "grouped":
+            return GroupedBatches(examples, self.batch_size, rank, world_size)
+        return PackedBatches(examples, self.batch_size, self.row_tokens, rank, world_size)
+
+    def _image_steps(self) -> int | None:
+        """The batches of the whole training, if images are to come first."""
+        if not self.images_first:
+            return None
+        if self.trainer is None:
+            return 0
+        if self.trainer.max_steps < 1:
+            raise ValueError("images_first needs to know how long the training is; give trainer.max_steps")
+        return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
     def _text_tokenizer(self, vocab_size: int) -> TextTokenizer | None:
         if all(task.text == "none" for task in self.mixture.tasks):

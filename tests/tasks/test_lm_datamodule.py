@@ -145,9 +145,9 @@ def test_later_epochs_go_on_rather_than_repeat(settings):
     assert not all(same(*pair) for pair in zip(first, loader, strict=True))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_goes_on_in_the_middle_of_an_epoch(settings, workers):
-    settings = settings | {"num_workers": workers}
+@pytest.mark.parametrize(("workers", "batching"), [(0, "grouped"), (2, "grouped"), (0, "packed")])
+def test_a_loader_goes_on_in_the_middle_of_an_epoch(settings, workers, batching):
+    settings = settings | {"num_workers": workers, "batching": batching, "row_tokens": 200}
     whole = list(LMDataModule(**settings).train_dataloader())
     stopped = LMDataModule(**settings).train_dataloader()
     batches = iter(stopped)
@@ -208,6 +208,58 @@ def test_processes_share_the_task_of_a_step_and_divide_its_clips(settings):
         assert len(rows) == 8
 
 
+def packed(settings, **changes) -> LMDataModule:
+    return LMDataModule(**settings | {"batching": "packed", "batch_size": 4, "row_tokens": 400} | changes)
+
+
+def test_packed_rows_hold_examples_of_many_tasks_and_little_padding(settings):
+    batches = some_batches(packed(settings), 20)
+    examples = sum(len(batch.tasks) for batch in batches)
+    assert {name for batch in batches for name in batch.tasks} == set(TASKS)
+    assert all(batch.ids.shape[0] <= 4 and batch.ids.shape[1] <= 400 for batch in batches)
+    assert examples / sum(len(batch) for batch in batches) > 3
+    assert sum(batch.padding_share for batch in batches) / len(batches) < 0.15
+    # No example is cut: each ends as its task does.
+    end = packed(settings).vocabulary.special("eos")
+    for batch in batches:
+        last = batch.ids[batch.row, batch.start + batch.length - 1]
+        closed = torch.tensor([load_task(name).is_closed for name in batch.tasks])
+        assert torch.equal(last == end, closed)
+
+
+def test_packing_keeps_the_weights_of_the_tasks(settings):
+    weights = {"text_to_video": 3.0, "text_to_image": 1.0}
+    drawn = [name for batch in some_batches(packed(settings, tasks=weights), 30) for name in batch.tasks]
+    assert drawn.count("text_to_video") / len(drawn) == pytest.approx(0.75, abs=0.05)
+
+
+def test_packed_batches_follow_from_seed_step_and_rank(settings):
+    ours, again, other = (
+        packed(settings)._training_batches(rank, world_size=2) for rank in (0, 0, 1)
+    )
+    again[7]  # an order of calls that differs changes nothing
+    for step in range(4):
+        assert same(ours[step], again[step])
+        assert not same(ours[step], other[step])
+
+
+def test_rows_too_short_for_a_task_are_refused(settings):
+    with pytest.raises(ValueError, match=r"row_tokens is 30; task .* needs up to \d+ positions in one row"):
+        packed(settings, row_tokens=30)
+
+
+def test_images_first_counts_the_batches_of_the_whole_training(settings):
+    weights = {"text_to_video": 1.0, "text_to_image": 1.0}
+    data = LMDataModule(**settings | {"tasks": weights, "images_first": True})
+    data.trainer = Trainer(max_steps=80, accumulate_grad_batches=2, logger=False, enable_progress_bar=False)
+    batches = data._training_batches()
+    images = [batches[step].tasks[0] == "text_to_image" for step in range(80)]
+    assert sum(images[:40]) > 30 and sum(images[40:]) < 10
+    data.trainer = Trainer(max_steps=-1, logger=False, enable_progress_bar=False)
+    with pytest.raises(ValueError, match=r"give trainer\.max_steps"):
+        data._training_batches()
+
+
 def test_clips_without_sound_are_never_shown_to_tasks_that_need_it(run, settings, tmp_path):
     def silence(number: int, clip: CodedClip) -> CodedClip:
         quiet = {name: codes for name, codes in clip.codes.items() if name != "audio"}
@@ -217,7 +269,7 @@ def test_clips_without_sound_are_never_shown_to_tasks_that_need_it(run, settings
     data = LMDataModule(**settings | {"shards": shards, "tasks": {"video_to_audio": 1.0}})
     reader = ShardReader(shards)
     sounding = {index for index in range(NUM_CLIPS) if reader.has(index, "audio")}
-    pool = data._training_batches().pools["video_to_audio"]
+    pool = data._training_batches().examples.pools["video_to_audio"]
     assert set(pool) == sounding & set(data.training)
     some_batches(data, 20)
 
@@ -230,7 +282,7 @@ def test_tasks_that_need_a_text_see_clips_with_captions_only(run, settings, tmp_
     shards = rewritten(run, tmp_path / "some", lambda number, clip: replace(
         clip, captions=clip.captions if number % 3 else ()))  # fmt: skip
     data = LMDataModule(**settings | {"shards": shards})
-    pools = data._training_batches().pools
+    pools = data._training_batches().examples.pools
     assert all(data.clips.captions(index) for index in pools["text_to_video"])
     assert len(pools["text_to_video"]) < len(pools["image_to_video"]) == len(data.training)
 

@@ -66,6 +66,17 @@ def test_images_cannot_be_continued():
         Mixture(WEIGHTS, latents=1, seed=0)
 
 
+def test_images_come_first_and_videos_later():
+    """Nine of ten draws in the first quarter, one of ten after it; the tasks of a kind keep their weights."""
+    mixture = Mixture(WEIGHTS | {"text_to_image": 1.0}, latents=3, seed=0, images_first=4 * DRAWS)
+    for first, images in ((0, 0.9), (DRAWS, 0.1)):
+        counts = Counter(mixture.draw(step).task.name for step in range(first, first + DRAWS))
+        assert counts["text_to_image"] / DRAWS == pytest.approx(images, abs=0.02)
+        assert counts["text_to_video"] / DRAWS == pytest.approx(0.75 * (1 - images), abs=0.03)
+    with pytest.raises(ValueError, match=r"images_first needs tasks that make images, .*got text_to_video"):
+        Mixture(WEIGHTS, latents=3, seed=0, images_first=100)
+
+
 def test_rows_of_a_step_draw_each_for_themselves():
     mixture = Mixture(WEIGHTS, latents=3, seed=0)
     shown = {mixture.caption(TEXT_TO_VIDEO, 0, row, tuple("abcdefgh")) for row in range(40)}
