@@ -187,6 +187,12 @@ def fit(settings, folder: Path, checkpoint: Path | None = None) -> list[float]:
     return noted.losses
 
 
+def test_a_stopped_fit_on_packed_rows_goes_on_to_the_same_losses(settings, tmp_path):
+    settings = settings | {"batching": "packed", "batch_size": 2, "row_tokens": 200}
+    whole = fit(settings, tmp_path / "whole")
+    assert fit(settings, tmp_path / "rest", checkpoint=tmp_path / "whole" / "middle.ckpt") == whole[5:]
+
+
 def test_a_stopped_fit_goes_on_to_the_same_losses_and_draws_samples(settings, tmp_path):
     whole = fit(settings, tmp_path / "whole")
     rest = fit(settings, tmp_path / "rest", checkpoint=tmp_path / "whole" / "middle.ckpt")
@@ -213,7 +219,7 @@ def packed(settings, **changes) -> LMDataModule:
 
 
 def test_packed_rows_hold_examples_of_many_tasks_and_little_padding(settings):
-    batches = some_batches(packed(settings), 20)
+    batches = some_batches(packed(settings), 8)
     examples = sum(len(batch.tasks) for batch in batches)
     assert {name for batch in batches for name in batch.tasks} == set(TASKS)
     assert all(batch.ids.shape[0] <= 4 and batch.ids.shape[1] <= 400 for batch in batches)
@@ -229,8 +235,8 @@ def test_packed_rows_hold_examples_of_many_tasks_and_little_padding(settings):
 
 def test_packing_keeps_the_weights_of_the_tasks(settings):
     weights = {"text_to_video": 3.0, "text_to_image": 1.0}
-    drawn = [name for batch in some_batches(packed(settings, tasks=weights), 30) for name in batch.tasks]
-    assert drawn.count("text_to_video") / len(drawn) == pytest.approx(0.75, abs=0.05)
+    drawn = [name for batch in some_batches(packed(settings, tasks=weights, row_tokens=250), 10) for name in batch.tasks]
+    assert drawn.count("text_to_video") / len(drawn) == pytest.approx(0.75, abs=0.1)
 
 
 def test_packed_batches_follow_from_seed_step_and_rank(settings):
