@@ -235,7 +235,8 @@ def test_packed_rows_hold_examples_of_many_tasks_and_little_padding(settings):
 
 def test_packing_keeps_the_weights_of_the_tasks(settings):
     weights = {"text_to_video": 3.0, "text_to_image": 1.0}
-    drawn = [name for batch in some_batches(packed(settings, tasks=weights, row_tokens=250), 10) for name in batch.tasks]
+    batches = some_batches(packed(settings, tasks=weights, row_tokens=250), 10)
+    drawn = [name for batch in batches for name in batch.tasks]
     assert drawn.count("text_to_video") / len(drawn) == pytest.approx(0.75, abs=0.1)
 
 
