@@ -81,7 +81,7 @@ def attention_of_last(
     values: Float[Tensor, "rows kv_heads columns head_dim"],
     prefix: int,
     visible: Bool[Tensor, "rows 1 1 columns"] | None = None,
-    queries_at_once: int = QUERIES_AT_ONCE,
+    queries_at_once: int | None = None,
 ) -> Float[Tensor, "rows heads queries head_dim"]:
     """Attention of the last columns to all: both ways inside the prefix, causal behind it.
 
@@ -94,7 +94,7 @@ def attention_of_last(
     columns = torch.arange(keys.shape[2], device=keys.device) if queries.shape[2] > 1 else None
     first = keys.shape[2] - queries.shape[2]
     parts = []
-    for begin, end in _parts(first, prefix, keys.shape[2], queries_at_once):
+    for begin, end in _parts(first, prefix, keys.shape[2], queries_at_once or QUERIES_AT_ONCE):
         seen = prefix if begin < prefix else end
         mask = None if visible is None else visible[..., :seen]
         if columns is not None and begin >= prefix and end - begin > 1:

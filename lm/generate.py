@@ -2,22 +2,22 @@
 
     generate -> Rows      rows side by side, their prefixes ending in the same column
              -> Decoder   one pass over the columns whose ids are known (prompts first, then the last chosen)
-             -> choose    an id for every row, digit by digit, inside the block allowed there
+             -> Chooser   an id for every row, digit by digit, inside the block allowed there
 """
 
 from collections.abc import Callable, Iterator
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from .batch import Batch
+from .choice import Chooser
 from .decoder import Decoder
-from .heads import Head
+from .jacobi import decide_in_parallel
 from .rows import Rows
-from .sampling import Sampling, draw, guided, uniforms
+from .sampling import Sampling
 from .transformer import PrefixLM
-from .vocabulary import Block
 
 
 @torch.no_grad()
@@ -36,7 +36,7 @@ def generate(
         generators: one for every row, whose ids depend on it and on the row alone.
         unconditional: the same rows without that from which guidance leads away; may be left out if
             guidance_scale is 1.
-        progress: called after each position with (positions sampled, positions to sample).
+        progress: called after each pass with (positions sampled, positions to sample).
 
     Raises:
         ValueError: if the outputs differ in layout, or generators or unconditional rows are lacking.
@@ -62,35 +62,13 @@ def generate(
 def _decide(
     model: PrefixLM, rows: Rows, sampling: Sampling, generators: list[torch.Generator]
 ) -> Iterator[int]:
-    """Fill in one column after the other; how many are filled."""
+    """Fill in the columns to sample; after each pass how many are filled."""
     decoder = Decoder(model, rows)
-    digits = max(len(block.factors) for block in model.blocks)
-    chance = uniforms(generators, len(rows.sampled), digits).to(rows.ids.device)
-    for count, (column, numbers) in enumerate(zip(rows.sampled, chance.unbind(1), strict=True), start=1):
-        hidden = decoder.read(column)[:, -1]
-        block = model.blocks[rows.block_of[column]]
-        chosen = choose(model.heads[block.name], block, hidden, numbers, sampling)
-        rows.ids[:, column] = chosen.repeat(len(rows.ids) // len(chosen))
-        yield count
-
-
-def choose(
-    head: Head,
-    block: Block,
-    hidden: Float[Tensor, "rows dim"],
-    chance: Float[Tensor, "chosen digits"],
-    sampling: Sampling,
-) -> Int[Tensor, " chosen"]:
-    """An id of the block for every row of `chance`, digit by digit.
-
-    Args:
-        hidden: the conditional rows and, with guidance, as many unconditional ones below.
-    """
-    copies = len(hidden) // len(chance)
-    digits: list[Tensor] = []
-    for k in range(len(block.factors)):
-        logits = head.logits(hidden, [digit.repeat(copies) for digit in digits])
-        if copies == 2:
-            logits = guided(logits, sampling.guidance_scale)
-        digits.append(draw(logits, chance[:, k], sampling))
-    return block.start + block.join(digits)
+    chooser = Chooser(decoder, sampling, generators)
+    if sampling.decoding == "jacobi":
+        yield from decide_in_parallel(decoder, chooser, sampling.window)
+        return
+    for index, column in enumerate(rows.sampled):
+        chosen = chooser(decoder.read(column), index)
+        rows.ids[:, column] = chosen.squeeze(1).repeat(len(rows.ids) // len(chosen))
+        yield index + 1

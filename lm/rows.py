@@ -7,6 +7,7 @@
 With guidance the unconditional rows stand below the conditional ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -44,7 +45,7 @@ class Rows:
 
     Args:
         ids: filled in as they are chosen.
-        block: index into the vocabulary's blocks of every position.
+        block, coordinates: as in `Batch`.
         place: the part of the model's input that does not depend on ids.
         turn: the rotation of every position, as `InferenceBody` takes it.
         start: first column of every row; those before it belong to nobody.
@@ -56,6 +57,7 @@ class Rows:
 
     ids: Int[Tensor, "rows columns"]
     block: Int[Tensor, "rows columns"]
+    coordinates: Float[Tensor, "rows columns 3"]
     place: Float[Tensor, "rows columns dim"]
     turn: Turn
     start: Int[Tensor, " rows"]
@@ -93,6 +95,7 @@ class Rows:
         return cls(
             ids=aligned.ids,
             block=aligned.block,
+            coordinates=aligned.coordinates,
             place=model.place(aligned),
             turn=InferenceBody(model).turn(model.rotation(aligned.coordinates)),
             start=start,
@@ -101,6 +104,22 @@ class Rows:
             sampled=sampled,
             prompts=_prompts(aligned, start.tolist(), sampled[0]) if sampled else [],
         )
+
+    def at_same_place(self, latents_before: Sequence[int]) -> list[int]:
+        """For each column an earlier one at the same place of a grid, so many latents before; else -1.
+
+        The first number of latents counts for which there is one. Columns are as the first row has them:
+        the outputs' grids are the same in all.
+        """
+        columns: dict[tuple[int, float, float, float], int] = {}
+        found = []
+        for column, (block, (t, h, w)) in enumerate(
+            zip(self.block[0].tolist(), self.coordinates[0].tolist(), strict=True)
+        ):
+            earlier = (columns.get((block, t - latents, h, w), -1) for latents in latents_before)
+            found.append(next((source for source in earlier if source >= 0), -1))
+            columns[block, t, h, w] = column
+        return found
 
     def ids_of(self, batch: Batch) -> Int[Tensor, "batch length"]:
         """The ids of the first rows, which `batch` gave, in its own order of positions."""

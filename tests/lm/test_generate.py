@@ -1,7 +1,10 @@
 import pytest
 import torch
 
+from videolm.lm import cache, choice
+from videolm.lm import rows as rows_module
 from videolm.lm.batch import Batch
+from videolm.lm.decoder import Decoder
 from videolm.lm.generate import generate
 from videolm.lm.sampling import Sampling
 
@@ -52,14 +55,13 @@ def slow_generate(model, batch, unconditional=None, scale=1.0):
 def watch_logits(monkeypatch):
     """A list that fills with the (guided) logits from which `generate` draws."""
     seen = []
-    from videolm.lm import generate as module
 
-    def watched(logits, uniform, sampling):
+    def watched(logits, noise, sampling):
         seen.append(logits)
-        return original(logits, uniform, sampling)
+        return original(logits, noise, sampling)
 
-    original = module.draw
-    monkeypatch.setattr(module, "draw", watched)
+    original = choice.draw
+    monkeypatch.setattr(choice, "draw", watched)
     return seen
 
 
@@ -134,6 +136,51 @@ def test_given_positions_stay_and_sampled_ids_lie_in_their_blocks(make_model, ma
         chosen = ids[free & (batch.block == index)]
         assert ((chosen >= block.start) & (chosen < block.stop)).all()
     assert len(ids[free].unique()) > 10
+
+
+def test_rows_of_one_prompt_share_its_reading(make_model, make_sequence, monkeypatch):
+    """Five rows of two prompts, guided: three different prompts are read, each once, with equal ids."""
+    model = make_model().double()
+    read = []
+    original = Decoder._read_some
+
+    def watched(decoder, prompts, stop):
+        read.append(len(prompts.shown))
+        return original(decoder, prompts, stop)
+
+    monkeypatch.setattr(Decoder, "_read_some", watched)
+    sequences = [make_sequence(text, seed=text) for text in (4, 2, 4, 4, 2)]
+    without = [make_sequence(0)] * 5
+    sampling = Sampling(guidance_scale=2.0)
+
+    def run(some, seeds):
+        batch, bare = (Batch.collate([rows[index] for index in some]) for rows in (sequences, without))
+        return generate(model, blanked(batch), sampling, generators(*seeds), blanked(bare))
+
+    together = run(range(5), range(5))
+    assert sum(read) == 3
+    for row in range(5):
+        alone = run([row], [row])[0]
+        assert torch.equal(together[row, : len(alone)], alone)
+
+
+def test_long_batches_of_prompts_are_read_in_parts(make_model, make_batch, monkeypatch):
+    model = make_model().double()
+    whole = generate(model, blanked(make_batch(3, 3, 3)), Sampling(), generators(0, 1, 2))
+    monkeypatch.setattr(rows_module, "POSITIONS_AT_ONCE", 1)
+    monkeypatch.setattr(cache, "QUERIES_AT_ONCE", 2)
+    parts = generate(model, blanked(make_batch(3, 3, 3)), Sampling(), generators(0, 1, 2))
+    assert torch.equal(whole, parts)
+
+
+def test_a_penalty_on_repetition_makes_codes_that_stand_still_rarer(make_model, make_batch):
+    def repeated(penalty):
+        batch = blanked(make_batch(*[3] * 16, grid=(3, 2, 2), audio=0))
+        sampling = Sampling(repetition_penalty=penalty)
+        ids = generate(make_model(), batch, sampling, generators(*range(16)))[:, 6:18].view(16, 3, 4)
+        return (ids[:, 1:] == ids[:, :-1]).float().mean()
+
+    assert repeated(50.0) == 0 < repeated(0.0) < repeated(-3.0)
 
 
 def test_seeds_choose_the_ids(make_model, make_batch):

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from videolm.lm.sampling import Sampling, draw, guided, uniforms
+from videolm.lm.sampling import Noise, Sampling, draw, guided, likeliest
 
 LOGITS = torch.tensor([[2.0, 0.5, 1.0, -1.0, 0.0]])
 
 
 def frequencies(sampling, draws=20_000):
-    uniform = torch.rand(draws, generator=torch.Generator().manual_seed(0))
-    drawn = draw(LOGITS.expand(draws, -1), uniform, sampling)
+    noise = Noise([torch.Generator().manual_seed(0)], [5] * draws).at(0, draws)[0]
+    drawn = draw(LOGITS.expand(draws, -1), noise, sampling)
     return torch.bincount(drawn, minlength=5) / draws
 
 
@@ -44,12 +44,25 @@ def test_top_p_keeps_just_enough():
 
 
 def test_temperature_zero_takes_the_most_likely():
-    assert draw(LOGITS, torch.tensor([0.999]), Sampling(temperature=0.0)).tolist() == [0]
+    assert draw(LOGITS, None, Sampling(temperature=0.0)).tolist() == [0]
 
 
-def test_extreme_numbers_draw_the_first_and_the_last_possible_class():
-    logits = torch.tensor([[float("-inf"), 0.0, 0.0, float("-inf")]]).expand(2, -1)
-    assert draw(logits, torch.tensor([0.0, 1 - 2**-24]), Sampling()).tolist() == [1, 2]
+def test_impossible_classes_are_never_drawn():
+    logits = torch.tensor([[float("-inf"), 0.0, 0.0, float("-inf")]])
+    assert draw(logits, torch.tensor([[16.0, -3.0, -2.0, 17.0]]), Sampling()).tolist() == [2]
+
+
+@pytest.mark.parametrize("top_k", [None, 1, 40, 500, 5000])
+@pytest.mark.parametrize("top_p", [0.01, 0.5, 0.95, 1.0])
+@pytest.mark.parametrize("first", [3, 64, 4096])
+def test_the_likeliest_are_those_of_a_full_sort(top_k, top_p, first):
+    logits = 2 * torch.randn(3, 3000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    order = logits.argsort(-1, descending=True)[:, : top_k or 3000]
+    probability = logits.gather(1, order).softmax(-1)
+    kept = (probability.cumsum(-1) - probability) < top_p
+    values, classes = likeliest(logits, top_k, top_p, first)
+    for row in range(3):
+        assert torch.equal(classes[row, values[row] > float("-inf")], order[row, kept[row]])
 
 
 def test_guidance_leads_away_from_the_unconditional_logits():
@@ -63,12 +76,43 @@ def test_numbers_of_a_row_are_its_generators_alone():
     def generators(*seeds):
         return [torch.Generator().manual_seed(seed) for seed in seeds]
 
-    assert torch.equal(uniforms(generators(4, 5, 6), 10, 2)[1], uniforms(generators(5), 10, 2)[0])
+    numbers = [7] * 100 + [30] * 3 + [7] * 5
+    together, alone = Noise(generators(4, 5, 6), numbers), Noise(generators(5), numbers)
+    wide = torch.cat([together.at(0, 90), together.at(90, 100)], 1)[1]
+    narrow = torch.cat([alone.at(first, first + 1) for first in range(100)], 1)[0]
+    assert torch.equal(wide, narrow)
+    assert torch.equal(together.at(102, 103)[1], alone.at(102, 103)[0])
+    assert torch.equal(together.at(103, 108)[1], alone.at(103, 108)[0])
+
+
+def test_noise_is_gumbels():
+    noise = Noise([torch.Generator().manual_seed(0)], [100] * 1000).at(0, 1000).double()
+    assert abs(noise.mean() - 0.5772) < 0.02 and abs(noise.var() - torch.pi**2 / 6) < 0.03
+
+
+def test_the_scale_of_guidance_rises_from_one_as_scheduled():
+    constant, linear, cosine = (
+        Sampling(guidance_scale=3.0, guidance_schedule=name).guidance_scales(101)
+        for name in ("constant", "linear", "cosine")
+    )
+    assert (constant == 3).all()
+    for rising in (linear, cosine):
+        assert rising[0] == 1 and abs(rising[-1] - 3) < 1e-6 and (rising.diff() > 0).all()
+    assert abs(linear[50] - 2) < 1e-6 and cosine[50] < 2
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"temperature": -1.0}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"guidance_scale": -1.0}],
+    [
+        {"temperature": -1.0},
+        {"top_k": 0},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"guidance_scale": -1.0},
+        {"guidance_schedule": "steep"},
+        {"decoding": "magic"},
+        {"window": 0},
+    ],
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):

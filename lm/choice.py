@@ -1,0 +1,102 @@
+"""From hidden states to ids, digit by digit, inside the block of the vocabulary that a position allows."""
+
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .decoder import Decoder
+from .heads import Head
+from .sampling import Noise, Sampling, draw, guided
+from .vocabulary import Block
+
+
+class Chooser:
+    """Chooses ids for sampled positions, a function of hidden states, ids before them, and noise.
+
+    Args:
+        generators: one for every row that is chosen for; with guidance as many unconditional rows follow.
+    """
+
+    def __init__(self, decoder: Decoder, sampling: Sampling, generators: list[torch.Generator]):
+        self.model, self.rows, self.sampling = decoder.model, decoder.rows, sampling
+        self.count = len(generators)
+        device = self.rows.ids.device
+        self.scales = sampling.guidance_scales(len(self.rows.sampled)).to(device)
+        numbers = [sum(self.block(index).factors) for index in range(len(self.rows.sampled))]
+        self.noise = Noise(generators, numbers, device)
+        self.before = self.rows.at_same_place([1]) if sampling.repetition_penalty else None
+
+    def block(self, index: int) -> Block:
+        """The block of a sampled position."""
+        return self.model.blocks[self.rows.block_of[self.rows.sampled[index]]]
+
+    def __call__(
+        self, hidden: Float[Tensor, "rows positions dim"], first: int
+    ) -> Int[Tensor, "chosen positions"]:
+        """Ids for the sampled positions from the one of index `first` on, all of one block.
+
+        Args:
+            hidden: of the columns before them.
+        """
+        positions = hidden.shape[1]
+        block, columns = self.block(first), self.rows.sampled[first : first + positions]
+        noise = self.noise.at(first, first + positions).flatten(0, 1) if self.sampling.temperature else None
+        scale = None
+        if len(hidden) > self.count:
+            scale = self.scales[first : first + positions].repeat(self.count)[:, None]
+        avoided = self._avoided(columns, block)
+        penalty = None if avoided is None else (avoided, self.sampling.repetition_penalty)
+        head = self.model.heads[block.name]
+        ids = choose(head, block, hidden.flatten(0, 1), noise, self.sampling, scale, penalty)
+        return ids.view(self.count, positions)
+
+    def _avoided(self, columns: list[int], block: Block) -> Int[Tensor, " chosen"] | None:
+        """Ids that stood at the same places one latent before; -1 where there are none."""
+        if self.before is None:
+            return None
+        source = torch.tensor([self.before[column] for column in columns], device=self.rows.ids.device)
+        held = self.rows.ids[: self.count, source.clamp(min=0)]
+        fits = (source >= 0) & (held >= block.start) & (held < block.stop)
+        return held.where(fits, -1).flatten()
+
+
+def choose(
+    head: Head,
+    block: Block,
+    hidden: Float[Tensor, "rows dim"],
+    noise: Float[Tensor, "chosen numbers"] | None,
+    sampling: Sampling,
+    scale: Float[Tensor, "chosen 1"] | None = None,
+    penalty: tuple[Int[Tensor, " chosen"], float] | None = None,
+) -> Int[Tensor, " chosen"]:
+    """An id of the block for every chosen row.
+
+    Args:
+        hidden: the conditional rows and, with guidance, as many unconditional ones below.
+        noise: as many numbers as the block's digits have classes together; None: the most likely.
+        scale: of the guidance; None: there is none.
+        penalty: for every row an id, or -1, and the nats that are taken from its last digit.
+    """
+    copies = 1 if scale is None else 2
+    parts = [None] * len(block.factors) if noise is None else noise.split(block.factors, dim=-1)
+    digits: list[Tensor] = []
+    for k, part in enumerate(parts):
+        logits = head.logits(hidden, [digit.repeat(copies) for digit in digits])
+        if scale is not None:
+            logits = guided(logits, scale)
+        if penalty is not None and k == len(parts) - 1:
+            logits = _penalised(logits, digits, block, *penalty)
+        digits.append(draw(logits, part, sampling))
+    return block.start + block.join(digits)
+
+
+def _penalised(
+    logits: Tensor, digits: list[Tensor], block: Block, ids: Tensor, nats: float
+) -> Float[Tensor, "rows classes"]:
+    """The last digit's logits, less `nats` where it would complete one of the ids."""
+    *earlier, last = block.split((ids - block.start).clamp(min=0))
+    applies = ids >= 0
+    for chosen, digit in zip(digits, earlier, strict=True):
+        applies = applies & (chosen == digit)
+    return logits.scatter_add(1, last[:, None], -nats * applies[:, None].to(logits.dtype))
