@@ -103,11 +103,12 @@ def x_transformers(prefix: int, most: int) -> Contestant:
     return Contestant({"greedy": (greedy, 1)}, _bytes(model))
 
 
-def videolm(head: str, kv_heads: int = HEADS, **engine: Any) -> Callable[[int, int], Contestant]:
+def videolm(head: str, kv_heads: int = HEADS, int8: bool = False) -> Callable[[int, int], Contestant]:
     """This project's model: normed queries and keys, three rotary axes, places, heads of every block."""
 
     def contestant(prefix: int, most: int) -> Contestant:
         from videolm.lm.generate import generate
+        from videolm.lm.quantized import quantize
         from videolm.lm.sampling import Sampling
         from videolm.lm.transformer import LMConfig, PrefixLM
         from videolm.lm.vocabulary import Vocabulary
@@ -117,13 +118,16 @@ def videolm(head: str, kv_heads: int = HEADS, **engine: Any) -> Callable[[int, i
         for linear in model.heads["visual"].digits:
             nn.init.normal_(linear.weight, std=DIM**-0.5)
 
+        if int8:
+            quantize(model)
+
         def mode(**options: Any) -> Run:
             sampling = Sampling(**options)
 
             def run(count: int) -> object:
                 given = [records_of(length, count) for length in (prefix, prefix - UNCONDITIONAL)]
                 without = given[1] if sampling.guidance_scale != 1 else None
-                return generate(model, given[0], sampling, [torch.Generator()], without, **engine)
+                return generate(model, given[0], sampling, [torch.Generator()], without)
 
             return run
 
@@ -132,8 +136,8 @@ def videolm(head: str, kv_heads: int = HEADS, **engine: Any) -> Callable[[int, i
             "guided": (mode(temperature=0.0, guidance_scale=GUIDANCE), 2),
             "top-p": (mode(top_p=TOP_P), 1),
         }
-        read = [model.layers, model.norm, model.heads["visual"].digits]
-        read += [later.hidden for later in model.heads["visual"].later]
+        codes = model.heads["visual"]
+        read = [model.layers, model.norm, codes.digits, *(each.hidden for each in codes.later)]
         return Contestant(modes, sum(map(_bytes, read)), 2 * LAYERS * kv_heads * DIM // HEADS * 4)
 
     return contestant
@@ -144,7 +148,10 @@ CONTESTANTS: dict[str, Callable[[int, int], Contestant]] = {
     "hf-static": hugging_face("static"),
     "x-transformers": x_transformers,
     "videolm": videolm("factorized"),
+    "videolm-int8": videolm("factorized", int8=True),
+    "videolm-2-kv-heads": videolm("factorized", kv_heads=2),
     "videolm-full": videolm("full"),
+    "videolm-full-int8": videolm("full", int8=True),
 }
 
 
@@ -172,4 +179,4 @@ def records_of(prefix: int, count: int) -> Any:
 
 
 def _bytes(module: nn.Module) -> int:
-    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
