@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import commands
+from . import commands, commands_tasks
 
 COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "demo": commands.demo,
@@ -31,9 +31,9 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "encode": commands.encode,
     "lm fit": commands.lm_fit,
     "lm validate": commands.lm_validate,
-    "generate": commands.generate,
+    "generate": commands_tasks.generate,
     "evaluate": commands.evaluate,
-    "tasks": commands.tasks,
+    "tasks": commands_tasks.tasks,
     "info": commands.info,
 }
 
@@ -172,13 +172,13 @@ def _unknown(arguments: list[str]) -> str:
 
 
 def _as_parsed(arguments: list[str]) -> list[str]:
-    """Options as jsonargparse wants them: --top-p is --top_p, and --where, given several times, --where+."""
+    """Options as jsonargparse wants them: --top-p is --top_p; those given several times end in +."""
     result = []
     for argument in arguments:
         option, equals, value = argument.partition("=")
         if option.startswith("--"):
             option = "--" + option[2:].replace("-", "_")
-        if option in ("--where", "--data.where"):
+        if option in ("--where", "--data.where", "--pad"):
             option += "+"
         result.append(option + equals + value if option.startswith("--") else argument)
     return result

@@ -300,6 +300,9 @@ def encode(
     batch_size: int = 32,
     num_workers: int = 0,
     seed: int = 0,
+    tasks: str = "",
+    pad: list[str] | None = None,
+    depth: str | None = None,
 ) -> list[Path]:
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
@@ -319,11 +322,25 @@ def encode(
         batch_size: files that go through the tokenizers together.
         num_workers: processes that read files; 0 reads in this one.
         seed: of the synthetic source.
+        tasks: names, or files of your own, separated by commas, or "all": those that are led by altered
+            clips (inpainting, outpainting, stylization) have these coded as well.
+        pad: task=black, grey, white or edge: what stands for unknown pixels; may be repeated.
+        depth: for stylization with clips of your own: folder of a depth model of transformers, or "none".
     """
     from ..data.datamodule import conditions
     from .encode import ClipEncoder, encode_source, summary
+    from .geometry_choice import geometry_of
+    from .task import tasks_named
 
-    encoder = ClipEncoder.from_pretrained(model, height=height, width=width, num_frames=num_frames, fps=fps)
+    encoder = ClipEncoder.from_pretrained(
+        model,
+        height=height,
+        width=width,
+        num_frames=num_frames,
+        fps=fps,
+        tasks=tasks_named(tasks, pad or []),
+        geometry=geometry_of(depth),
+    )
     encoded = encode_source(
         encoder,
         source,
@@ -352,48 +369,6 @@ def lm_validate(arguments: list[str]) -> list[Path]:
     from .fitting import validate
 
     return validate("lm", arguments)
-
-
-def generate(
-    *,
-    model: Path,
-    task: str,
-    out: Path,
-    text: str | None = None,
-    negative: str | None = None,
-    image: Path | None = None,
-    video: Path | None = None,
-    audio: Path | None = None,
-    prompts: Path | None = None,
-    seed: int = 0,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    guidance_scale: float = 1.0,
-) -> list[Path]:
-    """Generate a clip with one of the model's tasks (`videolm tasks` lists what each takes).
-
-    Args:
-        model: model folder.
-        task: name of the task.
-        out: file to write (.mp4 .webm .gif .png .wav); with --prompts a folder.
-        text: what is to be seen.
-        negative: what is not to be seen; needs a guidance scale above 1.
-        image: first frame.
-        video: video to go on from, or to make sound for.
-        audio: sound to make a video for.
-        prompts: text file, one prompt a line; writes 000.mp4, 001.mp4, … into --out.
-        seed: the same seed gives the same clip.
-        temperature: below 1 likelier, above 1 more varied.
-        top_k: sample from the k likeliest codes only.
-        top_p: sample from the likeliest codes that together have this probability.
-        guidance_scale: 1 is off; above, the text is followed more closely.
-    """
-    from .generate import generate_files
-
-    given = {"text": text, "negative": negative, "image": image, "video": video, "audio": audio}
-    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "guidance_scale": guidance_scale}
-    return generate_files(model, task, out, given, prompts, seed, sampling)
 
 
 def evaluate(
@@ -426,17 +401,6 @@ def evaluate(
     sampling = {"temperature": temperature, "top_p": top_p, "guidance_scale": guidance_scale}
     out = out or model.parent / "evaluation"
     return evaluate_model(model, protocol, source, out, clips, seed, sampling)
-
-
-def tasks() -> None:
-    """List the tasks: what each takes and generates."""
-    from .task import all_tasks
-
-    for task in all_tasks():
-        optional = [name for name in task.takes if name not in task.needs]
-        takes = [*task.needs, *(f"[{name}]" for name in optional)]
-        summary = " ".join(task.description.strip().split("\n\n")[0].split())
-        print(f"{task.name:20} takes {', '.join(takes) or 'nothing'}\n{'':20} {summary}\n")
 
 
 def info(model: Path) -> None:

@@ -112,7 +112,7 @@ class Motion:
         clip, geometry = material.clip, material.geometry
         if geometry is None:
             raise ValueError(
-                "nothing is known of the clip's flow and depth; say how they are found (--flow, --depth)"
+                "nothing is known of the clip's flow and depth; say how they are found (--depth)"
             )
         scale = MotionScale(self.flow, self.near, self.far)
         return {"motion": Variant(scale.frames(geometry.flow(clip), geometry.depth(clip)))}

@@ -1,64 +1,184 @@
-"""What `videolm generate` does: prompts from flags or a file, clips to files."""
+"""What `videolm generate` does: prompts from flags or a file, clips to files.
 
+With a file of prompts the folder fills clip by clip, and a run that was stopped goes on with those that
+are missing: every clip has a seed of its own.
+"""
+
+import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..data.clip import Clip
 from ..data.media import write_clip
+from ..data.pretrained import read_json, replacing, write_json
 from ..lm.sampling import Sampling
+from .geometry_choice import geometry_of
 from .output import check_target
 from .pipeline import VideoLM
 from .progress import progress
 from .prompt import Prompt
+from .prompt_file import NamedPrompt, read_prompts
+from .ranking import Fit, fit_of
+from .samples import sheet
 from .task import load_task
 
+_TOGETHER = 32  # clips after which results are written
 
-def generate_files(
-    model: Path,
-    task: str,
-    out: Path,
-    given: dict[str, Any],
-    prompts: Path | None,
-    seed: int,
-    sampling: dict[str, Any],
-) -> list[Path]:
-    """Generate one clip for the given inputs, or one for each line of a file of prompts.
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate.
+
+    Args:
+        model: folder.
+        task: name or file.
+        given: fields of `Prompt`, but for the geometry.
+        sampling: fields of `Sampling`.
+        seed: of the first clip; the next has the next.
+        num_samples: clips of each prompt.
+        best_of: clips of each prompt of which only the best is kept.
+        judge: of which is the best: "describe" or the folder of a CLIP model.
+        depth: how depth is found, for tasks that need it.
+        composite: known pixels of a painted video come back as they were.
+    """
+
+    model: Path
+    task: str
+    given: dict[str, Any]
+    sampling: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    num_samples: int = 1
+    best_of: int = 1
+    judge: str = "describe"
+    depth: str | None = None
+    composite: bool = True
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1 or self.best_of < 1:
+            raise ValueError(
+                f"num_samples is {self.num_samples} and best_of {self.best_of}; expected 1 or more"
+            )
+        if self.num_samples > 1 and self.best_of > 1:
+            raise ValueError("give either num_samples, to see all, or best_of, to keep one")
+
+    @property
+    def tries(self) -> int:
+        """Clips that are made of each prompt."""
+        return self.num_samples * self.best_of
+
+
+def generate_files(request: Request, out: Path, prompts: Path | None = None) -> list[Path]:
+    """Generate and write clips; returns their paths.
 
     Raises:
         FileNotFoundError, ValueError: for what cannot be used, before the model is loaded where possible.
     """
     if prompts is None:
         check_target(out)
-        texts, targets = [given["text"]], [out]
+        named = [NamedPrompt(out.stem, request.given)]
+        folder, suffix = out.parent, out.suffix
     else:
-        _check_folder(out)
-        texts = _read_prompts(prompts, given["text"])
-        targets = [out / f"{index:03d}.mp4" for index in range(len(texts))]
-    rows = [Prompt(**given | {"text": text}) for text in texts]
-    rows[0].check(load_task(task), sampling["guidance_scale"])
-    pipeline = VideoLM.from_pretrained(model)
-    with warnings.catch_warnings(record=True) as notes, progress(f"generate {task}", len(rows)) as report:
+        named = read_prompts(prompts, request.given)
+        folder, suffix = out, ".mp4"
+        _check_folder(out, request, prompts)
+    task = load_task(request.task)
+    rows = [(each, Prompt(**each.given)) for each in named]
+    rows[0][1].check(task, request.sampling.get("guidance_scale", 1.0))
+    fit = fit_of(request.judge) if request.best_of > 1 else None
+    geometry = geometry_of(request.depth)
+    waiting = [
+        (number, each.name, replace(prompt, geometry=geometry))
+        for number, (each, prompt) in enumerate(rows)
+        if prompts is None or not _targets(folder, each.name, suffix, request.num_samples)[-1].is_file()
+    ]
+    if waiting:
+        _make(request, waiting, folder, suffix, fit)
+    return [path for each in named for path in _targets(folder, each.name, suffix, request.num_samples)]
+
+
+def _make(
+    request: Request, waiting: list[tuple[int, str, Prompt]], folder: Path, suffix: str, fit: Fit | None
+) -> None:
+    """Generate prompts by number, name and content, and write each group as soon as it is there."""
+    pipeline = VideoLM.from_pretrained(request.model)
+    together = max(_TOGETHER // request.tries, 1)
+    total = len(waiting) * request.tries
+    with notes(), progress(f"generate {load_task(request.task).name}", total) as report:
+        for start in range(0, len(waiting), together):
+            group = waiting[start : start + together]
+            clips = pipeline.generate_batch(
+                request.task,
+                [prompt for _, _, prompt in group for _ in range(request.tries)],
+                seed=[
+                    request.seed + number * request.tries + own
+                    for number, _, _ in group
+                    for own in range(request.tries)
+                ],
+                sampling=Sampling(**request.sampling),
+                progress=lambda done, before=start: report(before * request.tries + done),
+                composite=request.composite,
+            )
+            for index, (_, name, prompt) in enumerate(group):
+                tries = clips[index * request.tries : (index + 1) * request.tries]
+                if fit is not None:
+                    tries = [best(tries, prompt, fit)]
+                _write(tries, folder, name, suffix)
+
+
+def best(tries: list[Clip], prompt: Prompt, fit: Fit) -> Clip:
+    """The clip that fits its text best.
+
+    Raises:
+        ValueError: if the prompt has no text.
+    """
+    if prompt.text is None:
+        raise ValueError("best_of compares clips with their text; give one")
+    text = prompt.text
+    return max(tries, key=lambda clip: fit(clip, text))
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Warnings of the block, each printed once, as notes."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        clips = pipeline.generate_batch(task, rows, seed=seed, sampling=Sampling(**sampling), progress=report)
-    for message in dict.fromkeys(str(note.message) for note in notes if note.category is UserWarning):
+        yield
+    for message in dict.fromkeys(str(note.message) for note in caught if note.category is UserWarning):
         print(f"note: {message}")
-    for clip, path in zip(clips, targets, strict=True):
+
+
+def _write(clips: list[Clip], folder: Path, name: str, suffix: str) -> None:
+    targets = _targets(folder, name, suffix, len(clips))
+    for clip, path in zip(clips, targets, strict=False):
         write_clip(clip, path)
-    return targets
+    if len(clips) > 1:
+        with replacing(targets[-1]) as temporary:
+            rows = [(clip.frames, path.name) for clip, path in zip(clips, targets, strict=False)]
+            sheet(rows).save(temporary)
 
 
-def _check_folder(out: Path) -> None:
+def _targets(folder: Path, name: str, suffix: str, num_samples: int) -> list[Path]:
+    """The files of one prompt; of several samples, one more with all of them side by side."""
+    if num_samples == 1:
+        return [folder / f"{name}{suffix}"]
+    return [folder / f"{name}-{index}{suffix}" for index in range(num_samples)] + [
+        folder / f"{name}-sheet.png"
+    ]
+
+
+def _check_folder(out: Path, request: Request, prompts: Path) -> None:
+    """A folder for the clips, which holds none of another request."""
     if out.suffix:
         raise ValueError(f"--out is {out}; with --prompts it is a folder for 000.mp4, 001.mp4, …")
     if not out.is_dir():
         raise FileNotFoundError(f"there is no folder {out} to write the clips to; make it first")
-
-
-def _read_prompts(path: Path, text: str | None) -> list[str]:
-    if text is not None:
-        raise ValueError("give either --text or --prompts")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    prompts = [line for line in lines if line]
-    if not prompts:
-        raise ValueError(f"{path} holds no prompts; expected one a line")
-    return prompts
+    asked = {name: str(value) for name, value in asdict(request).items()}
+    asked["prompts"] = hashlib.sha256(prompts.read_bytes()).hexdigest()
+    stored = out / "request.json"
+    if stored.is_file() and read_json(stored) != asked:
+        raise ValueError(f"{out} holds clips of another request; choose another folder or remove this one")
+    write_json(stored, asked)

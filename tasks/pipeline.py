@@ -31,7 +31,7 @@ from ..tokenizers.text import TextTokenizer
 from .layout import Layout
 from .model_folder import ModelConfig
 from .prompt import Given, GivenMask, Prompt
-from .rows import Codes, Row, RowMaker, alike, with_given
+from .prompt_rows import Codes, Row, RowMaker, alike, with_given
 
 
 class VideoLM:
@@ -156,15 +156,16 @@ class VideoLM:
         task: str,
         prompts: Sequence[Prompt],
         *,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         sampling: Sampling | None = None,
         batch_size: int = 32,
         progress: Callable[[float], None] | None = None,
         composite: bool = True,
     ) -> list[Clip]:
-        """One clip for each prompt; prompt i is sampled with seed + i, whatever the batch size.
+        """One clip for each prompt, which depends on its seed and not on the batch that it is in.
 
         Args:
+            seed: of the first prompt, the next has the next; or one for each.
             progress: called with the number of clips done, counting parts of clips.
             composite: as `generate`.
 
@@ -172,6 +173,7 @@ class VideoLM:
             ValueError: as `generate`.
         """
         sampling = sampling or Sampling()
+        seeds = range(seed, seed + len(prompts)) if isinstance(seed, int) else seed
         definition = self.config.task(task)
         clips: dict[int, Clip] = {}
         rows = [self.rows.row(definition, prompt, sampling.guidance_scale) for prompt in prompts]
@@ -179,7 +181,7 @@ class VideoLM:
         for indices in alike(rows, batch_size):
             group = [rows[index] for index in indices]
             report = _part(progress, len(clips), len(group))
-            generators = [torch.Generator(self.device).manual_seed(seed + index) for index in indices]
+            generators = [torch.Generator(self.device).manual_seed(seeds[index]) for index in indices]
             codes = self._codes(group, sampling, generators, report)
             made = self.decode_batch([{name: each[name] for name in each if name in kinds} for each in codes])
             for index, clip in zip(indices, made, strict=True):

@@ -158,6 +158,28 @@ def all_tasks() -> tuple[Task, ...]:
     return tuple(load_task(name) for name in task_names())
 
 
+def tasks_named(names: str, pads: Iterable[str] = ()) -> tuple[Task, ...]:
+    """The tasks of a command line.
+
+    Args:
+        names: of tasks, or paths of files, separated by commas; or "all".
+        pads: "task=pad" for those that are not to have their usual one.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such task, or a pad is for none of them.
+    """
+    words = [word.strip() for word in names.split(",") if word.strip()]
+    tasks = all_tasks() if words == ["all"] else tuple(load_task(word) for word in words)
+    padded = {task.name: task.variants for task in tasks if "mask" in task.takes}
+    settings = {}
+    for name, _, pad in (each.partition("=") for each in pads):
+        if name not in padded:
+            known = ", ".join(padded) or "none"
+            raise ValueError(f"pad is for {name!r}; expected TASK=PAD, the task one of {known}")
+        settings |= {variant: {"pad": pad} for variant in padded[name]}
+    return configured(tasks, settings)
+
+
 def configured(tasks: Iterable[Task], variants: dict[str, dict[str, Any]]) -> tuple[Task, ...]:
     """The tasks with their conditions set as the clips' variants were made (`ClipFormat.variants`)."""
     return tuple(_configured(task, variants) for task in tasks)

@@ -168,7 +168,7 @@ def test_generate_from_a_file_of_prompts_writes_one_clip_a_line(files) -> None:
     (tmp / "many").mkdir()
     arguments = ["generate", "--model", files["model"], "--task", "text_to_video"]
     assert main([*arguments, "--prompts", str(tmp / "prompts.txt"), "--out", str(tmp / "many")]) == 0
-    assert sorted(path.name for path in (tmp / "many").iterdir()) == ["000.mp4", "001.mp4"]
+    assert sorted(path.name for path in (tmp / "many").glob("*.mp4")) == ["000.mp4", "001.mp4"]
 
 
 def test_reconstruct_info_and_tasks_run(files, capsys: pytest.CaptureFixture[str]) -> None:

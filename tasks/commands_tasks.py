@@ -1,0 +1,104 @@
+"""The commands of tasks: which there are, and generating with them."""
+
+from pathlib import Path
+
+
+def tasks(*, model: Path | None = None, task_file: Path | None = None) -> None:
+    """List the tasks: what each takes and generates.
+
+    Args:
+        model: model folder; lists the model's own tasks with the codes that each reads and generates.
+        task_file: a file of your own that defines a task.
+    """
+    from .task_list import describe_tasks
+
+    print(describe_tasks(model, task_file))
+
+
+def generate(
+    *,
+    model: Path,
+    out: Path,
+    task: str | None = None,
+    task_file: Path | None = None,
+    text: str | None = None,
+    negative: str | None = None,
+    image: Path | None = None,
+    video: Path | None = None,
+    audio: Path | None = None,
+    mask: str | None = None,
+    depth: str | None = None,
+    prompts: Path | None = None,
+    num_samples: int = 1,
+    best_of: int = 1,
+    judge: str = "describe",
+    raw: bool = False,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    guidance_scale: float = 1.0,
+) -> list[Path]:
+    """Generate a clip with one of the model's tasks (`videolm tasks` lists what each takes).
+
+    Camera words are part of the text, as in the captions that the model learnt from: "… while the camera
+    pans left" on the embedded corpus.
+
+    Args:
+        model: model folder.
+        out: file to write (.mp4 .webm .gif .png .wav); with --prompts a folder.
+        task: name of the task.
+        task_file: in its place, a file of your own that defines it. It is code, and is run.
+        text: what is to be seen.
+        negative: what is not to be seen; needs a guidance scale above 1.
+        image: first frame.
+        video: video to go on from, to paint in or around, to restyle, or to make sound for.
+        audio: sound to make a video for.
+        mask: what to paint: an image or video that is white there and black elsewhere, or the name of a usual
+            mask (box, moving box, centre, vertical, horizontal, moving strip).
+        depth: for stylization: folder of a depth model of transformers, or "none" to do without.
+        prompts: file of prompts, one text a line, or .jsonl with text, negative, image, video, audio, mask
+            and name; writes 000.mp4, 001.mp4, … into --out, and goes on where it was stopped.
+        num_samples: clips of each prompt, with a sheet of all of them.
+        best_of: make so many of each prompt and keep the one that fits its text best.
+        judge: of the best: describe (words of the embedded corpus), or the folder of a CLIP model.
+        raw: leave a painted video as it is decoded; else its known pixels are put back.
+        seed: the same seed gives the same clip.
+        temperature: below 1 likelier, above 1 more varied.
+        top_k: sample from the k likeliest codes only.
+        top_p: sample from the likeliest codes that together have this probability.
+        guidance_scale: 1 is off; above, the text is followed more closely.
+    """
+    from .generate import Request, generate_files
+
+    request = Request(
+        model=model,
+        task=_named_task(task, task_file),
+        given={
+            "text": text,
+            "negative": negative,
+            "image": image,
+            "video": video,
+            "audio": audio,
+            "mask": mask,
+        },
+        sampling={
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "guidance_scale": guidance_scale,
+        },
+        seed=seed,
+        num_samples=num_samples,
+        best_of=best_of,
+        judge=judge,
+        depth=depth,
+        composite=not raw,
+    )
+    return generate_files(request, out, prompts)
+
+
+def _named_task(task: str | None, task_file: Path | None) -> str:
+    if (task is None) == (task_file is None):
+        raise ValueError("give the name of a task (--task) or a file of your own (--task-file)")
+    return str(task_file) if task_file is not None else str(task)

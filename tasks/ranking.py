@@ -1,0 +1,97 @@
+"""Which of several clips fits its text best.
+
+`DescribedFit` asks the embedded corpus' reader, `ClipFit` a CLIP model from a local folder.
+"""
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from ..data.captions import CAMERA_VERBS, VERBS
+from ..data.clip import Clip
+from ..data.describing import describe
+from ..data.scene import COLOURS, SHAPES
+
+_FRAMES = 8  # looked at by CLIP
+
+
+@runtime_checkable
+class Fit(Protocol):
+    """How well a clip fits a text; more is better."""
+
+    def __call__(self, clip: Clip, text: str) -> float: ...
+
+
+def fit_of(judge: str) -> Fit:
+    """ "describe", or the folder of a CLIP model.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such folder, or no CLIP model in it.
+    """
+    return DescribedFit() if judge == "describe" else ClipFit(judge)
+
+
+class DescribedFit:
+    """The share of the text's words (colour, shape, motion, camera) that `describe` reads in the clip.
+
+    What it is not sure of counts by its confidence, less than any word that it says.
+    """
+
+    def __call__(self, clip: Clip, text: str) -> float:
+        wanted = words_in(text)
+        if not wanted:
+            raise ValueError(f"{text[:60]!r} names no colour, shape or motion of the embedded corpus")
+        found = describe(clip)
+        right = sum(getattr(found, label) == word for label, word in wanted.items())
+        sure = sum(found.confidence.get(label, 0.0) for label in wanted)
+        return (right + 0.01 * sure / len(wanted)) / len(wanted)
+
+
+class ClipFit:
+    """Mean cosine between the text and frames of the clip (CLIPSIM; Wu et al. 2021, arXiv:2104.14806).
+
+    Raises:
+        FileNotFoundError: if there is no such folder; nothing is downloaded.
+        ValueError: if it holds no CLIP model.
+    """
+
+    def __init__(self, folder: str | Path):
+        from transformers import CLIPModel, CLIPProcessor
+
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"there is no folder {folder} with a CLIP model (or say describe)")
+        try:
+            self.processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
+            self.model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{folder} holds no CLIP model that transformers loads: {reason}") from error
+
+    @torch.inference_mode()
+    def __call__(self, clip: Clip, text: str) -> float:
+        chosen = torch.linspace(0, clip.num_frames - 1, min(_FRAMES, clip.num_frames)).round().long()
+        images = [clip.frames[int(index)].numpy() for index in chosen]
+        inputs = self.processor(
+            text=[text], images=images, return_tensors="pt", padding=True, truncation=True
+        )
+        return float(self.model(**inputs).logits_per_image.mean() / self.model.logit_scale.exp())
+
+
+def words_in(text: str) -> dict[str, str]:
+    """Colour, shape, motion and camera that a text in the corpus' words names."""
+    subject, _, camera = text.lower().partition(" while the camera ")
+    words = subject.split()
+    found = {
+        "colour": next((word for word in words if word in COLOURS), None),
+        "shape": next((word for word in words if word in SHAPES), None),
+        "motion": _verb_in(subject, VERBS),
+        "camera": _verb_in(camera, CAMERA_VERBS),
+    }
+    return {label: word for label, word in found.items() if word is not None}
+
+
+def _verb_in(text: str, verbs: dict[str, tuple[str, ...]]) -> str | None:
+    """The longest phrase that the text holds, since "falls and bounces" is no "falls"."""
+    phrases = [(phrase, name) for name, phrases in verbs.items() for phrase in phrases if phrase in text]
+    return max(phrases, key=lambda pair: len(pair[0]))[1] if phrases else None

@@ -1,0 +1,45 @@
+"""What `videolm tasks` prints."""
+
+from pathlib import Path
+
+from ..lm.vocabulary import Vocabulary
+from .layout import Layout
+from .model_folder import ModelConfig
+from .task import Portion, Task, all_tasks, load_task
+
+
+def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> str:
+    """Every task in a few lines; of a model its own, with numbers of codes.
+
+    Raises:
+        FileNotFoundError, ValueError: if the model folder or the file cannot be read.
+    """
+    tasks = all_tasks() if task_file is None else (load_task(str(task_file)),)
+    if model is None:
+        return "\n\n".join(_described(task) for task in tasks)
+    config = ModelConfig.load(model)
+    vocabulary = Vocabulary.load(model / "vocabulary.json")
+    own = [task for task in tasks if task.name in config.tasks]
+    return "\n\n".join(f"{_described(task)}\n{'':24} {_counted(task, config, vocabulary)}" for task in own)
+
+
+def _described(task: Task) -> str:
+    optional = [name for name in task.takes if name not in task.needs]
+    takes = [*task.needs, *(f"[{name}]" for name in optional)]
+    makes = " and ".join(_product(portion) for portion in task.outputs)
+    summary = " ".join(task.description.split("\n\n")[0].split())
+    return f"{task.name:24} takes {', '.join(takes) or 'nothing'}; makes {makes}\n{'':24} {summary}"
+
+
+def _product(portion: Portion) -> str:
+    if portion.kind == "audio":
+        return "sound"
+    return "picture" if portion.which == "first" else "video"
+
+
+def _counted(task: Task, config: ModelConfig, vocabulary: Vocabulary) -> str:
+    layout = Layout.of(task, vocabulary, config.lengths)
+    generated = int(layout.weight.sum())
+    given = int((layout.forced & (layout.block > 0)).sum())
+    half = f", {layout.lengths.given_latents} of {layout.lengths.t} latents given" if task.has_given else ""
+    return f"{given} codes given{half} and the text, {generated} generated"
