@@ -371,38 +371,6 @@ def lm_validate(arguments: list[str]) -> list[Path]:
     return validate("lm", arguments)
 
 
-def evaluate(
-    *,
-    model: Path,
-    protocol: str = "shapes",
-    source: str = "synthetic",
-    out: Path | None = None,
-    clips: int = 128,
-    seed: int = 0,
-    temperature: float = 1.0,
-    top_p: float | None = None,
-    guidance_scale: float = 1.0,
-) -> list[Path]:
-    """Score generated clips against their prompts; writes report.json and index.html.
-
-    Args:
-        model: model folder.
-        protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound).
-        source: that the prompts are drawn from: synthetic or synthetic-plain, as the model was trained on.
-        out: folder to write to; MODEL/../evaluation if not given.
-        clips: per task and kind of held-out prompt.
-        seed: of the sampling.
-        temperature: of the sampling.
-        top_p: of the sampling.
-        guidance_scale: for the tasks that a text leads.
-    """
-    from .evaluate import evaluate_model
-
-    sampling = {"temperature": temperature, "top_p": top_p, "guidance_scale": guidance_scale}
-    out = out or model.parent / "evaluation"
-    return evaluate_model(model, protocol, source, out, clips, seed, sampling)
-
-
 def info(model: Path) -> None:
     """Print what a model folder holds.
 

@@ -12,17 +12,16 @@ the loss in a tuple, into which neither checkpoints nor optimizers nor distribut
     loss = self.perceptual[0](reconstruction, pixels)
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..data.pretrained import read_json
+from ..data.weights_file import check_fit, load_fitting, read_weights, some
 
 _RESNET_SIZE = 224
 _LPIPS_SIZE = 16
@@ -145,11 +144,11 @@ def read_resnet(folder: str | Path) -> ResNetLogits:
     except Exception as error:  # transformers raises many types for settings that make no network
         raise ValueError(f"{folder / 'config.json'} describes no ResNet: {_one_line(error)}") from error
     path = folder / "model.safetensors"
-    weights = _read_weights(path)
+    weights = read_weights(path)
     expected = classifier.state_dict()
-    _check_fit(weights, expected, path)
+    check_fit(weights, expected, path)
     if unknown := weights.keys() - expected.keys():
-        raise ValueError(f"{path} has weights that its config.json does not name: {_some(unknown)}")
+        raise ValueError(f"{path} has weights that its config.json does not name: {some(unknown)}")
     classifier.load_state_dict(weights)
     return ResNetLogits(classifier)
 
@@ -261,13 +260,11 @@ def read_lpips(path: str | Path) -> Lpips:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; expected LPIPS weights, or a folder for a ResNet")
-    weights = _read_weights(path)
     lpips = Lpips()
-    expected = lpips.state_dict()
-    _check_fit(weights, expected, path)
-    if negative := [name for name in expected if name.startswith("lin") and (weights[name] < 0).any()]:
-        raise ValueError(f"{path} has weights below zero in {_some(negative)}; LPIPS expects none")
-    lpips.load_state_dict({name: weights[name] for name in expected})
+    load_fitting(lpips, read_weights(path), path)
+    weightings = {name: value for name, value in lpips.state_dict().items() if name.startswith("lin")}
+    if negative := [name for name, value in weightings.items() if (value < 0).any()]:
+        raise ValueError(f"{path} has weights below zero in {some(negative)}; LPIPS expects none")
     return lpips.eval()
 
 
@@ -289,35 +286,6 @@ def _vgg16_features() -> nn.Sequential:
             layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
             before = width
     return nn.Sequential(*layers)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a file, read without running anything in it."""
-    try:
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # safetensors and pickle raise many types for a damaged file
-        raise ValueError(f"{path} cannot be read as weights: {_one_line(error)}") from error
-    if not (isinstance(weights, dict) and all(isinstance(value, Tensor) for value in weights.values())):
-        raise ValueError(f"{path} holds no dictionary of tensors; expected a module's state_dict")
-    return weights
-
-
-def _check_fit(weights: dict[str, Tensor], expected: dict[str, Tensor], path: Path) -> None:
-    if missing := [name for name in expected if name not in weights]:
-        raise ValueError(f"{path} lacks {_some(missing)}")
-    for name, value in expected.items():
-        if weights[name].shape != value.shape:
-            found, wanted = tuple(weights[name].shape), tuple(value.shape)
-            raise ValueError(f"{path} has {name} of shape {found}; expected {wanted}")
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few of many names."""
-    listed = sorted(names)
-    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
 def _one_line(error: Exception) -> str:
