@@ -10,6 +10,8 @@ def evaluate(
     real: Path | None = None,
     generated: Path | None = None,
     source: str = "synthetic",
+    data: Path | None = None,
+    depth: str | None = None,
     weights: Path | None = None,
     trust: bool = False,
     out: Path | None = None,
@@ -34,14 +36,19 @@ def evaluate(
 
     Args:
         model: model folder.
-        protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound).
+        protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound), or
+            one of the literature: msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting, davis or
+            sound.
         real: real clips: a folder or a captions.jsonl.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
         source: of shapes: where prompts are drawn from, synthetic or synthetic-plain, as in training.
+        data: of a protocol of the literature: the folder of its data set; an error says how it should look.
+        depth: of davis: folder of a depth model of transformers, or "none" for the same depth everywhere.
         weights: folder with weights of networks; tasks/metrics/weights_folder.py names the files.
         trust: run TorchScript files in that folder; they are programs.
         out: folder to write to; an "evaluation" beside the model or the generated clips if not given.
-        clips: of shapes: per task and kind of held-out prompt, 128 if not given.
+        clips: how many are generated, if not as many as the protocol asks for; of shapes: per task and kind
+            of held-out prompt, 128 if not given.
         num_frames: of two sets: frames of each clip that are compared, from its start; 1 compares images.
         fps: of two sets: to which clips are converted; not given, they stay as they are.
         height: of two sets: to which clips are scaled first, with --width; not given, they stay as they are.
@@ -73,8 +80,31 @@ def evaluate(
         return evaluate_sets(real, generated, out, settings, found, rank=rank, world=world, loggers=loggers)
     if model is None:
         raise ValueError("expected --model, or --real and --generated")
-    from .evaluate import evaluate_model
+    from .evaluate import PROTOCOLS, check_protocol, evaluate_model
 
+    check_protocol(protocol)
     sampling = {"temperature": temperature, "top_p": top_p, "guidance_scale": guidance_scale}
-    out = out or model.parent / "evaluation"
-    return evaluate_model(model, protocol, source, out, clips or 128, seed, sampling)
+    if protocol in PROTOCOLS:
+        out = out or model.parent / "evaluation"
+        return evaluate_model(model, protocol, source, out, clips or 128, seed, sampling)
+    from ..lm.sampling import Sampling
+    from .benchmark_run import RunSettings, run_benchmark
+    from .geometry_choice import geometry_of
+    from .metrics.weights_folder import WeightsFolder
+    from .protocols.registry import BENCHMARKS
+
+    benchmark = BENCHMARKS[protocol]
+    if data is None:
+        raise ValueError(f"protocol {protocol} needs --data, a folder with {benchmark.layout}")
+    return run_benchmark(
+        benchmark,
+        model,
+        data,
+        out or model.parent / f"evaluation-{protocol}",
+        RunSettings(clips, seed, Sampling(**sampling)),
+        WeightsFolder(weights, trust),
+        geometry=geometry_of(depth),
+        rank=rank,
+        world=world,
+        loggers=loggers,
+    )

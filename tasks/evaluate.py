@@ -1,4 +1,4 @@
-"""`videolm evaluate`: run a protocol on a model folder, write report.json, example clips and a page."""
+"""`videolm evaluate` by a protocol of the embedded corpus: report.json, example clips and a page."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from ..data.media import write_clip
 from ..data.pretrained import write_json
 from ..lm.sampling import Sampling
 from .pipeline import VideoLM
+from .protocols.registry import BENCHMARKS
 from .report_page import Shown, clip_row, clip_rows, header, score_table, section, value_table, write_page
 from .shapes_protocol import Result, run_shapes
 
@@ -26,8 +27,7 @@ def evaluate_model(
         FileNotFoundError: if the folder or a part of it is missing.
         ValueError: if there is no such protocol.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; there is {', '.join(PROTOCOLS)}")
+    check_protocol(protocol)
     how = Sampling(**sampling)
     model = VideoLM.from_pretrained(folder)
     start = time.monotonic()
@@ -46,6 +46,12 @@ def evaluate_model(
     write_json(out / "report.json", report)
     print_scores(report)
     return [out / "index.html", out / "report.json"]
+
+
+def check_protocol(protocol: str) -> None:
+    """Refuse a name that is neither a protocol of the embedded corpus nor a benchmark of the literature."""
+    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS)):
+        raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(known)}")
 
 
 def print_scores(report: dict[str, Any]) -> None:

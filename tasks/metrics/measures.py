@@ -126,6 +126,7 @@ def _distances(
     real: Tensor, sets: Sequence[Tensor], generator: torch.Generator
 ) -> tuple[list[float], dict[str, Any]]:
     """Frechet distance of each set; beside it, of the first, what depends less on the number of clips."""
+    values = [frechet_distance(real, rows) for rows in sets]
     extra: dict[str, Any] = {}
     if max(len(real), len(sets[0])) <= _MOST_FOR_KERNEL:
         extra["kernel_distance"] = kernel_distance(real, sets[0])
@@ -133,7 +134,7 @@ def _distances(
         extra["extrapolated"] = extrapolated_frechet_distance(real, sets[0], generator)
     else:
         extra["note"] = "fewer than twice as many clips as features: the distance is far too large"
-    return [frechet_distance(real, rows) for rows in sets], extra
+    return values, extra
 
 
 def _inception(

@@ -119,7 +119,7 @@ def test_tasks_that_a_model_lacks_are_left_out(model: VideoLM) -> None:
 
 
 def test_an_unknown_protocol_is_refused_by_name(model_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown protocol 'fvd'; there is shapes"):
+    with pytest.raises(ValueError, match="unknown protocol 'fvd'; there are shapes, msr-vtt"):
         evaluate_model(model_folder, "fvd", "synthetic", tmp_path, 1, 0, {})
 
 
