@@ -229,7 +229,10 @@ class VGGishEmbeddings:
 
 
 class ClapEmbeddings:
-    """Embeddings of a clip's sound by a local folder of transformers' ClapModel."""
+    """Embeddings of a clip's sound by a local folder of transformers' ClapModel.
+
+    Of a sound that is longer than the model hears (10 s) the beginning counts; its own code draws a part.
+    """
 
     def __init__(self, folder: Path):
         from transformers import ClapFeatureExtractor, ClapModel
@@ -238,17 +241,18 @@ class ClapEmbeddings:
         self.model = ClapModel.from_pretrained(folder, local_files_only=True).eval().to(default_device())
         self.extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
         self.sample_rate = self.extractor.sampling_rate
+        self.most = self.extractor.max_length_s * self.sample_rate
         self.constants = _of_file(f"CLAP {folder.name}", folder)
         self.constants |= {"sample_rate": self.sample_rate, "channels": 1}
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip]) -> list[Tensor]:
-        sounds = [_sound(clip, self.sample_rate)[0].numpy() for clip in clips]
+        sounds = [_sound(clip, self.sample_rate)[0, : self.most].numpy() for clip in clips]
         heard = [
             self.extractor(sound, sampling_rate=self.sample_rate, return_tensors="pt").to(self.model.device)
             for sound in sounds
         ]
-        outputs = [self.model.audio_model(input_features=each["input_features"]) for each in heard]
+        outputs = [self.model.audio_model(**each) for each in heard]
         return [self.model.audio_projection(output.pooler_output).float().cpu() for output in outputs]
 
 
