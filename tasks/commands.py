@@ -129,6 +129,8 @@ def tokenizer_score(
     num_frames: int = 9,
     fps: float = 8.0,
     lpips: Path | None = None,
+    weights: Path | None = None,
+    trust: bool = False,
     seed: int = 0,
 ) -> list[Path]:
     """Score a video tokenizer on held-out clips; prints a table, writes scores.json and a curve by frame.
@@ -148,9 +150,12 @@ def tokenizer_score(
         num_frames: per clip.
         fps: frames per second; files are converted.
         lpips: file with the weights of LPIPS (VGG16 and its linear layers), for a column more.
+        weights: folder with weights of I3D, for rFVD, and of LPIPS; names as for `videolm evaluate`.
+        trust: run TorchScript files in that folder; they are programs.
         seed: of the synthetic source.
     """
     from ..data.datamodule import conditions
+    from .metrics.weights_folder import WeightsFolder
     from .tokenizer_scores import score_source
 
     return score_source(
@@ -165,6 +170,7 @@ def tokenizer_score(
         num_frames=num_frames,
         fps=fps,
         lpips=lpips,
+        weights=WeightsFolder(weights, trust),
         seed=seed,
     )
 

@@ -29,7 +29,9 @@ from ..data.pretrained import replacing, write_json
 from ..tokenizers.lfq import code_statistics
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from .metrics.reconstruction import psnr, ssim
+from .metrics.weights_folder import NO_WEIGHTS, WeightsFolder
 from .progress import progress
+from .reconstruction_distance import ReconstructionDistance
 from .sources import open_source
 
 # Of every frame of clips "3 frames height width" with pixels in [-1, 1], such as Lpips.distance; less is
@@ -59,6 +61,7 @@ def score_source(
     num_frames: int = 9,
     fps: float = 8.0,
     lpips: Path | None = None,
+    weights: WeightsFolder = NO_WEIGHTS,
     seed: int = 0,
 ) -> list[Path]:
     """Score the video tokenizer of a model folder on the last clips of a source; returns what was written.
@@ -66,7 +69,9 @@ def score_source(
     Args:
         where, split, seed: as `open_source`.
         clips: how many; of a folder or list the last ones, which training holds out.
-        lpips: file of weights as `read_lpips` takes it, for a column with this distance.
+        lpips: file of weights as `read_lpips` takes it, for a column with this distance; the one among
+            `weights` if not given.
+        weights: of the networks of rFVD.
 
     Raises:
         FileNotFoundError, ValueError: if model, source or weights cannot be used, or none of the clips.
@@ -74,7 +79,7 @@ def score_source(
     if clips < 1:
         raise ValueError(f"clips is {clips}; expected at least 1")
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
-    distance = _lpips(lpips)
+    distance = _lpips(lpips or weights.lpips)
     entries = open_source(
         ClipFormat(
             height=height,
@@ -107,7 +112,7 @@ def score_source(
     first = next(frames, None)
     if first is None:
         raise ValueError(f"none of the last {clips} entries of {source} can be used; the first: {skipped[0]}")
-    scores = score_tokenizer(tokenizer, chain([first], frames), lpips=distance)
+    scores = score_tokenizer(tokenizer, chain([first], frames), lpips=distance, weights=weights)
     scores |= {"model": str(model), "fps": fps, "skipped": skipped} | entries.description
     print(table(scores))
     return write_scores(out, scores)
@@ -119,6 +124,7 @@ def score_tokenizer(
     clips: Iterable[UInt8[Tensor, "frames height width 3"]],
     *,
     lpips: FrameDistance | None = None,
+    weights: WeightsFolder = NO_WEIGHTS,
 ) -> dict[str, Any]:
     """Scores of a tokenizer and of predictions without one, on clips of one length and size.
 
@@ -126,10 +132,12 @@ def score_tokenizer(
 
     Args:
         lpips: a distance of frames to report beside PSNR and SSIM.
+        weights: of the networks of rFVD.
 
     Returns:
         clips, num_frames, height, width, codebook_size, codes (how many were counted), bits_per_pixel
-        (log2(codebook_size) bits a code), code_use and perplexity as `code_statistics`, and
+        (log2(codebook_size) bits a code), code_use and perplexity as `code_statistics`,
+        distances: rfvd and rfvd_random (of images rfid and rfid_random), each with its constants, and
         methods: by name, for each of psnr_db, ssim and lpips the means over all, first and later frames,
         the worst frame of all clips, and the mean by_frame; what a method has no score for is None.
 
@@ -142,6 +150,7 @@ def score_tokenizer(
     qualities: dict[str, list[dict[str, Tensor]]] = {}
     shape: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
+    distance: ReconstructionDistance | None = None
     for frames in clips:
         if shape and tuple(frames.shape) != shape:
             raise ValueError(f"clips have the shapes {shape} and {tuple(frames.shape)}; expected one for all")
@@ -150,10 +159,12 @@ def score_tokenizer(
         grid = tuple(codes.shape[1:])
         counts += codes.flatten().cpu().bincount(minlength=tokenizer.codebook_size)
         decoded = frames_from_pixels(tokenizer.decode(codes))[0].cpu()
+        distance = distance or ReconstructionDistance(weights, len(frames))
+        distance.add(frames, decoded)
         qualities.setdefault(TOKENIZER, []).append(frame_quality(frames, decoded, lpips))
         for name, predicted in predictions(frames, tokenizer.temporal_stride).items():
             qualities.setdefault(name, []).append(frame_quality(frames[1:], predicted, lpips))
-    if not shape:
+    if distance is None:
         raise ValueError("there are no clips to score the tokenizer on; expected at least one")
     num_frames, height, width, _ = shape
     statistics = code_statistics(counts)
@@ -167,6 +178,7 @@ def score_tokenizer(
         "bits_per_pixel": prod(grid) * log2(tokenizer.codebook_size) / (num_frames * height * width),
         "code_use": statistics["code_use"],
         "perplexity": statistics["perplexity"],
+        "distances": {score.name: score.to_json() for score in distance.scores()},
         "methods": {name: _summary(each, num_frames) for name, each in qualities.items()},
     }
 
@@ -228,6 +240,10 @@ def table(scores: dict[str, Any]) -> str:
     )
     by_frame = methods[TOKENIZER]["psnr_db"]["by_frame"]
     lines.append("PSNR by frame: " + " ".join(f"{value:.1f}" for value in by_frame))
+    for name, distance in scores["distances"].items():
+        value = distance["value"]
+        shown = f"{value:.4f}" if value is not None else f"not computed: {distance['not_computed']}"
+        lines.append(f"{name} {shown}")
     if scores.get("skipped"):
         lines.append(f"left out {len(scores['skipped'])}, such as {scores['skipped'][0]}")
     return "\n".join(lines)

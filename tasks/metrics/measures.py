@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...data.clip import Clip
+from . import c3d, i3d
 from .extractors import Extractor, MelStatistics, random_features
 from .frechet import extrapolated_frechet_distance, frechet_distance
 from .inception_score import inception_score
@@ -105,21 +106,30 @@ def measures(weights: WeightsFolder, num_frames: int, names: Sequence[str] = ())
     """
     known = _IMAGES if num_frames == 1 else _VIDEO
     return [
-        _measure(weights, name, kind, needs)
+        _measure(weights, name, kind, needs, num_frames)
         for name, (kind, needs) in known.items()
         if not names or name in names
     ]
 
 
-def _measure(weights: WeightsFolder, name: str, kind: Any, needs: Any) -> Measure:
+def _measure(weights: WeightsFolder, name: str, kind: Any, needs: Any, num_frames: int) -> Measure:
     if name in ("fvd_random", "fid_random"):
         return Measure(name, kind, needs, random_features())
     if name == "fad_mel":
         return Measure(name, kind, needs, MelStatistics())
-    found = weights.extractor(name)
+    found = _wrong_length(name, num_frames) or weights.extractor(name)
     if isinstance(found, str):
         return Measure(name, kind, needs, reason=found)
     return Measure(name, kind, needs, found)
+
+
+def _wrong_length(name: str, num_frames: int) -> str:
+    """Why a network does not see clips of this length; empty if it does."""
+    if name == "fvd" and num_frames < i3d.LEAST_FRAMES:
+        return f"I3D sees {i3d.LEAST_FRAMES} frames or more, not {num_frames}"
+    if name == "is" and num_frames != c3d.FRAMES:
+        return f"C3D sees {c3d.FRAMES} frames, not {num_frames}"
+    return ""
 
 
 def _distances(

@@ -145,6 +145,9 @@ class WeightsFolder:
             raise ValueError(f"{path} cannot be used: {str(error).splitlines()[0]}") from error
 
 
+NO_WEIGHTS = WeightsFolder()
+
+
 def _filled(
     network: nn.Module, path: Path, renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 ) -> nn.Module:

@@ -111,6 +111,11 @@ def test_fvd_of_a_file_of_weights_is_the_distance_of_its_logits(tmp_path: Path) 
     assert "too large" in score.constants["note"]
 
 
+def test_clips_of_a_length_that_a_network_does_not_see_are_refused_with_the_number(tmp_path: Path) -> None:
+    for frames, name, reason in ((8, "fvd", "9 frames or more, not 8"), (17, "is", "16 frames, not 17")):
+        assert reason in measures(WeightsFolder(tmp_path), frames, [name])[0].reason
+
+
 def test_a_mean_of_several_repeats_has_a_spread() -> None:
     measure = Measure("fvd_random", "distance", extractor=PixelFeatures(lambda pixels: pixels, None, {}))
     rows = list(torch.randn(40, 1, 2, generator=torch.Generator().manual_seed(0)))

@@ -89,7 +89,8 @@ def test_a_set_against_itself_is_perfect(evaluations) -> None:
 
 def test_what_needs_weights_says_so_and_is_never_replaced(evaluations) -> None:
     scores = scores_of(evaluations["other"])
-    for name in ("fvd", "is", "clipsim", "fad", "lpips", "fad_clap", "is_classifier"):
+    assert scores["is"]["not_computed"] == "C3D sees 16 frames, not 9"
+    for name in ("fvd", "clipsim", "fad", "lpips", "fad_clap", "is_classifier"):
         assert scores[name]["value"] is None
         assert "--weights FOLDER" in scores[name]["not_computed"]
     assert "not computed: no i3d.safetensors" in (evaluations["other"] / "scores.md").read_text()

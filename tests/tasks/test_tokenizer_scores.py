@@ -64,6 +64,28 @@ def test_repeating_frames_is_perfect_where_the_picture_stands_still():
     assert methods["tokenizer"]["psnr_db"]["later"] < 15
 
 
+def test_the_distance_of_reconstructions_is_zero_without_loss_and_is_named_by_its_network():
+    class Lossless(Rounding):
+        def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+            self.pixels = pixels
+            return super().encode(pixels)
+
+        def decode(self, codes: torch.Tensor) -> torch.Tensor:
+            return self.pixels
+
+    clips = [noise(9, 16, 16, seed=seed) for seed in range(3)]
+    found = {
+        type(each).__name__: score_tokenizer(each, clips)["distances"] for each in (Lossless(), Rounding())
+    }
+    assert found["Lossless"]["rfvd_random"]["value"] == pytest.approx(0, abs=1e-9)
+    assert found["Rounding"]["rfvd_random"]["value"] > 0.1
+    assert found["Rounding"]["rfvd_random"]["real_clips"] == 3
+    assert found["Rounding"]["rfvd"]["value"] is None
+    assert list(score_tokenizer(Rounding(), [clip[:1] for clip in clips])["distances"]) == [
+        "rfid", "rfid_random",
+    ]  # fmt: skip
+
+
 def test_the_last_frame_seen_is_the_one_before_the_group():
     frames = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1).expand(-1, 8, 8, 3)[:9]
     predicted = predictions(frames, temporal_stride=4)
