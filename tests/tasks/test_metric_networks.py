@@ -17,7 +17,7 @@ from videolm.tasks.metrics.random_network import RandomNetwork
 from videolm.tasks.metrics.resizing import Resize
 from videolm.tasks.metrics.vggish import VGGish, log_mel_examples
 
-RANDOM_SUM = 52.2247  # computed once; with another value old scores could not be compared any more
+RANDOM_SUM = -1090.19  # computed once; with another value old scores could not be compared any more
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
