@@ -65,8 +65,8 @@ def coded_run(model: VideoLM, corpus: Corpus, tmp_path_factory: pytest.TempPathF
     generator = torch.Generator().manual_seed(0)
     for number in range(40):
         codes = {
-            name: torch.randint(size, model.clips.shapes[name], generator=generator)
-            for name, size in (("visual", 64), ("audio", 16))
+            name: torch.randint(16 if name == "audio" else 64, shape, generator=generator)
+            for name, shape in model.clips.shapes.items()
         }
         writer.add([CodedClip(codes, (caption_of(corpus.scene(number), 0),), f"file-{number}")])
     writer.flush()
