@@ -21,14 +21,13 @@ from jaxtyping import Float, Int
 from torch.utils.data import Dataset
 
 from .clip_source import Item, collate
-from .manifest import Entry
-from .media import MediaError, read_clip
+from .entry import IMAGE_SUFFIXES, Entry
+from .media import Blob, MediaError, read_clip
 
 # Batches in each of which shares are kept; a share finer than one of them would never come up.
 _BLOCK = 1000
 # First word of the seed of the schedule: sources draw from (seed, number), see clip_source.py.
 _SCHEDULE = 2**32
-_IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 _SAME_ASPECT = 1e-6
 
 
@@ -72,7 +71,7 @@ class Bucket:
 
     def takes(self, entry: Entry) -> bool:
         """Whether a file may be long enough, as its name tells: images have one frame."""
-        return self.num_frames == 1 or entry.path.suffix.lower() not in _IMAGE_SUFFIXES
+        return self.num_frames == 1 or entry.path.suffix.lower() not in IMAGE_SUFFIXES
 
 
 class BucketSchedule:
@@ -171,7 +170,7 @@ def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[li
     return members, unreadable
 
 
-def probe_size(path: Path) -> tuple[int, int]:
+def probe_size(media: Path | Blob) -> tuple[int, int]:
     """Height and width of a file's frames as displayed: upright, with square pixels.
 
     Raises:
@@ -179,7 +178,7 @@ def probe_size(path: Path) -> tuple[int, int]:
         MediaError: if it has no pictures or cannot be decoded.
     """
     # The rotation is known only with the first frame, so that the header alone would not do.
-    clip = read_clip(path, num_frames=1)
+    clip = read_clip(media, num_frames=1)
     return clip.height, clip.width
 
 
@@ -230,7 +229,7 @@ def _log_aspects(
             sizes[index] = stated
     unknown = [index for index in indices if index not in sizes]
     with ThreadPoolExecutor() as pool:  # the decoder lets other threads run
-        sizes |= zip(unknown, pool.map(_probed, (entries[index].path for index in unknown)), strict=True)
+        sizes |= zip(unknown, pool.map(_probed, (entries[index] for index in unknown)), strict=True)
     aspects = np.full(len(entries), np.nan)
     for index, size in sizes.items():
         if not isinstance(size, str):
@@ -252,8 +251,8 @@ def _stated_side(entry: Entry, name: str) -> float:
     return value
 
 
-def _probed(path: Path) -> tuple[int, int] | str:
+def _probed(entry: Entry) -> tuple[int, int] | str:
     try:
-        return probe_size(path)
+        return probe_size(entry.media)
     except (MediaError, FileNotFoundError) as error:
         return str(error)

@@ -64,7 +64,7 @@ class DecodedFiles:
     def _decode(self, entry: Entry, height: int, width: int) -> Clip | str:
         try:
             clip = read_clip(
-                entry.path,
+                entry.media,
                 start=entry.start or 0.0,
                 end=entry.end,
                 fps=self.fps,

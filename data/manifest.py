@@ -1,71 +1,49 @@
-"""Lists of clips with captions: captions.jsonl, one JSON object a line.
+"""Sources of clips behind one call: whatever people keep clips in becomes a list of entries.
+
+    folder of media              all of them, with name.txt or name.json beside name.mp4 where there is one
+    folder with captions.jsonl   what that lists; likewise .jsonl, .csv, .tsv and .parquet files by name
+    a.tar, a-{000..099}.tar      WebDataset samples; likewise a folder of tars, or s3://bucket/a.tar (fsspec)
+    hf:NAME@SPLIT                a data set of Hugging Face's library, of the hub or a folder
+
+A line of captions.jsonl is one JSON object:
 
     {"path": "grid/bbaf2n.mp4", "caption": "bin blue at f two now", "start": 0.5, "end": 2, "group": "s1"}
 
 `path` counts from the file's own folder; one that is absolute or leaves it through `..` is followed, for a
 list may well stand beside the clips that somebody keeps elsewhere. `caption` is text or a list of texts
 that all describe the clip, `start` and `end` are seconds; all but the path may be missing, and other
-keys are kept. A folder without the list stands for every media file in it, without captions.
+keys are kept. Columns of tables have the same names.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+
+from .entry import IMAGE_SUFFIXES, MEDIA_SUFFIXES, Entry
+from .folders import read_folder
+from .hub import PREFIX, is_saved_dataset, read_dataset
+from .tables import TABLE_SUFFIXES, read_table
+from .tars import expanded, read_tar
+
+__all__ = ["IMAGE_SUFFIXES", "MANIFEST_NAME", "MEDIA_SUFFIXES", "Entry", "read_manifest"]
 
 MANIFEST_NAME = "captions.jsonl"
-MEDIA_SUFFIXES = (
-    ".3gp", ".avi", ".bmp", ".flv", ".gif", ".jpeg", ".jpg", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
-    ".mts", ".ogv", ".png", ".ts", ".webm", ".webp", ".wmv",
-)  # fmt: skip
 _SHOWN_VALUES = 8
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One clip of a list.
-
-    Args:
-        path: its file.
-        captions: texts, any of which describes it; none if it has no caption.
-        start, end: the part of the file in seconds; None for its beginning or end.
-        extra: all other keys of the line.
-    """
-
-    path: Path
-    captions: tuple[str, ...] = ()
-    start: float | None = None
-    end: float | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def caption(self) -> str | None:
-        """The first of the captions."""
-        return self.captions[0] if self.captions else None
-
-
 def read_manifest(source: str | Path, where: Mapping[str, str] = MappingProxyType({})) -> list[Entry]:
-    """The clips that a source names.
+    """The clips that a source names, in an order that does not change.
 
     Args:
-        source: a .jsonl file, or a folder: with a captions.jsonl in it, or all its media files, sorted.
+        source: as above.
         where: keys and the values they must have, compared as text.
 
     Raises:
         FileNotFoundError: if the source is not there.
         ValueError: if a line is wrong, or nothing is left.
     """
-    source = Path(source)
-    if not source.exists():
-        raise FileNotFoundError(f"{source} is not there; expected a folder of clips or a .jsonl file")
-    if source.is_dir():
-        listed = source / MANIFEST_NAME
-        entries = _read_lines(listed) if listed.is_file() else _media_files(source)
-    else:
-        entries = _read_lines(source)
+    entries = _read(str(source))
     if not entries:
         raise ValueError(f"{source} names no clips")
     chosen = [entry for entry in entries if _matches(entry, where)]
@@ -75,56 +53,42 @@ def read_manifest(source: str | Path, where: Mapping[str, str] = MappingProxyTyp
     return chosen
 
 
-def _media_files(folder: Path) -> list[Entry]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in MEDIA_SUFFIXES and path.is_file())
-    found = sorted(path for path in files if not path.name.startswith("."))
-    if not found:
-        raise ValueError(f"{folder} has neither a {MANIFEST_NAME} nor media files")
-    return [Entry(path) for path in found]
+def _read(source: str) -> list[Entry]:
+    if source.startswith(PREFIX):
+        return read_dataset(source)
+    if source.endswith(".tar"):
+        return [entry for tar in expanded(source) for entry in read_tar(_present(tar))]
+    path = Path(_present(source))
+    if path.is_dir():
+        return _read_folder(path)
+    suffix = path.suffix.lower()
+    if suffix in TABLE_SUFFIXES:
+        return read_table(path)
+    if suffix in MEDIA_SUFFIXES:
+        return [Entry(path)]
+    known = " ".join([*TABLE_SUFFIXES, ".tar"])
+    raise ValueError(f"{path} is no kind of list that can be read; expected one of {known}, or a media file")
 
 
-def _read_lines(path: Path) -> list[Entry]:
-    entries = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file; expected one JSON object a line") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                entries.append(_entry(json.loads(line), path.parent))
-            except ValueError as error:
-                raise ValueError(f"{path.name} line {number}: {error}") from error
+def _present(source: str) -> str:
+    if "://" not in source and not Path(source).exists():
+        raise FileNotFoundError(f"{source} is not there; expected a folder of clips or a .jsonl file")
+    return source
+
+
+def _read_folder(folder: Path) -> list[Entry]:
+    if (folder / MANIFEST_NAME).is_file():
+        return read_table(folder / MANIFEST_NAME)
+    if is_saved_dataset(folder):
+        return read_dataset(f"{PREFIX}{folder}")
+    entries = read_folder(folder)
+    if not entries:
+        entries = [entry for tar in sorted(folder.glob("*.tar")) for entry in read_tar(str(tar))]
+    if not entries:
+        entries = [entry for table in sorted(folder.glob("*.parquet")) for entry in read_table(table)]
+    if not entries:
+        raise ValueError(f"{folder} has neither a {MANIFEST_NAME} nor media files, tars or Parquet files")
     return entries
-
-
-def _entry(values: Any, folder: Path) -> Entry:
-    if not isinstance(values, dict):
-        raise ValueError(f'expected an object such as {{"path": "a.mp4"}}, not {values!r}')
-    values = dict(values)
-    path = values.pop("path", None)
-    if not isinstance(path, str) or not path:
-        raise ValueError(f"path is {path!r}; expected the name of a file")
-    captions = _captions(values.pop("caption", None))
-    start, end = (_seconds(name, values.pop(name, None)) for name in ("start", "end"))
-    if end is not None and end <= (start or 0):
-        raise ValueError(f"the part from {start or 0} s to {end} s is empty")
-    return Entry(folder / path, captions, start, end, values)
-
-
-def _captions(value: Any) -> tuple[str, ...]:
-    captions = [] if value is None else [value] if isinstance(value, str) else value
-    if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
-        raise ValueError(f"caption is {value!r}; expected a text or a list of texts")
-    return tuple(captions)
-
-
-def _seconds(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{name} is {value!r}; expected seconds")
-    return float(value)
 
 
 def _matches(entry: Entry, where: Mapping[str, str]) -> bool:

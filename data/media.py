@@ -21,8 +21,10 @@ from .media_pictures import Scaler, collect
 from .media_sound import decode_sound, read_sound, resample
 from .media_streams import (
     DEFAULT_LIMITS,
+    Blob,
     Limits,
     MediaError,
+    as_media,
     check_duration,
     decode,
     ended,
@@ -37,11 +39,11 @@ from .media_streams import (
 from .media_writing import write_clip
 from .timing import exact_rate
 
-__all__ = ["Limits", "MediaError", "read_clip", "read_waveform", "resample", "write_clip"]
+__all__ = ["Blob", "Limits", "MediaError", "read_clip", "read_waveform", "resample", "write_clip"]
 
 
 def read_clip(
-    path: str | Path,
+    media: str | Path | Blob,
     *,
     start: float = 0.0,
     end: float | None = None,
@@ -61,6 +63,7 @@ def read_clip(
     the clip on, cut or filled with silence to the duration of the frames.
 
     Args:
+        media: a path, or a file's content.
         start, end: seconds after the first frame of the file.
         fps: frames per second; each frame is the latest one shown at its instant. If not given, the
             file's own rate, the mean of a variable one. An image is one frame at any rate.
@@ -74,14 +77,14 @@ def read_clip(
         ValueError: if an argument makes no sense.
     """
     _check_request(start, end, fps, num_frames, height, width)
-    path = Path(path)
+    media = as_media(media)
     size = (height, width) if height and width else None
-    with opened(path) as container:
+    with opened(media) as container:
         stream = picture_stream(container)
-        native = own_rate(container, stream, path)
+        native = own_rate(container, stream, media)
         rate = exact_rate(fps) if fps else native
         most = min(num_frames or inf, inf if end is None else ceil((end - start) * rate - 1e-3))
-        if is_still(container, path):
+        if is_still(container, media):
             most = 1
         check_duration(container, start, float(most / rate), limits)
         begin = first_time(stream) + start
@@ -92,12 +95,12 @@ def read_clip(
         frames = collect(map(Scaler(stream, size, limits), pictures), rate, limits)
         if not frames:
             raise MediaError(f"it has no pictures after {start:g} s")
-    waveform, sample_rate = read_sound(path, begin, len(frames), float(rate), sample_rate, channels)
+    waveform, sample_rate = read_sound(media, begin, len(frames), float(rate), sample_rate, channels)
     return Clip(torch.stack(frames), float(rate), waveform, sample_rate, caption)
 
 
 def read_waveform(
-    path: str | Path,
+    media: str | Path | Blob,
     *,
     sample_rate: int | None = None,
     channels: int | None = None,
@@ -109,8 +112,8 @@ def read_waveform(
         FileNotFoundError: if there is no such file.
         MediaError: if it has no sound, cannot be decoded or is over the limits.
     """
-    path = Path(path)
-    with opened(path) as container:
+    media = as_media(media)
+    with opened(media) as container:
         if not container.streams.audio:
             raise MediaError("it has no sound")
         check_duration(container, 0.0, inf, limits)

@@ -31,9 +31,7 @@ class Scaler:
 
     def __call__(self, frame: av.VideoFrame) -> UInt8[Tensor, "height width 3"]:
         is_transposed, flipped = _orientation(frame)
-        height, width = frame.height, max(1, round(frame.width * self.aspect))
-        if is_transposed:
-            height, width = width, height
+        height, width = self.size_of(frame)
         if self.size:
             height, width = covering_size(height, width, *self.size)
         self._check(height, width)
@@ -43,6 +41,11 @@ class Scaler:
         picture = torch.from_numpy(rgb.to_ndarray())
         picture = (picture.transpose(0, 1) if is_transposed else picture).flip(flipped)
         return (centre_crop(picture, *self.size) if self.size else picture).contiguous()
+
+    def size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Height and width as displayed, before scaling."""
+        height, width = frame.height, max(1, round(frame.width * self.aspect))
+        return (width, height) if _orientation(frame)[0] else (height, width)
 
     def _check(self, height: int, width: int) -> None:
         if height * width > self.max_pixels:

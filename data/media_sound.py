@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .audio import fit_length, place
-from .media_streams import MediaError, decodable, decode, opened
+from .media_streams import Blob, MediaError, decodable, decode, opened
 from .timing import audio_samples
 
 # Seconds by which containers round the times of sound; following that would be heard as clicks.
@@ -47,10 +47,15 @@ def resample(
 
 
 def read_sound(
-    path: Path, begin: float, num_frames: int, fps: float, sample_rate: int | None, channels: int | None
+    media: Path | Blob,
+    begin: float,
+    num_frames: int,
+    fps: float,
+    sample_rate: int | None,
+    channels: int | None,
 ) -> tuple[Float[Tensor, "channels samples"] | None, int | None]:
     """The sound of frames that begin at the time `begin` of the file; None if it has none."""
-    with opened(path) as container:
+    with opened(media) as container:
         if not container.streams.audio:
             return None, None
         # What follows the end shapes the last samples when they are resampled.

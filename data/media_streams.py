@@ -6,8 +6,9 @@ media_sound.py and media_writing.py the only files that import the decoder (PyAV
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain, islice, pairwise
 from math import floor
 from pathlib import Path
@@ -47,22 +48,66 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Blob:
+    """A media file that is not one on disk: a member of a tar, a cell of a table.
+
+    Args:
+        name: for messages.
+        data: the whole file.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# Formats that are no media but lists of other files or addresses, or the machine's own devices.
+_REFERRING = {
+    "alsa", "concat", "dash", "fbdev", "hls", "imf", "kmsgrab", "lavfi", "oss", "rtp", "rtsp", "sap", "sdp",
+    "tedcaptions", "vobsub", "webm_dash_manifest", "x11grab",
+}  # fmt: skip
+_OPTIONS = {
+    # A playlist must not reach into the network, nor a colon in a name be taken for a protocol.
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(
+        sorted(name for name in av.formats_available if not _REFERRING & set(name.split(",")))
+    ),
+    # Nor a % in the name of a picture for a pattern that stands for many.
+    "pattern_type": "none",
+}
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def opened(media: Path | Blob) -> Iterator[InputContainer]:
     """The container in a file; whatever is wrong with it becomes a `MediaError` that names the file."""
+    if isinstance(media, Path):
+        _check_is_file(media)
+    file = BytesIO(media.data) if isinstance(media, Blob) else str(media.absolute())
+    try:
+        with av.open(file, options=dict(_OPTIONS), metadata_errors="replace") as container:
+            yield container
+    except MediaError as error:
+        raise MediaError(f"{media}: {error}") from error
+    except av.error.FFmpegError as error:
+        raise MediaError(f"{media}: not a media file, or damaged ({error.strerror})") from error
+    except MemoryError as error:
+        raise MediaError(f"{media}: it needs more memory than there is") from error
+
+
+def as_media(media: str | Path | Blob) -> Path | Blob:
+    return media if isinstance(media, Blob) else Path(media)
+
+
+def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise MediaError(f"{path} is a folder; expected a media file")
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
-    try:
-        # A playlist must not reach into the network, nor a colon in a name be taken for a protocol.
-        options = {"protocol_whitelist": "file"}
-        with av.open(str(path.absolute()), options=options, metadata_errors="replace") as container:
-            yield container
-    except MediaError as error:
-        raise MediaError(f"{path}: {error}") from error
-    except av.error.FFmpegError as error:
-        raise MediaError(f"{path}: not a media file, or damaged ({error.strerror})") from error
+    if not path.is_file():  # a pipe would be waited on for ever
+        raise MediaError(f"{path} is not a regular file")
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
@@ -82,12 +127,12 @@ def decodable(stream: _Stream) -> _Stream:
     return stream
 
 
-def is_still(container: InputContainer, path: Path) -> bool:
+def is_still(container: InputContainer, media: Path | Blob) -> bool:
     """Whether the file is one picture: the duration that FFmpeg gives to it means nothing."""
     name = container.format.name
     if name not in ("image2", "gif", "apng") and not name.endswith("_pipe"):
         return False
-    with opened(path) as again:
+    with opened(media) as again:
         packets = (packet for packet in again.demux(video=0) if packet.size)
         return len(list(islice(packets, 2))) == 1
 
@@ -96,12 +141,12 @@ def _declared_rate(stream: VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
-def own_rate(container: InputContainer, stream: VideoStream, path: Path) -> Fraction:
+def own_rate(container: InputContainer, stream: VideoStream, media: Path | Blob) -> Fraction:
     """Frames per second; measured where the header has none (GIF) or the clock's (1000 in some Matroska)."""
     declared = _declared_rate(stream)
     if declared <= 250 and container.format.name != "gif":
         return declared
-    with opened(path) as again:
+    with opened(media) as again:
         packets = islice(again.demux(again.streams[stream.index]), 250)
         times = [packet.pts * packet.time_base for packet in packets if packet.pts is not None]
     span = max(times) - min(times) if times else 0

@@ -102,7 +102,7 @@ class FileSource:
 
     def _read(self, entry: Entry) -> Clip:
         clip = read_clip(
-            entry.path,
+            entry.media,
             start=entry.start or 0.0,
             end=entry.end,
             fps=self.clips.fps,

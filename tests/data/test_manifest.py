@@ -81,9 +81,18 @@ def test_a_wrong_line_is_named_by_its_number(listed, line, message):
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / "clip.mp4").write_bytes(bytes(range(256)))
-    with pytest.raises(ValueError, match=r"clip.mp4 is not a text file"):
-        read_manifest(tmp_path / "clip.mp4")
+    (tmp_path / "list.jsonl").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match=r"list.jsonl is not a text file"):
+        read_manifest(tmp_path / "list.jsonl")
+    (tmp_path / "list.doc").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match=r"list.doc is no kind of list .* expected one of .csv"):
+        read_manifest(tmp_path / "list.doc")
+
+
+def test_a_media_file_is_a_list_of_one(tmp_path):
+    (tmp_path / "clip.mp4").touch()
+    (entry,) = read_manifest(tmp_path / "clip.mp4")
+    assert entry.path == tmp_path / "clip.mp4"
 
 
 def test_a_folder_without_a_list_is_all_its_media_files_in_order(tmp_path):

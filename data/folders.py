@@ -1,0 +1,28 @@
+"""A folder of media files, each with what stands beside it under the same name."""
+
+from pathlib import Path
+
+from .entry import MEDIA_SUFFIXES, SOUND_SUFFIXES, Entry
+from .samples import SIDECAR_SUFFIXES, sample_entry
+
+
+def read_folder(folder: Path) -> list[Entry]:
+    """All media files of a folder and the folders in it, sorted by name.
+
+    A sound beside a video or an image of the same name belongs to that and is no clip of its own. Hidden
+    files and folders are left out, and links to folders are not followed.
+    """
+    groups: dict[Path, list[Path]] = {}
+    for path in folder.rglob("*"):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and path.suffix.lower() in MEDIA_SUFFIXES + SIDECAR_SUFFIXES and path.is_file():
+            groups.setdefault(path.with_suffix(""), []).append(path)
+    entries = [entry for name in groups for entry in _entries(groups[name])]
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _entries(paths: list[Path]) -> list[Entry]:
+    media = [path for path in paths if path.suffix.lower() in MEDIA_SUFFIXES]
+    pictures = [path for path in media if path.suffix.lower() not in SOUND_SUFFIXES]
+    sidecars = {path.suffix.lower(): path.read_bytes for path in paths if path not in media}
+    return [sample_entry(path, sidecars) for path in pictures or media]

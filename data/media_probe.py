@@ -1,0 +1,130 @@
+"""What is in a media file: sizes, rate, length and sound, found by decoding it."""
+
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+from torch import Tensor
+
+from .media_pictures import Scaler
+from .media_streams import (
+    DEFAULT_LIMITS,
+    Blob,
+    Limits,
+    MediaError,
+    as_media,
+    check_duration,
+    decodable,
+    is_still,
+    opened,
+    own_rate,
+    picture_stream,
+)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What decoding a file has shown.
+
+    Args:
+        height, width: of its frames as displayed: upright, with square pixels; 0 if there are none.
+        fps: frames per second, the mean of a variable rate; 0 for an image.
+        num_frames: decoded; of a file that was not decoded to its end, as its header says or 0.
+        seconds: from the first frame to the end of the last.
+        sample_rate, channels: of the sound; 0 if there is none.
+        loudness: root mean square of the samples; 0 without sound or where it was not decoded.
+    """
+
+    height: int
+    width: int
+    fps: float
+    num_frames: int
+    seconds: float
+    sample_rate: int = 0
+    channels: int = 0
+    loudness: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        if not self.height:
+            return "sound"
+        return "video" if self.fps else "image"
+
+
+def probe(
+    media: str | Path | Blob, *, whole: bool = True, thumbnail: int = 96, limits: Limits = DEFAULT_LIMITS
+) -> tuple[MediaInfo, UInt8[Tensor, "height width 3"] | None]:
+    """Decode a file, frame by frame, and tell what was found, with a picture from its inside.
+
+    Args:
+        media: a path, or a file's content.
+        whole: decode all of it; otherwise its first frame, and believe the header for the rest.
+        thumbnail: height and width of the picture.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        MediaError: if it cannot be decoded to its end or is over the limits.
+    """
+    media = as_media(media)
+    with opened(media) as container:
+        check_duration(container, 0.0, inf if whole else 0.0, limits)
+        if not container.streams.video and container.streams.audio:
+            return MediaInfo(0, 0, 0.0, 0, _seconds(container), *_sound(media, whole, limits)), None
+        stream = picture_stream(container)
+        still = is_still(container, media)
+        rate = own_rate(container, stream, media)
+        most = 1 if still or not whole else limits.max_frames + 1
+        size, num_frames, picture = _count(container, stream, thumbnail, most, limits)
+        if num_frames > limits.max_frames:
+            raise MediaError(f"it has more than {limits.max_frames} frames")
+        declared = _seconds(container)
+    if still:
+        return MediaInfo(*size, 0.0, 1, 0.0), picture
+    if not whole:
+        num_frames = stream.frames or round(declared * rate)
+    sound = _sound(media, whole, limits) if container.streams.audio else ()
+    return MediaInfo(*size, float(rate), num_frames, float(num_frames / rate), *sound), picture
+
+
+def _count(
+    container: InputContainer, stream: VideoStream, thumbnail: int, most: int, limits: Limits
+) -> tuple[tuple[int, int], int, Tensor]:
+    """Size of the frames, how many there are (up to `most`), and the last of those numbered 0, 1, 2, 4, …"""
+    small, own = Scaler(stream, (thumbnail, thumbnail), limits), Scaler(stream, None, limits)
+    size, picture, number = (0, 0), None, 0
+    try:
+        for frame in islice(container.decode(stream), most):
+            size = size if number else own.size_of(frame)
+            if number & (number - 1) == 0:
+                picture = small(frame)
+            number += 1
+    except av.error.FFmpegError as error:
+        raise MediaError(f"damaged after {number} frames ({error.strerror})") from error
+    if picture is None:
+        raise MediaError("it has no pictures that can be decoded")
+    return size, number, picture
+
+
+def _seconds(container: InputContainer) -> float:
+    return container.duration / av.time_base if container.duration else 0.0
+
+
+def _sound(media: Path | Blob, whole: bool, limits: Limits) -> tuple[int, int, float]:
+    """Sample rate, channels and loudness of the first audio stream."""
+    with opened(media) as container:
+        stream = decodable(container.streams.audio[0])
+        resampler = av.AudioResampler(format="fltp")
+        power, samples = 0.0, 0
+        for frame in container.decode(stream) if whole else ():
+            for converted in resampler.resample(frame):
+                piece = converted.to_ndarray().astype(np.float64)
+                power, samples = power + float(np.square(piece).sum()), samples + piece.size
+            if samples > limits.max_seconds * frame.sample_rate * len(piece):
+                raise MediaError(f"its sound is longer than {limits.max_seconds:g} s")
+        return stream.sample_rate, stream.channels, (power / samples) ** 0.5 if samples else 0.0

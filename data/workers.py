@@ -1,0 +1,254 @@
+"""Work on untrusted files in processes that can be killed: a hang or a crash costs one item, not the run.
+
+    for value in in_order(function, range(1000), num_workers=4, seconds=60):
+        ...                     # what function(index) returned, or a Lost with the reason
+
+A worker is a fresh Python process (it may be started from a thread, a data loader's worker or an actor).
+It is given the function once, pickled by us, and then numbers. Its answers are JSON and raw arrays, never
+pickles: a decoder that a hostile file has taken over cannot make this process run code.
+"""
+
+import json
+import os
+import pickle
+import select
+import struct
+import subprocess
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+# What a worker may take beyond what it has when it starts, under Linux; more fails as out of memory.
+_MEMORY_BYTES = 6 * 2**30
+_START_SECONDS = 120.0
+# Of one part of an answer: a JSON text or an array.
+_ANSWER_BYTES = 2**33
+_DTYPES = {each: np.dtype(each) for each in ("uint8", "int16", "int32", "int64", "float32", "float64")}
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An item that has no result, and why."""
+
+    reason: str
+
+
+class WorkerError(RuntimeError):
+    """The function raised what it should not: a mistake in the program, with the worker's traceback."""
+
+
+class Worker:
+    """One process that computes `function(index)`.
+
+    Args:
+        function: picklable; returns dicts, lists, texts, numbers, None and arrays.
+        seconds: that one item may take, before the process is killed and another one started.
+    """
+
+    def __init__(self, function: Callable[[int], Any], seconds: float):
+        self.pickled, self.seconds = pickle.dumps(function), seconds
+        self.process: subprocess.Popen | None = None
+
+    def __call__(self, index: int) -> Any:
+        """The result, or a `Lost`.
+
+        Raises:
+            WorkerError: if the function raised.
+        """
+        try:
+            process = self._started()
+            process.stdin.write(struct.pack("<q", index))
+            process.stdin.flush()
+            answer = _receive(process.stdout.fileno(), self.seconds)
+        except TimeoutError:
+            self.close()
+            return Lost(f"given up after {self.seconds:g} s")
+        except (EOFError, BrokenPipeError):
+            return Lost(f"its reader died ({self._obituary()})")
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return Lost(answer["lost"]) if "lost" in answer else answer["value"]
+
+    def close(self) -> None:
+        self._obituary()
+
+    def _started(self) -> subprocess.Popen:
+        if self.process is not None and self.process.poll() is None:
+            return self.process
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self.process.stdin.write(struct.pack("<q", len(self.pickled)) + self.pickled)
+        self.process.stdin.flush()
+        try:
+            ready = _receive(self.process.stdout.fileno(), _START_SECONDS)
+        except (TimeoutError, EOFError) as error:
+            raise WorkerError(f"a worker could not be started ({self._obituary()})") from error
+        if "error" in ready:
+            raise WorkerError(ready["error"])
+        return self.process
+
+    def _obituary(self) -> str:
+        process, self.process = self.process, None
+        if process is None:
+            return "it was ended"
+        process.kill()
+        code = process.wait()
+        process.stdout.close()
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def in_order(
+    function: Callable[[int], Any], indices: Iterable[int], num_workers: int, seconds: float
+) -> Iterator[Any]:
+    """`function(index)` of all indices in their order, computed by `num_workers` processes.
+
+    Few results are kept waiting, so memory stays bounded however many indices there are. Closing the
+    iterator ends the processes.
+    """
+    idle: SimpleQueue[Worker] = SimpleQueue()
+    workers = [Worker(function, seconds) for _ in range(num_workers)]
+    for worker in workers:
+        idle.put(worker)
+
+    def computed(index: int) -> Any:
+        worker = idle.get()
+        try:
+            return worker(index)
+        finally:
+            idle.put(worker)
+
+    waiting: deque[Future] = deque()
+    with ThreadPoolExecutor(num_workers) as pool:
+        try:
+            for index in indices:
+                waiting.append(pool.submit(computed, index))
+                if len(waiting) > 2 * num_workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            for worker in workers:
+                worker.close()
+
+
+def serve() -> None:
+    """The worker's side: read the function, then answer numbers until the pipe is closed."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not get among the answers
+    try:
+        function = pickle.loads(_exactly(requests, struct.unpack("<q", _exactly(requests, 8))[0]))
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(1)
+        _bound_memory()
+        _send(answers, {"value": None})
+    except Exception:
+        _send(answers, {"error": traceback.format_exc()})
+        return
+    while len(number := requests.read(8)) == 8:
+        try:
+            _send(answers, {"value": function(struct.unpack("<q", number)[0])})
+        except (EOFError, BrokenPipeError):
+            return
+        except Exception as error:
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+                _send(answers, {"lost": "it needs more memory than a worker may take"})
+            else:
+                _send(answers, {"error": traceback.format_exc()})
+
+
+def _bound_memory() -> None:
+    try:
+        import resource
+
+        with open("/proc/self/status") as file:
+            own = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))
+        resource.setrlimit(resource.RLIMIT_DATA, (own + _MEMORY_BYTES, own + _MEMORY_BYTES))
+    except (ImportError, FileNotFoundError):
+        return  # not Linux: time is bounded, memory only by the limits of reading
+
+
+def _send(answers: Any, answer: Any) -> None:
+    """The length of a JSON text, the text, then the bytes of the arrays that it refers to."""
+    arrays: list[np.ndarray] = []
+    text = json.dumps(_packed(answer, arrays)).encode()
+    answers.write(struct.pack("<q", len(text)) + text)
+    for array in arrays:
+        answers.write(memoryview(array.reshape(-1).view(np.uint8)))
+    answers.flush()
+
+
+def _receive(file: int, seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    (length,) = struct.unpack("<q", _read(file, 8, deadline))
+    answer = json.loads(_read(file, length, deadline))
+    return _unpacked(answer, file, deadline)
+
+
+def _packed(value: Any, arrays: list[np.ndarray]) -> Any:
+    if isinstance(value, np.ndarray):
+        arrays.append(np.ascontiguousarray(value))
+        return {"array": [value.dtype.name, list(value.shape)]}
+    if isinstance(value, dict):
+        return {"dict": {key: _packed(each, arrays) for key, each in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_packed(each, arrays) for each in value]
+    return value
+
+
+def _unpacked(value: Any, file: int, deadline: float) -> Any:
+    """The inverse of `_packed`; arrays arrive in the order in which the text mentions them."""
+    if isinstance(value, list):
+        return [_unpacked(each, file, deadline) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "dict" in value:
+        return {key: _unpacked(each, file, deadline) for key, each in value["dict"].items()}
+    name, shape = value["array"]
+    data = _read(file, prod(shape) * _DTYPES[name].itemsize, deadline)
+    return np.frombuffer(data, _DTYPES[name]).reshape(shape)
+
+
+def _read(file: int, length: int, deadline: float) -> bytearray:
+    """So many bytes of a pipe.
+
+    Raises:
+        TimeoutError: if they do not come in time.
+        EOFError: if the other side is gone.
+    """
+    if not 0 <= length <= _ANSWER_BYTES:
+        raise EOFError
+    result = bytearray(length)
+    view, filled = memoryview(result), 0
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    while filled < length:
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        count = os.readv(file, [view[filled:]])
+        if not count:
+            raise EOFError
+        filled += count
+    return result
+
+
+def _exactly(file: Any, length: int) -> bytes:
+    data = file.read(length)
+    if len(data) != length:
+        raise EOFError
+    return data
