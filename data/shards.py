@@ -5,13 +5,15 @@
                                     has_audio
            shard-00000.jsonl        a clip a line: captions, source, whatever else was known of it
 
-Codes and captions, never ids: the vocabulary may change. A shard counts once index.json lists it, so a
-writer that was killed goes on after its last whole shard, without a lost or doubled clip.
+           shard-00000.json         its record: checksums, from which entries it is, what was left out
+
+Codes and captions, never ids: the vocabulary may change. A shard counts once its record is there, so
+writers that were killed go on with whole shards, without a lost or doubled clip.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,79 +49,101 @@ class CodedClip:
 
 
 class ShardWriter:
-    """Writes clips to a folder, a shard at a time.
+    """Writes shards to a folder: shard n holds what the n-th range of a source's entries gave.
+
+    A shard is written whole or not at all, and independently of the others, so several processes may each
+    write some of the same folder. What is complete says its own record, shard-00000.json, written last;
+    index.json, which readers read, is made from the records.
 
     Args:
         folder: new, empty, or holding shards of the same format and source to go on with.
         clips: what all clips have in common.
         source: from where and how the clips are taken; a folder is only continued from the same.
-        shard_size: clips of a shard, at least.
 
     Raises:
         ValueError: if the folder holds codes of another format or source.
     """
 
-    def __init__(self, folder: str | Path, clips: ClipFormat, source: dict[str, Any], shard_size: int = 1024):
+    def __init__(self, folder: str | Path, clips: ClipFormat, source: dict[str, Any]):
         if clips.has_audio and max(clips.codebook_sizes) > torch.iinfo(_DTYPES["audio"]).max + 1:
             raise ValueError(f"audio codebooks of {clips.codebook_sizes} codes do not fit 16 bits")
         self.folder = Path(folder)
         self.clips = clips
         self.source = json.loads(json.dumps(source))  # as it comes back from index.json
-        self.shard_size = shard_size
-        self._shards: list[dict[str, Any]] = []
-        self._skipped: list[list[str]] = []
-        self._waiting: list[CodedClip] = []
-        self.position = 0
+        self._records: dict[int, dict[str, Any]] = {}
         if (self.folder / "index.json").exists():
-            self._go_on()
+            self._check_index()
+            self.load()
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """(source, reason) of what could not be used."""
-        return [(name, reason) for name, reason in self._skipped]
+        return [(name, reason) for record in self._in_order() for name, reason in record["skipped"]]
 
     @property
     def num_clips(self) -> int:
-        return sum(shard["clips"] for shard in self._shards) + len(self._waiting)
+        return sum(record["clips"] for record in self._records.values())
 
     @property
     def num_with_audio(self) -> int:
-        waiting = sum("audio" in clip.codes for clip in self._waiting)
-        return sum(shard["with_audio"] for shard in self._shards) + waiting
+        return sum(record["with_audio"] for record in self._records.values())
 
-    def add(
-        self, clips: Iterable[CodedClip], skipped: Iterable[tuple[str, str]] = (), entries: int = 1
+    def has(self, number: int, entries: list[str]) -> bool:
+        """Whether a shard is there that holds what these entries (their names) gave."""
+        record = self._records.get(number)
+        if record is None or record["entries"] != _digest(entries):
+            return False
+        codes = self.folder / f"{record['name']}.safetensors"
+        return not record["clips"] or (codes.is_file() and codes.stat().st_size == record["bytes"])
+
+    def write(
+        self,
+        number: int,
+        clips: Sequence[CodedClip],
+        entries: list[str] = (),  # type: ignore[assignment]
+        skipped: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Add what the next `entries` entries of the source gave.
+        """Write what the `number`-th range of entries gave: clips, and the names and reasons of the others.
 
         Raises:
             ValueError: if codes have another shape than the format says.
         """
         for clip in clips:
             self._check(clip)
-            self._waiting.append(clip)
-        self._skipped += [[name, reason] for name, reason in skipped]
-        self.position += 1
-        if len(self._waiting) >= self.shard_size:
-            self.flush()
+        if not (self.folder / "index.json").exists():
+            self.finish()
+        name = f"shard-{number:05d}"
+        written = _write_shard(self.folder / name, list(clips), self.clips) if clips else {}
+        absent = {"name": name, "clips": 0, "with_audio": 0}
+        record = absent | written | {"entries": _digest(entries), "skipped": [list(each) for each in skipped]}
+        write_json(self.folder / f"{name}.json", record)
+        self._records[number] = record
 
-    def flush(self) -> None:
-        """Write what waits as a shard, and the index. The last call of a writer."""
-        if self._waiting:
-            name = f"shard-{len(self._shards):05d}"
-            self._shards.append(_write_shard(self.folder / name, self._waiting, self.clips))
-            self._waiting = []
+    def load(self) -> None:
+        """Take notice of the shards in the folder, which other processes may have written."""
+        for path in self.folder.glob("shard-*.json"):
+            self._records[int(path.stem.removeprefix("shard-"))] = read_json(path)
+
+    def finish(self, num_shards: int | None = None) -> None:
+        """Write the index of all shards that are there; of more than `num_shards` the others are removed."""
+        for number in [each for each in self._records if num_shards is not None and each >= num_shards]:
+            name = self._records.pop(number)["name"]
+            for suffix in ("json", "jsonl", "safetensors"):
+                (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)
+        fields = ("name", "clips", "with_audio", "bytes", "sha256")
         index = {
             "format_version": FORMAT_VERSION,
             "clips": self.clips.to_json(),
             "source": self.source,
-            "position": self.position,
-            "shards": self._shards,
-            "skipped": self._skipped,
+            "shards": [{key: each[key] for key in fields} for each in self._in_order() if each["clips"]],
+            "skipped": self.skipped,
         }
         write_json(self.folder / "index.json", index)
 
-    def _go_on(self) -> None:
+    def _in_order(self) -> list[dict[str, Any]]:
+        return [self._records[number] for number in sorted(self._records)]
+
+    def _check_index(self) -> None:
         index = _read_index(self.folder)
         stored = ClipFormat.from_json(index["clips"])
         if stored != self.clips:
@@ -132,8 +156,6 @@ class ShardWriter:
                 f"{self.folder} holds codes of another source ({index['source']}, now {self.source}); "
                 "choose another folder or remove this one"
             )
-        self._shards, self._skipped = index["shards"], index["skipped"]
-        self.position = index["position"]
 
     def _check(self, clip: CodedClip) -> None:
         shapes = self.clips.shapes
@@ -258,12 +280,16 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} has format_version {version!r}; this videolm reads {FORMAT_VERSION}")
     try:
         ClipFormat.from_json(index["clips"])
-        missing = {"source", "position", "shards", "skipped"} - index.keys()
+        missing = {"source", "shards", "skipped"} - index.keys()
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is not complete: {error}") from error
     if missing:
         raise ValueError(f"{path} is not complete: it lacks {sorted(missing)}")
     return index
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _check_sum(path: Path, expected: str) -> None:

@@ -303,8 +303,12 @@ def encode(
     width: int = 64,
     num_frames: int = 9,
     fps: float = 8.0,
+    buckets: str | None = None,
     batch_size: int = 32,
+    shard_size: int = 512,
     num_workers: int = 0,
+    engine: str = "local",
+    device: str = "auto",
     seed: int = 0,
     tasks: str = "",
     pad: list[str] | None = None,
@@ -313,8 +317,8 @@ def encode(
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
     Args:
-        source: "synthetic" or "synthetic-plain" (the embedded corpus), a folder of clips (with a
-            captions.jsonl) or a captions.jsonl.
+        source: "synthetic" or "synthetic-plain" (the embedded corpus), or a folder, list, tar or data set as
+            `videolm data inspect` takes it.
         model: folder with a video_tokenizer and, for sound, an audio_tokenizer.
         out: folder for the codes.
         where: key=value: only entries that have it; may be repeated.
@@ -325,40 +329,45 @@ def encode(
         width: of the frames.
         num_frames: per clip.
         fps: frames per second; files are converted.
+        buckets: in place of height, width and num_frames several sizes, such as
+            17x128x128,17x224x128,1x128x128; each file goes to the longest that it fills, of the nearest
+            aspect ratio, and each size gets a folder of its own in --out.
         batch_size: files that go through the tokenizers together.
-        num_workers: processes that read files; 0 reads in this one.
+        shard_size: files of a shard.
+        num_workers: processes that read files, where one that hangs is given up; 0 reads in this process,
+            unprotected. With ray: tokenizers side by side.
+        engine: local, or ray (Ray Data, on one machine or many); both write the same shards.
+        device: of the tokenizers; auto is a GPU if there is one.
         seed: of the synthetic source.
         tasks: names, or files of your own, separated by commas, or "all": those that are led by altered
             clips (inpainting, outpainting, stylization) have these coded as well.
         pad: task=black, grey, white or edge: what stands for unknown pixels; may be repeated.
         depth: for stylization with clips of your own: folder of a depth model of transformers, or "none".
     """
+    from functools import partial
+
     from ..data.datamodule import conditions
-    from .encode import ClipEncoder, encode_source, summary
+    from .encode import ClipEncoder
+    from .encode_ray import encode_with_ray
+    from .encode_source import encode_ranges, ranges_of, sizes_of, summary
     from .geometry_choice import geometry_of
     from .task import tasks_named
 
-    encoder = ClipEncoder.from_pretrained(
+    if engine not in ("local", "ray"):
+        raise ValueError(f"engine is {engine!r}; expected local or ray")
+    sizes = [(num_frames, height, width)] if buckets is None else sizes_of(buckets)
+    load = partial(
+        ClipEncoder.from_pretrained,
         model,
-        height=height,
-        width=width,
-        num_frames=num_frames,
         fps=fps,
         tasks=tasks_named(tasks, pad or []),
         geometry=geometry_of(depth),
     )
-    encoded = encode_source(
-        encoder,
-        source,
-        out,
-        where=conditions(where or []),
-        count=clips,
-        split=split,
-        windows=windows,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        seed=seed,
-    )
+    chosen = {
+        "where": conditions(where or []), "count": clips, "split": split, "windows": windows, "seed": seed,
+    }  # fmt: skip
+    make = partial(ranges_of, load, sizes, device, source, chosen, out, shard_size, batch_size)
+    encoded = encode_with_ray(make, num_workers) if engine == "ray" else encode_ranges(make(), num_workers)
     print("\n".join(summary(encoded)))
     return [out]
 

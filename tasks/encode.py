@@ -4,10 +4,8 @@ videolm encode SOURCE --model runs/mine/model --out runs/mine/shards
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -17,29 +15,13 @@ from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
 from ..data.geometry import Geometry
 from ..data.pixels import pixels_from_frames
-from ..data.shards import CodedClip, ShardWriter
+from ..data.shards import CodedClip
 from ..data.timing import audio_latents
 from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from .conditions import Conditions, Material, Variant, seeded, settings_of
-from .progress import Report, progress
-from .sources import Reading, Source, open_source
+from .sources import Reading
 from .task import Task
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What became of a source.
-
-    Args:
-        clips: written in all.
-        with_audio: of these.
-        skipped: (entry, reason) of what could not be used.
-    """
-
-    clips: int
-    with_audio: int
-    skipped: list[tuple[str, str]]
 
 
 class ClipEncoder:
@@ -198,81 +180,3 @@ def encode_clips(encoder: ClipEncoder, readings: Iterable[Reading]) -> Iterator[
         yield [
             CodedClip(next(codes), reading.captions, reading.name, reading.extra or {}) for _ in reading.clips
         ]
-
-
-def encode_source(
-    encoder: ClipEncoder,
-    source: str,
-    out: Path,
-    *,
-    where: dict[str, str] | None = None,
-    count: int = 0,
-    split: str = "train",
-    windows: int = 1,
-    batch_size: int = 32,
-    shard_size: int = 1024,
-    num_workers: int = 0,
-    seed: int = 0,
-) -> Encoded:
-    """Write the codes of all clips of a source; goes on where an earlier call was stopped.
-
-    Args:
-        where, count, split, windows, seed: as `open_source`.
-        batch_size: entries that go through the tokenizers together.
-        shard_size: clips of a shard.
-        num_workers: processes that read clips; 0 reads in this one.
-
-    Raises:
-        FileNotFoundError, ValueError: if the source or the folder cannot be used, or nothing in it can.
-    """
-    entries = open_source(
-        encoder.clips, source, where=where, count=count, split=split, windows=windows, seed=seed
-    )
-    writer = ShardWriter(out, encoder.clips, entries.description, shard_size)
-    rest = range(writer.position, len(entries))
-    if rest:
-        with progress("encode", len(entries), completed=writer.position) as report:
-            _write(writer, encoder, _read(entries, rest, num_workers), batch_size, report)
-        writer.flush()
-    if not writer.num_clips:
-        _, reason = writer.skipped[0]
-        raise ValueError(f"none of the {len(entries)} entries of {source} can be used; the first: {reason}")
-    return Encoded(writer.num_clips, writer.num_with_audio, writer.skipped)
-
-
-def summary(encoded: Encoded, names: int = 5) -> list[str]:
-    """Lines that say what became of a source, naming the first entries that were skipped."""
-    lines = [f"{encoded.clips} clips, {encoded.with_audio} with sound"]
-    if encoded.skipped:
-        lines.append(f"skipped {len(encoded.skipped)}:")
-        lines += [f"  {reason}" for _, reason in encoded.skipped[:names]]
-        if len(encoded.skipped) > names:
-            lines.append(f"  and {len(encoded.skipped) - names} more (index.json names all)")
-    return lines
-
-
-def _read(entries: Source, indices: range, num_workers: int) -> Iterator[Reading]:
-    """The entries in order, read in other processes if there are to be any."""
-    if not num_workers:
-        return (entries[index] for index in indices)
-    loader = torch.utils.data.DataLoader(
-        entries,  # type: ignore[arg-type]  # it has all that a map-style data set needs
-        batch_size=None,
-        sampler=indices,
-        num_workers=num_workers,
-        collate_fn=_as_read,
-    )
-    return iter(loader)
-
-
-def _as_read(reading: Any) -> Any:
-    return reading
-
-
-def _write(
-    writer: ShardWriter, encoder: ClipEncoder, readings: Iterator[Reading], batch_size: int, report: Report
-) -> None:
-    while group := list(islice(readings, batch_size)):
-        for reading, clips in zip(group, encode_clips(encoder, group), strict=True):
-            writer.add(clips, skipped=[(reading.name, reading.problem)] if reading.problem else [])
-        report(writer.position, f"{len(writer.skipped)} skipped" if writer.skipped else "")

@@ -4,7 +4,10 @@ Both are sequences of entries. An entry gives one clip or several (windows of a 
 the reason; reading it is a pure function of the settings and its number, so any process can do it.
 """
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from math import log
 from typing import Any
 
 from ..data.clip import Clip
@@ -12,6 +15,7 @@ from ..data.clip_format import ClipFormat
 from ..data.geometry import Geometry, SceneGeometry
 from ..data.manifest import Entry, read_manifest
 from ..data.media import MediaError, read_clip
+from ..data.media_probe import probe
 from ..data.synthetic import CORPORA, Corpus, caption_of, corpus_settings
 
 
@@ -25,6 +29,7 @@ class Reading:
         captions: of every one of them.
         extra: whatever else is known.
         problem: why there are no clips; empty if there are.
+        bucket: the number of the format that the clips have, of a source of several.
         geometry: their flow and depth, if known.
     """
 
@@ -33,6 +38,7 @@ class Reading:
     captions: tuple[str, ...] = ()
     extra: dict[str, Any] | None = None
     problem: str = ""
+    bucket: int = 0
     geometry: Geometry | None = None
 
 
@@ -59,11 +65,15 @@ class SyntheticSource:
         return self.count
 
     def __getitem__(self, index: int) -> Reading:
-        geometry = SceneGeometry(self.corpus, self.corpus.scene(index))
-        return Reading(self.name(index), (self.corpus[index],), self.captions(index), geometry=geometry)
+        return Reading(
+            self.name(index), (self.corpus[index],), self.captions(index), geometry=self.geometry(index)
+        )
 
     def name(self, index: int) -> str:
         return f"{self.corpus_name}/{index}"
+
+    def geometry(self, index: int) -> Geometry | None:
+        return SceneGeometry(self.corpus, self.corpus.scene(index))
 
     def captions(self, index: int) -> tuple[str, ...]:
         scene = self.corpus.scene(index)
@@ -77,8 +87,6 @@ class FileSource:
         if windows < 1:
             raise ValueError(f"windows is {windows}; expected at least 1")
         self.entries = read_manifest(source, where)
-        if not self.entries:
-            raise ValueError(f"{source} has no clips{f' with {where}' if where else ''}")
         self.clips, self.windows = clips, windows
         self.description = {"source": str(source), "where": where, "windows": windows}
 
@@ -86,8 +94,7 @@ class FileSource:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Reading:
-        entry = self.entries[index]
-        name = _name(entry)
+        entry, name = self.entries[index], self.name(index)
         try:
             whole = self._read(entry)
         except (MediaError, FileNotFoundError) as error:
@@ -99,6 +106,13 @@ class FileSource:
             return Reading(name, problem=f"{entry.path}: {problem}")
         windows = tuple(whole.window(start, size) for start in starts)
         return Reading(name, windows, entry.captions, entry.extra)
+
+    def name(self, index: int) -> str:
+        entry = self.entries[index]
+        return f"{entry.path}@{entry.start:g}" if entry.start else str(entry.path)
+
+    def geometry(self, index: int) -> Geometry | None:
+        return None
 
     def _read(self, entry: Entry) -> Clip:
         clip = read_clip(
@@ -115,11 +129,61 @@ class FileSource:
         return clip if self.clips.has_audio else replace(clip, waveform=None, sample_rate=None)
 
 
-Source = SyntheticSource | FileSource
+class BucketSource:
+    """Entries of a folder or list, each for the bucket that suits it.
+
+    Of the formats of equally many frames the one of the nearest aspect ratio (by logarithm), and of these the
+    longest that the entry fills: a photo goes where clips have one frame, a short film to the shorter ones.
+    """
+
+    def __init__(self, formats: Sequence[ClipFormat], source: str, where: dict[str, str], windows: int):
+        first = FileSource(formats[0], source, where, windows)
+        self.sources = [copy(first) for _ in formats]
+        for each, clips in zip(self.sources, formats, strict=True):
+            each.clips = clips
+        self.description = first.description
+
+    def __len__(self) -> int:
+        return len(self.sources[0])
+
+    def __getitem__(self, index: int) -> Reading:
+        try:
+            info, _ = probe(self.sources[0].entries[index].media, whole=False)
+        except (MediaError, FileNotFoundError) as error:
+            return Reading(self.name(index), problem=str(error))
+        if info.kind == "sound":
+            return Reading(self.name(index), problem=f"{self.name(index)}: it is sound only")
+        reading = None
+        for number in self._candidates(info.height, info.width):
+            reading = replace(self.sources[number][index], bucket=number)
+            if reading.clips:
+                break
+        assert reading is not None
+        return reading
+
+    def name(self, index: int) -> str:
+        return self.sources[0].name(index)
+
+    def geometry(self, index: int) -> Geometry | None:
+        return None
+
+    def _candidates(self, height: int, width: int) -> list[int]:
+        """Numbers of formats, the longest first, one of each length."""
+        formats = [source.clips for source in self.sources]
+
+        def distance(number: int) -> float:
+            return abs(log(formats[number].width / formats[number].height) - log(width / height))
+
+        lengths = sorted({each.num_frames for each in formats}, reverse=True)
+        of_length = ([n for n, each in enumerate(formats) if each.num_frames == length] for length in lengths)
+        return [min(numbers, key=distance) for numbers in of_length]
+
+
+Source = SyntheticSource | FileSource | BucketSource
 
 
 def open_source(
-    clips: ClipFormat,
+    clips: ClipFormat | Sequence[ClipFormat],
     source: str,
     *,
     where: dict[str, str] | None = None,
@@ -128,7 +192,8 @@ def open_source(
     windows: int = 1,
     seed: int = 0,
 ) -> Source:
-    """The entries of `source`: an embedded corpus (the first `count` clips of `split`) or a folder or list.
+    """The entries of `source`: an embedded corpus (the first `count` clips of `split`), or any kind of list
+    that `read_manifest` knows, for clips of one format or of several.
 
     Raises:
         FileNotFoundError: if there is no such folder or file.
@@ -137,9 +202,9 @@ def open_source(
     if source in CORPORA:
         if where:
             raise ValueError("where selects entries of a folder or list; the embedded corpus has none")
+        if not isinstance(clips, ClipFormat):
+            raise ValueError("the embedded corpus is rendered in one size; buckets need files")
         return SyntheticSource(clips, source, count, split, seed)
-    return FileSource(clips, source, where or {}, windows)
-
-
-def _name(entry: Entry) -> str:
-    return f"{entry.path}@{entry.start:g}" if entry.start else str(entry.path)
+    if isinstance(clips, ClipFormat):
+        return FileSource(clips, source, where or {}, windows)
+    return BucketSource(clips, source, where or {}, windows)

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from dataclasses import replace
 
@@ -25,10 +26,15 @@ def clip(number: int, sounds: bool = True) -> CodedClip:
 
 
 def write(folder, count, shard_size=4):
-    writer = ShardWriter(folder, CLIPS, SOURCE, shard_size)
-    for number in range(writer.position, count):
-        writer.add([clip(number, sounds=number % 3 != 0)])
-    writer.flush()
+    """Clips 0 to `count`, of which shards that are there already are not written again."""
+    writer = ShardWriter(folder, CLIPS, SOURCE)
+    for number, start in enumerate(range(0, count, shard_size)):
+        members = range(start, min(start + shard_size, count))
+        names = [f"file-{member}" for member in members]
+        if not writer.has(number, names):
+            skipped = [("bad", "no reason")] if number == 0 else []
+            writer.write(number, [clip(each, sounds=each % 3 != 0) for each in members], names, skipped)
+    writer.finish()
     return writer
 
 
@@ -61,28 +67,61 @@ def test_a_reader_can_be_sent_to_a_worker(tmp_path):
     assert_same(pickle.loads(pickle.dumps(reader))[4], clip(4))
 
 
-@pytest.mark.parametrize("killed_after", range(9))
-def test_a_killed_writer_goes_on_without_a_lost_or_doubled_clip(tmp_path, killed_after):
-    writer = ShardWriter(tmp_path, CLIPS, SOURCE, shard_size=4)
-    for number in range(killed_after):
-        writer.add([clip(number)], skipped=[("bad", "no reason")] if number == 1 else [])
-    del writer  # whatever waited is lost with it
-    writer = ShardWriter(tmp_path, CLIPS, SOURCE, shard_size=4)
-    assert writer.position == killed_after // 4 * 4
-    for number in range(writer.position, 9):
-        writer.add([clip(number)], skipped=[("bad", "no reason")] if number == 1 else [])
-    writer.flush()
-    reader = ShardReader(tmp_path)
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", range(8))
+def test_a_killed_writer_goes_on_without_a_lost_or_doubled_clip(tmp_path, monkeypatch, killed_after):
+    """Whatever file it was about to put in place."""
+    write(tmp_path / "whole", 9)
+    replace_, calls = os.replace, []
+
+    def killed(*arguments):
+        if len(calls) == killed_after:
+            raise Killed
+        calls.append(arguments)
+        replace_(*arguments)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(Killed):
+        write(tmp_path / "parts", 9)
+    monkeypatch.undo()
+    write(tmp_path / "parts", 9)
+    whole, parts = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "parts")
+    )
+    assert whole == parts
+    reader = ShardReader(tmp_path / "parts")
     assert [reader.source_of(number) for number in range(len(reader))] == [f"file-{n}" for n in range(9)]
     assert reader.skipped == [("bad", "no reason")]
 
 
-def test_windows_of_one_entry_stay_together(tmp_path):
-    """So that the position in the source says exactly what has been written."""
-    writer = ShardWriter(tmp_path, CLIPS, SOURCE, shard_size=2)
-    writer.add([clip(0), clip(1), clip(2)])
-    assert ShardWriter(tmp_path, CLIPS, SOURCE).position == 1
-    assert len(ShardReader(tmp_path)) == 3
+def test_writers_of_different_shards_do_not_disturb_each_other(tmp_path):
+    writers = [ShardWriter(tmp_path, CLIPS, SOURCE) for _ in range(2)]
+    writers[1].write(1, [clip(1)], ["file-1"])
+    writers[0].write(0, [clip(0)], ["file-0"])
+    writers[1].load()
+    writers[1].finish()
+    reader = ShardReader(tmp_path)
+    assert [reader.source_of(number) for number in range(2)] == ["file-0", "file-1"]
+
+
+def test_entries_that_have_changed_are_written_again(tmp_path):
+    writer = write(tmp_path, 4)
+    assert writer.has(0, [f"file-{number}" for number in range(4)])
+    assert not writer.has(0, ["another", "file-1", "file-2", "file-3"])
+    (tmp_path / "shard-00000.safetensors").write_bytes(b"half")
+    assert not ShardWriter(tmp_path, CLIPS, SOURCE).has(0, [f"file-{number}" for number in range(4)])
+
+
+def test_shards_beyond_the_last_are_removed(tmp_path):
+    writer = write(tmp_path, 9)
+    writer.finish(num_shards=1)
+    assert len(ShardReader(tmp_path)) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "index.json", "shard-00000.json", "shard-00000.jsonl", "shard-00000.safetensors",
+    ]  # fmt: skip
 
 
 def test_a_shard_cut_off_while_it_was_written_does_not_count(tmp_path):
@@ -99,7 +138,7 @@ def test_nothing_is_written_twice(tmp_path):
     write(tmp_path, 6)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert set(before) == {"index.json"} | {
-        f"shard-0000{number}.{suffix}" for number in (0, 1) for suffix in ("safetensors", "jsonl")
+        f"shard-0000{number}.{suffix}" for number in (0, 1) for suffix in ("safetensors", "jsonl", "json")
     }
 
 
@@ -114,9 +153,9 @@ def test_other_codes_are_not_mixed_in(tmp_path):
 def test_wrong_shapes_are_named(tmp_path):
     writer = ShardWriter(tmp_path, CLIPS, SOURCE)
     with pytest.raises(ValueError, match=r"visual codes of file-0 have the shape \(1, 1, 2\)"):
-        writer.add([replace(clip(0), codes={"visual": torch.zeros(1, 1, 2, dtype=torch.int64)})])
+        writer.write(0, [replace(clip(0), codes={"visual": torch.zeros(1, 1, 2, dtype=torch.int64)})])
     with pytest.raises(ValueError, match="file-0 has no visual codes"):
-        writer.add([replace(clip(0), codes={"audio": clip(0).codes["audio"]})])
+        writer.write(0, [replace(clip(0), codes={"audio": clip(0).codes["audio"]})])
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "jsonl"])

@@ -63,13 +63,15 @@ def coded_run(model: VideoLM, corpus: Corpus, tmp_path_factory: pytest.TempPathF
     model.audio_tokenizer.save_pretrained(run / "model" / "audio_tokenizer")
     writer = ShardWriter(run / "shards", model.clips, {"source": "random"})
     generator = torch.Generator().manual_seed(0)
+    clips = []
     for number in range(40):
         codes = {
             name: torch.randint(16 if name == "audio" else 64, shape, generator=generator)
             for name, shape in model.clips.shapes.items()
         }
-        writer.add([CodedClip(codes, (caption_of(corpus.scene(number), 0),), f"file-{number}")])
-    writer.flush()
+        clips.append(CodedClip(codes, (caption_of(corpus.scene(number), 0),), f"file-{number}"))
+    writer.write(0, clips)
+    writer.finish()
     return run
 
 

@@ -36,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("videolm.tasks.encode.encode_source", stopped)
+        patch.setattr("videolm.tasks.encode_source.encode_ranges", stopped)
         first = cli.main(arguments)
     before = _checkpoints(out)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,9 @@
 import json
+import os
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +16,10 @@ from videolm.data.media import write_clip
 from videolm.data.shards import ShardReader
 from videolm.data.synthetic import Corpus
 from videolm.data.timing import audio_latents
+from videolm.tasks import cli
 from videolm.tasks.conditions import Material, seeded
-from videolm.tasks.encode import ClipEncoder, encode_source, summary
+from videolm.tasks.encode import ClipEncoder
+from videolm.tasks.encode_source import encode_ranges, encode_source, ranges_of, sizes_of, summary
 from videolm.tasks.sources import open_source
 from videolm.tasks.task import all_tasks, load_task
 from videolm.tokenizers.audio import AudioTokenizer, AudioTokenizerConfig
@@ -174,6 +181,112 @@ def test_workers_give_the_same_shards(encoder, clips, tmp_path):
     assert alone.skipped == together.skipped
     for index in range(3):
         assert torch.equal(alone[index].codes["visual"], together[index].codes["visual"])
+
+
+def test_a_run_that_was_killed_for_good_goes_on_to_the_same_shards(model, encoder, clips, tmp_path):
+    """In a process of its own, at whatever point it is when its first shard is complete."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(24):
+        content = (clips / ("a.mp4" if index % 3 else "text.mp4")).read_bytes()
+        (folder / f"{index:02d}.mp4").write_bytes(content)
+    settings = {"batch_size": 2, "shard_size": 4}
+    encode_source(encoder, str(folder), tmp_path / "whole", **settings)
+    script = (
+        "from pathlib import Path; from videolm.tasks.encode import ClipEncoder;"
+        "from videolm.tasks.encode_source import encode_source;"
+        f"encoder = ClipEncoder.from_pretrained({str(model)!r}, **{SIZES});"
+        f"encode_source(encoder, {str(folder)!r}, Path({str(tmp_path / 'parts')!r}), **{settings})"
+    )
+    paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
+    process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": paths})
+    while process.poll() is None and not (tmp_path / "parts" / "shard-00001.json").exists():
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    encode_source(encoder, str(folder), tmp_path / "parts", **settings)
+    whole, parts = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("[!.]*")}
+        for name in ("whole", "parts")
+    )
+    assert whole == parts and len(whole) == 1 + 3 * 6
+    assert len(ShardReader(tmp_path / "parts")) == 16
+
+
+def test_files_added_later_are_encoded_and_none_twice(encoder, clips, tmp_path):
+    folder = tmp_path / "growing"
+    folder.mkdir()
+    for name in ("b", "d"):
+        (folder / f"{name}.mp4").write_bytes((clips / "a.mp4").read_bytes())
+    encode_source(encoder, str(folder), tmp_path / "shards", shard_size=2)
+    (folder / "a.mp4").write_bytes((clips / "b.mp4").read_bytes())
+    assert encode_source(encoder, str(folder), tmp_path / "shards", shard_size=2).clips == 3
+    reader = ShardReader(tmp_path / "shards")
+    assert [Path(reader.source_of(index)).name for index in range(3)] == ["a.mp4", "b.mp4", "d.mp4"]
+
+
+def test_buckets_take_what_suits_them(model, tmp_path):
+    corpus = Corpus(height=32, width=32, num_frames=12, fps=8.0, sample_rate=8000)
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    write_clip(corpus[0], folder / "long.mp4")
+    write_clip(corpus[1].window(0, 6), folder / "medium.mp4")
+    write_clip(corpus[2].window(0, 3), folder / "short.mp4")
+    write_clip(corpus[3].window(0, 1), folder / "photo.png")
+    write_clip(Clip(corpus[4].frames[:, :, 8:24].contiguous(), 8.0), folder / "tall.mp4")
+    write_clip(Clip(corpus[5].frames[:, 8:24].contiguous(), 8.0), folder / "wide.mp4")
+    sizes = [(9, 16, 16), (5, 16, 16), (5, 32, 16), (1, 16, 16), (9, 16, 32)]
+    encoders = [
+        ClipEncoder.from_pretrained(model, num_frames=n, height=h, width=w, fps=8.0) for n, h, w in sizes
+    ]
+    for workers in (0, 1):
+        out = tmp_path / f"shards-{workers}"
+        encoded = encode_source(encoders, str(folder), out, num_workers=workers)
+        assert (encoded.clips, encoded.skipped) == (6, [])
+        names = json.loads((out / "buckets.json").read_text())["buckets"]
+        readers = {name: ShardReader(out / name) for name in names}
+        assert {
+            name: sorted(Path(reader.source_of(index)).stem for index in range(len(reader)))
+            for name, reader in readers.items()
+        } == {
+            "9x16x16": ["long", "tall"],
+            "5x16x16": ["medium"],
+            "5x32x16": [],
+            "1x16x16": ["photo", "short"],
+            "9x16x32": ["wide"],
+        }
+        assert readers["1x16x16"].clips.grid == (1, 4, 4)
+
+
+def test_ray_writes_the_same_shards(model, encoder, clips, tmp_path):
+    pytest.importorskip("ray.data")
+    from videolm.tasks.encode_ray import encode_with_ray
+
+    load = partial(ClipEncoder.from_pretrained, model, fps=8.0)
+    outs = [tmp_path / name for name in ("local", "ray")]
+    makes = [
+        partial(ranges_of, load, [(5, 16, 16), (1, 16, 16)], "cpu", str(clips), {}, out, 2, 2) for out in outs
+    ]
+    threads = torch.get_num_threads()
+    local, with_ray = encode_ranges(makes[0](), 0), encode_with_ray(makes[1], 2)
+    assert local == with_ray and torch.get_num_threads() == threads
+    files = [{path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")} for out in outs]
+    assert files[0] == files[1]
+
+
+def test_an_engine_that_is_not_there_is_said(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    arguments = ["encode", "synthetic", "--model", str(model), "--out", str(tmp_path / "x"), "--engine"]
+    assert cli.main([*arguments, "ray"]) == 2
+    assert "install the extra videolm[ray]" in capsys.readouterr().err
+    assert cli.main([*arguments, "spark"]) == 2
+    assert "expected local or ray" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("buckets", ["", "17x128", "5x16x16,5x16x16", "axbxc"])
+def test_wrong_buckets_are_refused(buckets):
+    with pytest.raises(ValueError, match="FRAMESxHEIGHTxWIDTH"):
+        sizes_of(buckets)
 
 
 def test_a_source_without_a_usable_clip_is_one_line(encoder, clips, tmp_path):

@@ -48,13 +48,14 @@ def run(tmp_path_factory) -> Path:
     audio.save_pretrained(run / "model" / "audio_tokenizer")
     clips = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks()).clips
     writer = ShardWriter(run / "shards", clips, {"source": "random"})
-    corpus = Corpus(**SIZES)
+    corpus, coded = Corpus(**SIZES), []
     for number in range(NUM_CLIPS):
         sizes = {name: 8 if name == "audio" else 256 for name in clips.shapes}
         codes = {name: torch.randint(sizes[name], shape) for name, shape in clips.shapes.items()}
         caption = caption_of(corpus.scene(number), 0)
-        writer.add([CodedClip(codes, (caption,), f"file-{number}")])
-    writer.flush()
+        coded.append(CodedClip(codes, (caption,), f"file-{number}"))
+    writer.write(0, coded)
+    writer.finish()
     return run
 
 
@@ -74,9 +75,8 @@ def rewritten(run: Path, folder: Path, change) -> str:
     """The shards of `run` with every clip changed: change(number, clip) -> clip."""
     reader = ShardReader(run / "shards")
     writer = ShardWriter(folder, reader.clips, {"source": "changed"})
-    for number in range(len(reader)):
-        writer.add([change(number, reader[number])])
-    writer.flush()
+    writer.write(0, [change(number, reader[number]) for number in range(len(reader))])
+    writer.finish()
     return str(folder)
 
 
@@ -376,9 +376,8 @@ def test_codes_of_other_tokenizers_are_refused(run, settings, tmp_path):
     other = ClipFormat.from_json(index["clips"] | {"video_tokenizer": "another"})
     writer = ShardWriter(tmp_path / "shards", other, {})
     reader = ShardReader(run / "shards")
-    for number in range(4):
-        writer.add([reader[number]])
-    writer.flush()
+    writer.write(0, [reader[number] for number in range(4)])
+    writer.finish()
     with pytest.raises(ValueError, match=r"codes of other tokenizers .*video_tokenizer another") as error:
         LMDataModule(**settings | {"shards": str(tmp_path / "shards")})
     assert "\n" not in str(error.value)

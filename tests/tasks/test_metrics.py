@@ -83,9 +83,9 @@ def test_unigram_nats_of_even_codes_is_the_logarithm_of_their_number(tmp_path) -
     )  # fmt: skip
     writer = ShardWriter(tmp_path / "shards", clips, {"source": "test"})
     audio = torch.stack([torch.arange(4), torch.zeros(4, dtype=torch.int64)])
-    writer.add([CodedClip({"visual": torch.arange(8).reshape(2, 2, 2), "audio": audio})])
-    writer.add([CodedClip({"visual": torch.arange(8, 16).reshape(2, 2, 2)})])
-    writer.flush()
+    loud = CodedClip({"visual": torch.arange(8).reshape(2, 2, 2), "audio": audio})
+    writer.write(0, [loud, CodedClip({"visual": torch.arange(8, 16).reshape(2, 2, 2)})])
+    writer.finish()
     assert unigram_nats(tmp_path / "shards") == {
         "visual": pytest.approx(math.log(16)),
         "audio_0": pytest.approx(math.log(4)),
