@@ -83,12 +83,12 @@ def probe(
         size, num_frames, picture = _count(container, stream, thumbnail, most, limits)
         if num_frames > limits.max_frames:
             raise MediaError(f"it has more than {limits.max_frames} frames")
-        declared = _seconds(container)
-    if still:
-        return MediaInfo(*size, 0.0, 1, 0.0), picture
-    if not whole:
-        num_frames = stream.frames or round(declared * rate)
-    sound = _sound(media, whole, limits) if container.streams.audio else ()
+        if still:
+            return MediaInfo(*size, 0.0, 1, 0.0), picture
+        if not whole:
+            num_frames = stream.frames or round(_seconds(container) * rate)
+        has_sound = bool(container.streams.audio)
+    sound = _sound(media, whole, limits) if has_sound else ()
     return MediaInfo(*size, float(rate), num_frames, float(num_frames / rate), *sound), picture
 
 

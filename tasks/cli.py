@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import commands, commands_evaluate, commands_tasks
+from . import commands, commands_data, commands_evaluate, commands_tasks
 
 COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "demo": commands.demo,
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "audio score": commands.audio_score,
     "audio adopt": commands.audio_adopt,
     "audio decode": commands.audio_decode,
+    "data inspect": commands_data.data_inspect,
     "encode": commands.encode,
     "lm fit": commands.lm_fit,
     "lm validate": commands.lm_validate,

@@ -1,0 +1,47 @@
+"""The commands about sources of clips: `videolm data …`."""
+
+from pathlib import Path
+
+
+def data_inspect(
+    source: str,
+    *,
+    where: list[str] | None = None,
+    json: bool = False,
+    sheet: Path | None = None,
+    quick: bool = False,
+    num_workers: int = 2,
+    seconds: float = 120.0,
+) -> list[Path]:
+    """What a source of clips holds: counts, lengths, sizes, sound, and why which files cannot be read.
+
+    Every file is decoded to its end, by processes that are killed when a file makes them hang or crash.
+
+    Args:
+        source: a folder of media (with name.txt or name.json beside name.mp4, or a captions.jsonl); a .jsonl,
+            .csv, .tsv or .parquet list; WebDataset tars (a-{000..099}.tar, or a folder of them); or
+            hf:NAME@SPLIT, a data set of Hugging Face's hub or a folder of one.
+        where: key=value: only entries that have it; may be repeated.
+        json: print a verdict on every file as JSON.
+        sheet: file for a contact sheet (.png).
+        quick: decode one frame of each file only, and believe its header.
+        num_workers: processes that decode.
+        seconds: after which a file is given up.
+    """
+    from ..data.datamodule import conditions
+    from .inspection import inspect_source, lines_of, to_json, write_sheet
+    from .output import check_target
+
+    if sheet is not None:
+        check_target(sheet)
+        if sheet.suffix.lower() != ".png":
+            raise ValueError(f"{sheet.name} is not the name of a .png")
+    if seconds <= 0:
+        raise ValueError(f"seconds is {seconds:g}; expected a positive number")
+    chosen = conditions(where or [])
+    findings = inspect_source(source, chosen, quick=quick, num_workers=num_workers, seconds=seconds)
+    print(to_json(findings) if json else "\n".join(lines_of(findings)))
+    if sheet is None:
+        return []
+    write_sheet(findings, sheet)
+    return [] if json else [sheet]
