@@ -3,8 +3,8 @@
     python -m benchmarks.reading FOLDER
 
 MANIFEST.tsv: file, size_wxh (as stored), rotation_deg, sar, duration_s, frames_decoded, audio_rate,
-audio_channels, audio_rms. A file without a size, or whose notes begin with CORRUPT, is expected to be refused.
-Prints a line for each file and ends with exit code 1 if one differs.
+audio_channels, audio_rms. A file without a size, or whose notes begin with CORRUPT, is expected to be
+refused. Prints a line for each file and ends with exit code 1 if one differs.
 """
 
 import csv
@@ -12,7 +12,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from videolm.tasks.inspection import Finding, inspect_source
+from videolm.data.entry import Entry
+from videolm.tasks.inspection import Finding, inspect_entries
 
 
 def expected_size(row: dict[str, str]) -> tuple[int, int]:
@@ -46,13 +47,13 @@ def differences(row: dict[str, str], finding: Finding) -> list[str]:
 def main(folder: Path) -> int:
     with (folder / "MANIFEST.tsv").open(encoding="utf-8", newline="") as file:
         rows = {row["file"]: row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
-    findings = inspect_source(str(folder), {}, quick=False, num_workers=2, seconds=120)
-    found = {Path(finding.name).name: finding for finding in findings}
+    entries = [Entry(folder / name) for name in rows]
+    findings = inspect_entries(entries, quick=False, num_workers=2, seconds=120)
     num_wrong = 0
-    for name, row in rows.items():
-        wrong = differences(row, found[name]) if name in found else ["not listed by the source"]
+    for (name, row), finding in zip(rows.items(), findings, strict=True):
+        wrong = differences(row, finding)
         num_wrong += bool(wrong)
-        verdict = "refused" if name in found and found[name].info is None else "read"
+        verdict = "refused" if finding.info is None else "read"
         print(f"{name:52} {'; '.join(wrong) or f'as expected ({verdict})'}")
     print(f"{len(rows)} files, {num_wrong} not as expected")
     return int(num_wrong > 0)

@@ -1,7 +1,7 @@
 """The common sizes of a set of clips and of their codes, and which tokenizers made the codes."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, get_args, get_origin
 
 from .timing import audio_latents, audio_step, video_frames
 
@@ -80,15 +80,31 @@ class ClipFormat:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "ClipFormat":
+    def from_json(cls, values: Any) -> "ClipFormat":
         """The inverse of `to_json`.
 
         Raises:
-            TypeError: if a field is missing or unknown.
+            TypeError: if a field is missing or unknown, or of another type.
         """
-        return cls(**{name: _as_tuple(value) for name, value in values.items()})
+        if not isinstance(values, dict):
+            raise TypeError(f"the format of the clips is {values!r}; expected an object")
+        kinds = {field.name: field.type for field in fields(cls)}
+        return cls(**{name: _typed(name, value, kinds.get(name)) for name, value in values.items()})
 
 
-def _as_tuple(value: Any) -> Any:
-    """JSON has lists only."""
-    return tuple(value) if isinstance(value, list) else value
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """A value of a field of this type, as JSON gives it: lists are tuples, numbers may be whole."""
+    if get_origin(kind) is tuple:
+        sizes = get_args(kind)
+        if (
+            isinstance(value, list)
+            and all(type(each) is int for each in value)
+            and (Ellipsis in sizes or len(value) == len(sizes))
+        ):
+            return tuple(value)
+    elif get_origin(kind) is dict:
+        if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()):
+            return value
+    elif kind is None or (kind is float and type(value) is int) or type(value) is kind:
+        return value
+    raise TypeError(f"{name} is {value!r}; expected {kind}")

@@ -21,6 +21,8 @@ from .media_streams import (
     as_media,
     check_duration,
     decodable,
+    decode,
+    first_time,
     is_still,
     opened,
     own_rate,
@@ -80,26 +82,28 @@ def probe(
         still = is_still(container, media)
         rate = own_rate(container, stream, media)
         most = 1 if still or not whole else limits.max_frames + 1
-        size, num_frames, picture = _count(container, stream, thumbnail, most, limits)
+        size, num_frames, seconds, picture = _count(container, stream, float(rate), thumbnail, most, limits)
         if num_frames > limits.max_frames:
             raise MediaError(f"it has more than {limits.max_frames} frames")
         if still:
             return MediaInfo(*size, 0.0, 1, 0.0), picture
         if not whole:
             num_frames = stream.frames or round(_seconds(container) * rate)
+            seconds = num_frames / rate
         has_sound = bool(container.streams.audio)
     sound = _sound(media, whole, limits) if has_sound else ()
-    return MediaInfo(*size, float(rate), num_frames, float(num_frames / rate), *sound), picture
+    return MediaInfo(*size, float(rate), num_frames, float(seconds), *sound), picture
 
 
 def _count(
-    container: InputContainer, stream: VideoStream, thumbnail: int, most: int, limits: Limits
-) -> tuple[tuple[int, int], int, Tensor]:
-    """Size of the frames, how many there are (up to `most`), and the last of those numbered 0, 1, 2, 4, …"""
+    container: InputContainer, stream: VideoStream, rate: float, thumbnail: int, most: int, limits: Limits
+) -> tuple[tuple[int, int], int, float, Tensor]:
+    """Size of the frames, their number (up to `most`) and seconds, and the last of numbers 1, 2, 4, …"""
     small, own = Scaler(stream, (thumbnail, thumbnail), limits), Scaler(stream, None, limits)
-    size, picture, number = (0, 0), None, 0
+    size, picture, number, begin, end = (0, 0), None, 0, first_time(stream), 0.0
     try:
-        for frame in islice(container.decode(stream), most):
+        for time, frame in islice(decode(container, stream, begin), most):
+            end = time + max(float((frame.duration or 0) * frame.time_base), 1 / rate)
             size = size if number else own.size_of(frame)
             if number & (number - 1) == 0:
                 picture = small(frame)
@@ -108,7 +112,7 @@ def _count(
         raise MediaError(f"damaged after {number} frames ({error.strerror})") from error
     if picture is None:
         raise MediaError("it has no pictures that can be decoded")
-    return size, number, picture
+    return size, number, end - begin, picture
 
 
 def _seconds(container: InputContainer) -> float:

@@ -13,6 +13,7 @@ writers that were killed go on with whole shards, without a lost or doubled clip
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from .pretrained import read_json, replacing, write_json
 FORMAT_VERSION = 1
 _DTYPES = {"audio": torch.int16}
 _VISUAL = torch.int32
+_SHARD_NAME = re.compile(r"shard-\d{5,}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +124,15 @@ class ShardWriter:
     def load(self) -> None:
         """Take notice of the shards in the folder, which other processes may have written."""
         for path in self.folder.glob("shard-*.json"):
-            self._records[int(path.stem.removeprefix("shard-"))] = read_json(path)
+            record = read_json(path)
+            try:
+                shards = [record] if record["clips"] else []
+                _check_records(shards, record["skipped"])
+                if record["name"] != path.stem or not isinstance(record["entries"], str):
+                    raise ValueError("it is another shard's")
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path} is damaged: {error}; remove it to encode again") from error
+            self._records[int(path.stem.removeprefix("shard-"))] = record
 
     def finish(self, num_shards: int | None = None) -> None:
         """Write the index of all shards that are there; of more than `num_shards` the others are removed."""
@@ -240,7 +250,20 @@ class ShardReader:
                 f"{codes} is damaged: it has {codes.stat().st_size} bytes; {shard['bytes']} were written"
             )
         _check_sum(captions, shard["sha256"]["jsonl"])
-        return [json.loads(line) for line in captions.read_text(encoding="utf-8").split("\n") if line]
+        return [_line(text, captions) for text in captions.read_text(encoding="utf-8").split("\n") if text]
+
+
+def _line(text: str, path: Path) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+        captions, source, has_audio = line["captions"], line["source"], line["has_audio"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
+    if not (isinstance(captions, list) and isinstance(source, str) and isinstance(has_audio, bool)):
+        raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
+    if not all(isinstance(caption, str) for caption in captions) or not isinstance(line.get("extra"), dict):
+        raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
+    return line
 
 
 def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dict[str, Any]:
@@ -278,14 +301,33 @@ def _read_index(folder: Path) -> dict[str, Any]:
     version = index.get("format_version") if isinstance(index, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f"{path} has format_version {version!r}; this videolm reads {FORMAT_VERSION}")
-    try:
-        ClipFormat.from_json(index["clips"])
-        missing = {"source", "shards", "skipped"} - index.keys()
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not complete: {error}") from error
+    missing = {"clips", "source", "shards", "skipped"} - index.keys()
     if missing:
         raise ValueError(f"{path} is not complete: it lacks {sorted(missing)}")
+    try:
+        ClipFormat.from_json(index["clips"])
+        _check_records(index["shards"], index["skipped"])
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
     return index
+
+
+def _check_records(shards: Any, skipped: Any) -> None:
+    """Raise a ValueError if values of an index or a record are not what they should be."""
+    if not isinstance(shards, list) or not isinstance(skipped, list):
+        raise ValueError("its shards and what was skipped are no lists")
+    for shard in shards:
+        if not isinstance(shard, dict) or not _SHARD_NAME.fullmatch(str(shard.get("name"))):
+            raise ValueError(f"{shard!r} is no shard")  # and no path to elsewhere
+        counts = [shard.get(name) for name in ("clips", "with_audio", "bytes")]
+        sums = shard.get("sha256")
+        if not all(type(count) is int for count in counts) or not isinstance(sums, dict):
+            raise ValueError(f"{shard!r} lacks counts or checksums")
+        if not {"safetensors", "jsonl"} <= sums.keys():
+            raise ValueError(f"{shard!r} lacks checksums")
+    for each in skipped:
+        if not isinstance(each, list) or [type(part) for part in each] != [str, str]:
+            raise ValueError(f"{each!r} is no name with a reason")
 
 
 def _digest(names: Sequence[str]) -> str:

@@ -69,16 +69,24 @@ def inspect_source(
     Raises:
         FileNotFoundError, ValueError: if the source itself cannot be read.
     """
+    entries = read_manifest(source, where)
+    return inspect_entries(entries, quick=quick, num_workers=num_workers, seconds=seconds)
+
+
+def inspect_entries(
+    entries: Sequence[Entry], *, quick: bool, num_workers: int, seconds: float
+) -> list[Finding]:
+    """A verdict on every file of some entries."""
     files: dict[Path, list[Entry]] = {}
-    for entry in read_manifest(source, where):
+    for entry in entries:
         files.setdefault(entry.path, []).append(entry)
-    firsts = [entries[0] for entries in files.values()]
+    firsts = [parts[0] for parts in files.values()]
     answers = in_order(_Survey(firsts, whole=not quick), range(len(firsts)), max(num_workers, 1), seconds)
     findings: list[Finding] = []
     with progress("inspect", len(firsts)) as report:
-        for entries, answer in zip(files.values(), answers, strict=True):
-            findings.append(_finding(entries, answer))
-            report(len(findings), entries[0].path.name)
+        for parts, answer in zip(files.values(), answers, strict=True):
+            findings.append(_finding(parts, answer))
+            report(len(findings), parts[0].path.name)
     return findings
 
 

@@ -198,7 +198,7 @@ def test_what_is_not_a_folder_of_codes_is_said_in_one_line(tmp_path):
     index = json.loads((tmp_path / "index.json").read_text())
     for damage, message in [
         ({"format_version": 9}, "format_version 9; this videolm reads 1"),
-        ({"clips": {"height": 3}}, "is not complete"),
+        ({"clips": {"height": 3}}, "is damaged"),
     ]:
         (tmp_path / "index.json").write_text(json.dumps(index | damage))
         with pytest.raises(ValueError, match=message):

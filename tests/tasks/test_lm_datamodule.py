@@ -16,7 +16,8 @@ from videolm.lm.batch import Batch
 from videolm.lm.training import LanguageModelTraining
 from videolm.lm.transformer import LMConfig
 from videolm.lm.vocabulary import Vocabulary
-from videolm.tasks.encode import ClipEncoder, encode_source
+from videolm.tasks.encode import ClipEncoder
+from videolm.tasks.encode_source import encode_source
 from videolm.tasks.model_folder import ModelConfig
 from videolm.tasks.samples import SampleCallback
 from videolm.tasks.task import all_tasks, load_task
