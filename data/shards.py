@@ -26,6 +26,7 @@ from torch import Tensor
 
 from .clip_format import ClipFormat
 from .pretrained import read_json, replacing, write_json
+from .remote import RemoteFolder, is_address
 
 FORMAT_VERSION = 1
 _DTYPES = {"audio": torch.int16}
@@ -185,13 +186,18 @@ class ShardReader:
 
     A shard's checksum is compared when the shard is first used.
 
+    Args:
+        folder: of `videolm encode`, or its address in object storage (remote.py): captions are copied at
+            once, codes when they are first asked for.
+
     Raises:
         FileNotFoundError: if the folder, its index or a shard is missing.
         ValueError: if the index cannot be read, or a shard has another size than when it was written.
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.remote = RemoteFolder(str(folder), "index.json") if is_address(folder) else None
+        self.folder = self.remote.local if self.remote else Path(folder)
         index = _read_index(self.folder)
         self.clips = ClipFormat.from_json(index["clips"])
         self.source: dict[str, Any] = index["source"]
@@ -230,7 +236,7 @@ class ShardReader:
 
     def _shard(self, number: int) -> Any:
         if number not in self._open:
-            path = self.folder / f"{self._shards[number]['name']}.safetensors"
+            path = self._file(self._shards[number], "safetensors")
             _check_sum(path, self._shards[number]["sha256"]["safetensors"])
             try:
                 self._open[number] = safe_open(path, framework="pt").__enter__()
@@ -238,17 +244,21 @@ class ShardReader:
                 raise ValueError(f"{path} is damaged: {error}") from error
         return self._open[number]
 
+    def _file(self, shard: dict[str, Any], suffix: str) -> Path:
+        name = f"{shard['name']}.{suffix}"
+        if self.remote:
+            self.remote.copy(name)
+        path = self.folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; its {shard['clips']} clips must be encoded again")
+        return path
+
     def _read_lines(self, shard: dict[str, Any]) -> list[dict[str, Any]]:
-        codes, captions = (self.folder / f"{shard['name']}.{suffix}" for suffix in ("safetensors", "jsonl"))
-        for path in (codes, captions):
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"{path} is missing; its {shard['clips']} clips must be encoded again"
-                )
-        if codes.stat().st_size != shard["bytes"]:
-            raise ValueError(
-                f"{codes} is damaged: it has {codes.stat().st_size} bytes; {shard['bytes']} were written"
-            )
+        captions = self._file(shard, "jsonl")
+        if not self.remote:
+            codes = self._file(shard, "safetensors")
+            if (size := codes.stat().st_size) != shard["bytes"]:
+                raise ValueError(f"{codes} is damaged: it has {size} bytes; {shard['bytes']} were written")
         _check_sum(captions, shard["sha256"]["jsonl"])
         return [_line(text, captions) for text in captions.read_text(encoding="utf-8").split("\n") if text]
 

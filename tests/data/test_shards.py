@@ -209,3 +209,23 @@ def test_what_is_not_a_folder_of_codes_is_said_in_one_line(tmp_path):
     (tmp_path / "index.json").write_text("{")
     with pytest.raises(ValueError, match="is not valid JSON"):
         ShardReader(tmp_path)
+
+
+def test_shards_in_object_storage_are_copied_as_they_are_needed(tmp_path, monkeypatch):
+    import fsspec
+
+    monkeypatch.setenv("VIDEOLM_CACHE", str(tmp_path / "cache"))
+    write(tmp_path / "local", 10)
+    remote = fsspec.filesystem("memory")
+    remote.put(str(tmp_path / "local"), "/bucket/codes", recursive=True)
+    reader = pickle.loads(pickle.dumps(ShardReader("memory://bucket/codes")))
+    assert len(reader) == 10 and not list((tmp_path / "cache").rglob("*.safetensors"))
+    assert_same(reader[5], clip(5))
+    assert [path.name for path in (tmp_path / "cache").rglob("*.safetensors")] == ["shard-00001.safetensors"]
+    remote.rm("/bucket/codes/shard-00002.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"shard-00002\.safetensors is missing"):
+        reader[9]
+    with pytest.raises(FileNotFoundError, match=r"memory://bucket/none has no index\.json"):
+        ShardReader("memory://bucket/none")
+    with pytest.raises(ValueError, match=r"cannot be opened|not known"):
+        ShardReader("nonsense://bucket/codes")
