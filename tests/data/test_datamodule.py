@@ -464,7 +464,8 @@ def test_two_processes_with_two_workers_each_see_every_clip_once(tmp_path):
         " validation_clips=1, num_workers=2);"
         "data.trainer = types.SimpleNamespace(global_rank=int(sys.argv[1]), world_size=2);"
         "data.setup(); loader = data.train_dataloader();"
-        "print(*(caption for _ in range(2) for batch in loader for caption in batch['caption']))"
+        "print(*(caption for epoch in range(2) for _ in [loader.sampler.set_epoch(epoch)]"
+        " for batch in loader for caption in batch['caption']))"
     )
     paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
     processes = [
