@@ -2,9 +2,9 @@
 
     python -m benchmarks.loading            # all contestants, one process each
 
-Codes: 4,096 clips of 1,280 visual codes and a caption, in random order where the format allows it. Films: 48 films
-of 34 frames 128x128 with sound, of which 17 frames at their rate are decoded (by PyAV, as both libraries leave
-the decoding to others); all decode with the same function, so what differs is the way to the bytes.
+Codes: 4,096 clips of 1,280 visual codes and a caption, in random order where the format allows it. Films: 48
+films of 34 frames 128x128 with sound, of which 17 frames at their rate are decoded, by all with the same
+function (both libraries leave the decoding to others), so that what differs is the way to the bytes.
 
 WebDataset needs an environment with the package `webdataset`; where it is missing its rows are left out.
 """
@@ -44,13 +44,15 @@ def make(folder: Path) -> None:
     writer.finish()
     rows = {"visual": codes.flatten(1).tolist(), "caption": ["a caption"] * CODES}
     datasets.Dataset.from_dict(rows).save_to_disk(folder / "dataset")
-    _write_tar(folder / "codes.tar", ((f"{i:05d}", {".npy": _npy(each), ".txt": b"a caption"}) for i, each in enumerate(codes)))
+    parts = [{".npy": _npy(each), ".txt": b"a caption"} for each in codes]
+    _write_tar(folder / "codes.tar", {f"{number:05d}": each for number, each in enumerate(parts)})
     corpus = Corpus(height=128, width=128, num_frames=34, fps=17.0, sample_rate=16000)
     (folder / "films").mkdir()
     for number in range(FILMS):
         write_clip(corpus[number], folder / "films" / f"{number:05d}.mp4")
     films = sorted((folder / "films").iterdir())
-    _write_tar(folder / "films.tar", ((path.stem, {".mp4": path.read_bytes(), ".txt": b"a caption"}) for path in films))
+    parts = [{".mp4": path.read_bytes(), ".txt": b"a caption"} for path in films]
+    _write_tar(folder / "films.tar", {path.stem: each for path, each in zip(films, parts, strict=True)})
     rows = {"video": [{"bytes": path.read_bytes(), "path": None} for path in films]}
     datasets.Dataset.from_dict(rows).save_to_disk(folder / "film_dataset")
 
@@ -65,12 +67,12 @@ def _npy(codes: torch.Tensor) -> bytes:
     return file.getvalue()
 
 
-def _write_tar(path: Path, samples: Any) -> None:
+def _write_tar(path: Path, samples: dict[str, dict[str, bytes]]) -> None:
     import io
     import tarfile
 
     with tarfile.open(path, "w") as archive:
-        for key, parts in samples:
+        for key, parts in samples.items():
             for suffix, data in parts.items():
                 header = tarfile.TarInfo(key + suffix)
                 header.size = len(data)
@@ -183,7 +185,8 @@ def main() -> None:
                 print(f"{name:28} left out: {done.stderr.strip().splitlines()[-1]}", flush=True)
                 continue
             result = json.loads(done.stdout.splitlines()[-1])
-            print(f"{name:28} {result['items']:6.0f} items  {result['per_cpu_second']:10.1f} a CPU second", flush=True)
+            rate = f"{result['per_cpu_second']:10.1f} a CPU second"
+            print(f"{name:28} {result['items']:6.0f} items  {rate}", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "audio adopt": commands.audio_adopt,
     "audio decode": commands.audio_decode,
     "data inspect": commands_data.data_inspect,
+    "data filter": commands_data.data_filter,
     "encode": commands.encode,
     "lm fit": commands.lm_fit,
     "lm validate": commands.lm_validate,

@@ -45,3 +45,44 @@ def data_inspect(
         return []
     write_sheet(findings, sheet)
     return [] if json else [sheet]
+
+
+def data_filter(
+    source: str,
+    *,
+    out: Path,
+    where: list[str] | None = None,
+    min_seconds: float = 0.0,
+    min_motion: float = 0.0,
+    min_sharpness: float = 0.0,
+    duplicates: int = 0,
+    cuts: bool = True,
+    num_workers: int = 2,
+    seconds: float = 120.0,
+) -> list[Path]:
+    """Cut clips into shots and leave out still, blurred and doubled ones: writes a list for other commands.
+
+    The list has a line for each shot that stays, with its motion, sharpness and fingerprint, and what the
+    source says of the file.
+
+    Args:
+        source: a folder or list of files, as `videolm data inspect` takes it.
+        out: list to write (.jsonl).
+        where: key=value: only entries that have it; may be repeated.
+        min_seconds: shots that are shorter go.
+        min_motion: mean difference between frames, of 255 levels; 0.5 leaves out still pictures.
+        min_sharpness: standard deviation of the Laplacian at 64x64; 5 leaves out what is out of focus.
+        duplicates: shots whose fingerprint differs from an earlier one in fewer bits go; 4 finds copies.
+        cuts: find cuts by the histograms of neighbouring frames; --cuts=false keeps files whole.
+        num_workers: processes that decode.
+        seconds: after which a file is given up.
+    """
+    from ..data.datamodule import conditions
+    from .filtering import Wishes, filter_source
+
+    if out.suffix != ".jsonl":
+        raise ValueError(f"{out.name} is not the name of a .jsonl list")
+    wishes = Wishes(min_seconds, min_motion, min_sharpness, duplicates, cuts)
+    counts = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    return [out]
