@@ -64,8 +64,9 @@ class Entry:
             return self.path
         try:
             return Blob(str(self.path), self.load())
-        except OSError as error:
-            raise MediaError(f"{self.path}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise MediaError(f"{self.path}: {reason}") from error
 
 
 def entry_of(values: Mapping[str, Any], folder: Path, load: Callable[[], bytes] | None = None) -> Entry:

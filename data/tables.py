@@ -98,7 +98,12 @@ class ParquetCell:
     row: int
 
     def __call__(self) -> bytes:
-        value = _column_of(self.path, self.column, self.group)[self.row].as_py()
+        import pyarrow
+
+        try:
+            value = _column_of(self.path, self.column, self.group)[self.row].as_py()
+        except pyarrow.ArrowException as error:
+            raise OSError(f"its cell cannot be read ({error})") from error
         if isinstance(value, dict):
             if value.get("bytes") is None:
                 raise OSError(f"its row has neither bytes nor a file that can be found ({value.get('path')})")

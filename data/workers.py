@@ -196,8 +196,10 @@ def _send(answers: Any, answer: Any) -> None:
 def _receive(file: int, seconds: float) -> Any:
     deadline = time.monotonic() + seconds
     (length,) = struct.unpack("<q", _read(file, 8, deadline))
-    answer = json.loads(_read(file, length, deadline))
-    return _unpacked(answer, file, deadline)
+    try:
+        return _unpacked(json.loads(_read(file, length, deadline)), file, deadline)
+    except (ValueError, KeyError, TypeError) as error:  # none of ours: the worker was taken over
+        raise EOFError from error
 
 
 def _packed(value: Any, arrays: list[np.ndarray]) -> Any:

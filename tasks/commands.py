@@ -306,7 +306,7 @@ def encode(
     buckets: str | None = None,
     batch_size: int = 32,
     shard_size: int = 512,
-    num_workers: int = 0,
+    num_workers: int = 1,
     engine: str = "local",
     device: str = "auto",
     seed: int = 0,

@@ -35,13 +35,12 @@ class RangeEncoder:
         return {"entries": len(entries)}
 
 
-def encode_with_ray(make: Callable[[], Ranges], num_workers: int, num_gpus: int = 0) -> Encoded:
+def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     """Encode the missing ranges with Ray Data, on its cluster or, without one, on this machine.
 
     Args:
         make: the ranges; must be picklable and mean the same on every machine.
-        num_workers: how many tokenize side by side.
-        num_gpus: that each of them takes.
+        num_workers: how many tokenize side by side; each takes a GPU if the tokenizers are on one.
 
     Raises:
         ValueError: if Ray is not installed, or no clip could be used.
@@ -55,20 +54,19 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int, num_gpus: int 
             ray.init(include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
         for writer in ranges.writers:
             writer.finish()  # the format is said once, before the workers begin
-        _run(ray, make, ranges, missing, num_workers, num_gpus)
+        _run(ray, make, ranges, missing, num_workers)
     return ranges.finish()
 
 
-def _run(
-    ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int], num_workers: int, num_gpus: int
-) -> None:
+def _run(ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int], num_workers: int) -> None:
     threads = torch.get_num_threads()
+    on_gpu = next(ranges.encoders[0].video.parameters()).is_cuda
     rows = ray.data.from_items([{"id": number} for number in missing], override_num_blocks=len(missing))
     encoded = rows.map(
         RangeEncoder,
         fn_constructor_args=(make, threads),
         concurrency=max(num_workers, 1),
-        num_gpus=num_gpus,
+        num_gpus=int(on_gpu),
     )
     total = sum(len(ranges.entries(number)) for number in missing)
     with progress("encode", total) as report:
