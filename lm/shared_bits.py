@@ -34,8 +34,11 @@ class SharedBits(nn.Module):
         return own + self.signs @ self.bits
 
 
-def share_bits(model: PrefixLM) -> None:
+def share_bits(model: PrefixLM, is_trained: bool = False) -> None:
     """Let the digits of every block that has several share their bits.
+
+    Args:
+        is_trained: the tables have been learnt and stay as they are at first.
 
     Raises:
         ValueError: if a digit has no whole number of bits, or no block has several digits.
@@ -53,5 +56,5 @@ def share_bits(model: PrefixLM) -> None:
             parametrize.register_parametrization(table, "weight", SharedBits(table.weight, 0.0))
         before = (table for later in head.later for table in later.digits)
         for table in (*model.tokens.tables[block.name].digits, *before):
-            std = (2 * (len(table.weight).bit_length() - 1)) ** -0.5
+            std = 0.0 if is_trained else (2 * (len(table.weight).bit_length() - 1)) ** -0.5
             parametrize.register_parametrization(table, "weight", SharedBits(table.weight, std))

@@ -91,7 +91,7 @@ class LanguageModelTraining(LightningModule):
         if init_from is not None:
             start_from(self.model, vocabulary, init_from)
         if share_bits:
-            share_bits_of(self.model)
+            share_bits_of(self.model, is_trained=init_from is not None)
         if lora_rank:
             add_low_rank(self.model, lora_rank)
         self.average = None if ema_decay is None else averaged(self.model, ema_decay)

@@ -44,6 +44,16 @@ def test_what_is_exported_is_a_plain_model_with_the_same_loss(vocabulary, make_b
     assert not any("bits" in name for name in plain.state_dict())
 
 
+def test_tables_that_were_learnt_stay_as_they_are(vocabulary, make_batch):
+    torch.manual_seed(0)
+    model, batch = PrefixLM(TINY, vocabulary), make_batch(3)
+    for table in model.heads["visual"].digits:
+        torch.nn.init.normal_(table.weight)
+    before = loss_of(model, batch).mean
+    share_bits(model, is_trained=True)
+    torch.testing.assert_close(loss_of(model, batch).mean, before)
+
+
 def test_codes_whose_bits_cannot_be_shared_are_refused(vocabulary):
     with pytest.raises(ValueError, match="share_bits needs codes of several digits"):
         share_bits(PrefixLM(replace(TINY, head="full"), vocabulary))
