@@ -4,7 +4,7 @@ While a model is trained that is prefix_attention.py, while it generates a cache
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -65,8 +65,33 @@ class RMSNorm(nn.Module):
 
     def forward(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         wide = torch.promote_types(features.dtype, torch.float32)
-        normed = F.rms_norm(features.to(wide), self.weight.shape, self.weight.to(wide), eps=self.eps)
-        return normed.to(features.dtype)
+        # On CPUs PyTorch composes its own of a dozen operations.
+        norm = _FewOperations.apply if features.device.type == "cpu" else _fused
+        return norm(features.to(wide), self.weight.to(wide), self.eps).to(features.dtype)
+
+
+def _fused(features: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return F.rms_norm(features, weight.shape, weight, eps)
+
+
+class _FewOperations(torch.autograd.Function):
+    """y = x w / r with r = sqrt(mean(x^2) + eps), so that dx = (w dy - y' mean(w dy y')) / r with y' = x / r."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, eps: float) -> Tensor:
+        size = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+        scale = size.square_().div_(len(weight)).add_(eps).rsqrt_()
+        normed = features * scale
+        ctx.save_for_backward(normed, scale, weight)
+        return normed * weight
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        normed, scale, weight = ctx.saved_tensors
+        products = gradient * normed
+        mean = (products @ weight).div_(len(weight))[..., None]
+        features_gradient = torch.addcmul(gradient * weight, normed, mean, value=-1).mul_(scale)
+        return features_gradient, products.flatten(0, -2).sum(0), None
 
 
 def masked_attention(

@@ -58,6 +58,20 @@ def test_norm_gives_unit_root_mean_square_and_keeps_the_type():
     assert RMSNorm(16)(features.to(torch.bfloat16)).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("size", [1e-4, 1.0])
+def test_norm_and_its_gradients_are_pytorchs(size):
+    generator = torch.Generator().manual_seed(0)
+    features = (torch.randn(2, 3, 6, generator=generator, dtype=torch.float64) * size).requires_grad_()
+    norm, upstream = RMSNorm(6).double(), torch.randn(2, 3, 6, generator=generator, dtype=torch.float64)
+    torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+    expected = torch.nn.functional.rms_norm(features, (6,), norm.weight, eps=RMSNorm.eps)
+    torch.testing.assert_close(norm(features), expected)
+    inputs = (features, norm.weight)
+    found = torch.autograd.grad(norm(features), inputs, upstream)
+    for ours, exact in zip(found, torch.autograd.grad(expected, inputs, upstream), strict=True):
+        torch.testing.assert_close(ours, exact)
+
+
 def test_scale_of_the_input_does_not_change_what_is_attended_to():
     torch.manual_seed(0)
     attention = Attention(layer=5, dim=32, heads=4, kv_heads=2)
