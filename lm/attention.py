@@ -75,7 +75,7 @@ def _fused(features: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 class _FewOperations(torch.autograd.Function):
-    """y = x w / r with r = sqrt(mean(x^2) + eps), so that dx = (w dy - y' mean(w dy y')) / r with y' = x / r."""
+    """y = x w / r with r = sqrt(mean(x^2) + eps); with n = x / r, dx = (w dy - n mean(w dy n)) / r."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, eps: float) -> Tensor:
