@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import commands, commands_data, commands_evaluate, commands_tasks
+from . import commands, commands_data, commands_evaluate, commands_long, commands_tasks
 
 COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "demo": commands.demo,
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "lm fit": commands.lm_fit,
     "lm validate": commands.lm_validate,
     "generate": commands_tasks.generate,
+    "long-video": commands_long.long_video,
     "evaluate": commands_evaluate.evaluate,
     "tasks": commands_tasks.tasks,
     "info": commands.info,

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..data.clip import Clip
 from ..data.media import write_clip
-from ..data.pretrained import read_json, replacing, write_json
+from ..data.pretrained import replacing
 from ..lm.sampling import Sampling
 from .geometry_choice import geometry_of
 from .output import check_target
@@ -23,6 +23,7 @@ from .progress import progress
 from .prompt import Prompt
 from .prompt_file import NamedPrompt, read_prompts
 from .ranking import Fit, fit_of
+from .request_file import claim_folder
 from .samples import sheet
 from .task import load_task
 
@@ -177,8 +178,4 @@ def _check_folder(out: Path, request: Request, prompts: Path) -> None:
     if not out.is_dir():
         raise FileNotFoundError(f"there is no folder {out} to write the clips to; make it first")
     asked = {name: str(value) for name, value in asdict(request).items()}
-    asked["prompts"] = hashlib.sha256(prompts.read_bytes()).hexdigest()
-    stored = out / "request.json"
-    if stored.is_file() and read_json(stored) != asked:
-        raise ValueError(f"{out} holds clips of another request; choose another folder or remove this one")
-    write_json(stored, asked)
+    claim_folder(out, asked | {"prompts": hashlib.sha256(prompts.read_bytes()).hexdigest()})

@@ -74,12 +74,17 @@ def fitted_image(given: Given, clips: ClipFormat) -> Clip:
     return _sized(_read(given).window(0, 1), clips)
 
 
+def fitted(given: Given, clips: ClipFormat) -> Clip:
+    """A clip of any length at the model's size and rate."""
+    return _sized(_at_rate(_read(given), clips), clips)
+
+
 def fitted_video(given: Given, clips: ClipFormat, num_frames: int) -> Clip:
     """A clip at the model's size and rate with exactly `num_frames` frames.
 
     A longer one is cut at its end, a shorter one holds its last frame; a warning says so.
     """
-    clip = _sized(_at_rate(_read(given), clips), clips)
+    clip = fitted(given, clips)
     if clip.num_frames > num_frames:
         _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; the first {num_frames} are used")
         return clip.window(0, num_frames)
@@ -95,7 +100,7 @@ def given_frames(given: Given, clips: ClipFormat) -> Clip:
 
     Of a longer clip the last ones are used, since what follows them is wanted; a warning says so.
     """
-    clip = _sized(_at_rate(_read(given), clips), clips)
+    clip = fitted(given, clips)
     most = video_frames(clips.grid[0] - 1, clips.temporal_stride)
     usable = whole_frames(min(clip.num_frames, most), clips.temporal_stride)
     if usable < clip.num_frames:

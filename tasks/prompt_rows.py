@@ -76,6 +76,19 @@ class RowMaker:
         layout, with_text = self._with_text(task, lengths, parts, prompt.text)
         return Row(layout, with_text, self._with_text(task, lengths, parts, prompt.negative), given, known)
 
+    def pieces(self, text: str) -> list[int]:
+        """A text as the model reads it.
+
+        Raises:
+            ValueError: if the model reads none, or none of this length.
+        """
+        if self.text_tokenizer is None:
+            raise ValueError("this model was trained without captions; it takes no text")
+        pieces = self.text_tokenizer.encode(text)
+        if not 1 <= len(pieces) <= MAX_TEXT:
+            raise ValueError(f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}")
+        return pieces
+
     def _whole(self, prompt: Prompt) -> tuple[Codes, Clip | None]:
         """An image, a video or a sound as it is."""
         parts: Codes = {}
@@ -124,13 +137,7 @@ class RowMaker:
         self, task: Task, lengths: Lengths, parts: Codes, text: str | None
     ) -> tuple[Layout, Codes]:
         if text is not None:
-            if self.text_tokenizer is None:
-                raise ValueError("this model was trained without captions; it takes no text")
-            pieces = self.text_tokenizer.encode(text)
-            if not 1 <= len(pieces) <= MAX_TEXT:
-                raise ValueError(
-                    f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}"
-                )
+            pieces = self.pieces(text)
             lengths = replace(lengths, text=len(pieces))
             parts = parts | {"text": torch.tensor(pieces)}
         return Layout.of(task, self.vocabulary, lengths), parts

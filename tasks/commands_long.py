@@ -1,0 +1,61 @@
+"""The commands that run the model several times: videos longer than a clip."""
+
+from pathlib import Path
+
+
+def long_video(
+    *,
+    model: Path,
+    out: Path,
+    text: str | None = None,
+    script: Path | None = None,
+    seconds: float | None = None,
+    image: Path | None = None,
+    video: Path | None = None,
+    negative: str | None = None,
+    given: int | None = None,
+    silent: bool = False,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    guidance_scale: float = 1.0,
+) -> list[Path]:
+    """Make a video longer than a clip: each segment goes on from the last frames before it.
+
+    Writes video.mp4, report.json (segments, seeds, how well they join) and, as they are made, the segments;
+    run again, it goes on where it was stopped. With sound if the model makes any.
+
+    Args:
+        model: model folder.
+        out: folder to fill.
+        text: what is to be seen all the time.
+        script: file of what is to be seen when: a line of text for each segment, or .jsonl with
+            {"text": …, "seconds": …}. The last line holds until the end.
+        seconds: of the whole video; with a script its own length if left out.
+        image: first frame.
+        video: video to go on from.
+        negative: what is not to be seen; needs a guidance scale above 1.
+        given: frames that each segment is shown (1, 5, 9, …): more join more steadily, fewer are faster;
+            about half of a clip if left out.
+        silent: make no sound.
+        seed: of the first segment; the next has the next.
+        temperature: below 1 likelier, above 1 more varied.
+        top_k: sample from the k likeliest codes only.
+        top_p: sample from the likeliest codes that together have this probability.
+        guidance_scale: 1 is off; above, the text is followed more closely.
+    """
+    from .long_video import LongPrompt, write_long
+    from .script import Line, read_script
+
+    if text is not None and script is not None:
+        raise ValueError("give either --text or --script")
+    lines = read_script(script) if script is not None else [] if text is None else [Line(text)]
+    prompt = LongPrompt(lines, seconds, image, video, negative, given, silent)
+    sampling = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "guidance_scale": guidance_scale,
+    }
+    return write_long(model, prompt, out, seed=seed, sampling=sampling)
