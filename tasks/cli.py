@@ -35,6 +35,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "lm validate": commands.lm_validate,
     "generate": commands_tasks.generate,
     "long-video": commands_long.long_video,
+    "chain": commands_long.chain,
     "evaluate": commands_evaluate.evaluate,
     "tasks": commands_tasks.tasks,
     "info": commands.info,

@@ -1,4 +1,4 @@
-"""The commands that run the model several times: videos longer than a clip."""
+"""The commands that run the model several times: videos longer than a clip, chains of tasks."""
 
 from pathlib import Path
 
@@ -59,3 +59,29 @@ def long_video(
         "guidance_scale": guidance_scale,
     }
     return write_long(model, prompt, out, seed=seed, sampling=sampling)
+
+
+def chain(chain: Path, *, model: Path, out: Path) -> list[Path]:
+    """Run several tasks, each led by the results of earlier ones, such as picture, video, sound.
+
+    The chain is a YAML file:
+
+    seed: 0
+    sampling: {temperature: 0.9}
+    steps:
+    - {name: picture, task: text_to_image, text: a red square}
+    - {name: film, task: image_to_video, image: picture, text: a red square spins, seed: 3}
+    - {name: sound, task: video_to_audio, video: film}
+
+    A step takes image, video and audio (an earlier step or a file; if left out, the step before), text,
+    negative, mask, depth, raw, seed and sampling, as `videolm generate` does. All results are kept; run
+    again, only those are made that are missing or asked for in another way.
+
+    Args:
+        chain: the file.
+        model: model folder.
+        out: folder to fill: 01-picture.png, 02-film.mp4, …
+    """
+    from .chain_file import write_chain
+
+    return write_chain(chain, model, out)
