@@ -16,6 +16,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 SOUND_SUFFIXES = (".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav")
 # Of several files of one sample the first kind is the clip.
 MEDIA_SUFFIXES = VIDEO_SUFFIXES + IMAGE_SUFFIXES + SOUND_SUFFIXES
+# The key of a caption that a captioner wrote (`videolm data caption`), beside those that came with the clip.
+LONG_CAPTION = "long_caption"
 # What a column is called here, and elsewhere (Hugging Face's metadata.csv, WebVid, …).
 _SYNONYMS = {
     "path": ("path", "file_name", "filename", "file", "video"),
@@ -50,6 +52,12 @@ class Entry:
     def caption(self) -> str | None:
         """The first of the captions."""
         return self.captions[0] if self.captions else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Its line of a list, the inverse of `entry_of`; the path is absolute."""
+        named = {"path": str(self.path.absolute()), "caption": list(self.captions)}
+        values = named | self.extra | {"start": self.start, "end": self.end}
+        return {key: value for key, value in values.items() if value not in (None, [])}
 
     @property
     def media(self) -> Path | Blob:
@@ -87,6 +95,10 @@ def entry_of(values: Mapping[str, Any], folder: Path, load: Callable[[], bytes] 
     if "\0" in path:
         raise ValueError(f"path is {path!r}; a name has no zero byte")
     captions = _captions(_take(values, "caption"))
+    long_caption = values.pop(LONG_CAPTION, None)
+    if not isinstance(long_caption, str | None):
+        raise ValueError(f"{LONG_CAPTION} is {long_caption!r}; expected a text")
+    values |= {LONG_CAPTION: long_caption} if long_caption else {}
     start, end = (_seconds(name, _take(values, name)) for name in ("start", "end"))
     if end is not None and end <= (start or 0):
         raise ValueError(f"the part from {start or 0} s to {end} s is empty")

@@ -9,6 +9,7 @@ A line of captions.jsonl is one JSON object:
 
     {"path": "grid/bbaf2n.mp4", "caption": "bin blue at f two now", "start": 0.5, "end": 2, "group": "s1"}
 
+A `long_caption` is one that a captioner wrote (`videolm data caption`), kept apart from the others.
 `path` counts from the file's own folder; one that is absolute or leaves it through `..` is followed, for a
 list may well stand beside the clips that somebody keeps elsewhere. `caption` is text or a list of texts
 that all describe the clip, `start` and `end` are seconds; all but the path may be missing, and other
@@ -51,6 +52,18 @@ def read_manifest(source: str | Path, where: Mapping[str, str] = MappingProxyTyp
         wish = ", ".join(f"{key}={value}" for key, value in where.items())
         raise ValueError(f"{source} has no clip with {wish}; {_found(entries, where)}")
     return chosen
+
+
+def read_files(source: str, where: Mapping[str, str]) -> list[Entry]:
+    """As `read_manifest`, of a source whose clips are files of their own, so that a new list can name them.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_manifest`, or if clips are inside other files.
+    """
+    entries = read_manifest(source, where)
+    if any(entry.load is not None for entry in entries):
+        raise ValueError(f"{source} keeps clips inside other files; a list can only name files of their own")
+    return entries
 
 
 def _read(source: str) -> list[Entry]:

@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .clip_format import ClipFormat
+from .entry import LONG_CAPTION
 from .pretrained import read_json, replacing, write_json
 from .remote import RemoteFolder, is_address
 
@@ -49,6 +50,11 @@ class CodedClip:
     captions: tuple[str, ...] = ()
     source: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def long_caption(self) -> str | None:
+        """What a captioner wrote, if one did."""
+        return self.extra.get(LONG_CAPTION)
 
 
 class ShardWriter:
@@ -224,6 +230,9 @@ class ShardReader:
     def captions(self, index: int) -> tuple[str, ...]:
         return tuple(self._lines[index][2]["captions"])
 
+    def long_caption(self, index: int) -> str | None:
+        return self._lines[index][2]["extra"].get(LONG_CAPTION)
+
     def source_of(self, index: int) -> str:
         return self._lines[index][2]["source"]
 
@@ -271,7 +280,10 @@ def _line(text: str, path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
     if not (isinstance(captions, list) and isinstance(source, str) and isinstance(has_audio, bool)):
         raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
-    if not all(isinstance(caption, str) for caption in captions) or not isinstance(line.get("extra"), dict):
+    extra = line.get("extra")
+    if not isinstance(extra, dict) or not all(
+        isinstance(caption, str) for caption in (*captions, extra.get(LONG_CAPTION, ""))
+    ):
         raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
     return line
 

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "audio decode": commands.audio_decode,
     "data inspect": commands_data.data_inspect,
     "data filter": commands_data.data_filter,
+    "data caption": commands_data.data_caption,
     "encode": commands.encode,
     "lm fit": commands.lm_fit,
     "lm validate": commands.lm_validate,

@@ -32,6 +32,8 @@ class CodedClips(Protocol):
         """As the clip's, without reading its codes."""
         ...
 
+    def long_caption(self, index: int, /) -> str | None: ...
+
     def source_of(self, index: int, /) -> str: ...
 
     def has(self, index: int, part: str, /) -> bool:
@@ -54,6 +56,9 @@ class LiveCorpus:
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.source.captions(index)
+
+    def long_caption(self, index: int) -> str | None:
+        return None
 
     def source_of(self, index: int) -> str:
         return self.source.name(index)
@@ -93,6 +98,9 @@ class CodedFiles:
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self._clips[index].captions
+
+    def long_caption(self, index: int) -> str | None:
+        return self._clips[index].long_caption
 
     def source_of(self, index: int) -> str:
         return self._clips[index].source

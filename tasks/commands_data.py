@@ -86,3 +86,62 @@ def data_filter(
     counts = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
     return [out]
+
+
+def data_caption(
+    source: str,
+    *,
+    out: Path,
+    where: list[str] | None = None,
+    captioner: Path | None = None,
+    endpoint: str | None = None,
+    model_name: str | None = None,
+    prompt: str | None = None,
+    frames: int = 4,
+    num_workers: int = 1,
+    seconds: float = 120.0,
+) -> list[Path]:
+    """Have clips described at length: writes a list with the long captions beside the original ones.
+
+    A line has the clip's own captions under "caption" and the new one under "long_caption"; `videolm encode`
+    keeps both, and training shows the long one in 95 of 100 rows (data.long_captions). Run again, it goes on
+    where it was stopped, and tries again what failed.
+
+    Args:
+        source: a folder or list of files, as `videolm data inspect` takes it.
+        out: list to write (.jsonl).
+        where: key=value: only entries that have it; may be repeated.
+        captioner: folder of a model of transformers that describes pictures (BLIP, GIT, LLaVA …).
+        endpoint: in its place, an OpenAI-compatible server, such as http://localhost:8000/v1; a key that it
+            asks for is taken from the environment (VIDEOLM_API_KEY).
+        model_name: which of the server's models.
+        prompt: what to tell the captioner; of one that is no chat model, words that each caption begins with.
+        frames: shown of each clip, spread evenly; of most models that are no chat models, the middle one.
+        num_workers: processes that decode.
+        seconds: after which a file is given up.
+    """
+    from ..data.datamodule import conditions
+    from .captioner import captioner_of
+    from .recaptioning import caption_source
+
+    if out.suffix != ".jsonl":
+        raise ValueError(f"{out.name} is not the name of a .jsonl list")
+    if (captioner is None) == (endpoint is None):
+        raise ValueError("give the folder of a captioner (--captioner) or the address of one (--endpoint)")
+    if frames < 1:
+        raise ValueError(f"frames is {frames}; expected 1 or more")
+    chosen = conditions(where or [])
+    written = caption_source(
+        source,
+        chosen,
+        out,
+        captioner_of(str(captioner or endpoint), model_name),
+        prompt,
+        num_frames=frames,
+        num_workers=num_workers,
+        seconds=seconds,
+    )
+    print(f"{written.captions} clips with long captions, {written.new} of them new")
+    if written.failures:
+        print("\n  ".join([f"without: {len(written.failures)}", *written.failures]))
+    return [out]

@@ -33,6 +33,8 @@ def generate(
     best_of: int = 1,
     judge: str = "describe",
     raw: bool = False,
+    expand: str | None = None,
+    expand_model: str | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -62,6 +64,10 @@ def generate(
         num_samples: clips of each prompt, with a sheet of all of them.
         best_of: make so many of each prompt and keep the one that fits its text best.
         judge: of the best: describe (words of the embedded corpus), or the folder of a CLIP model.
+        expand: rewrite each text as a long caption, by an OpenAI-compatible server (http://localhost:8000/v1)
+            or a chat model of transformers in a folder; printed, kept in NAME.json beside the clip, and used
+            again while text and captioner are the same.
+        expand_model: which of the server's models.
         raw: leave a painted video as it is decoded; else its known pixels are put back.
         seed: the same seed gives the same clip.
         temperature: below 1 likelier, above 1 more varied.
@@ -94,6 +100,8 @@ def generate(
         judge=judge,
         depth=depth,
         composite=not raw,
+        expand=expand,
+        expand_model=expand_model,
     )
     return generate_files(request, out, prompts)
 

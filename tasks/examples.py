@@ -79,7 +79,8 @@ class TrainingExamples:
     def example(self, draw: Draw, step: int, number: int) -> Example:
         """The example of this number in the whole run, which step `step` shows."""
         index = self._index(self.pools[draw.task.name], number)
-        caption = self.mixture.caption(draw.task, step, number, self.clips.captions(index))
+        captions, long_caption = self.clips.captions(index), self.clips.long_caption(index)
+        caption = self.mixture.caption(draw.task, step, number, captions, long_caption)
         return self.maker.example(draw, self.clips[index], caption)
 
     def _index(self, pool: list[int], number: int) -> int:
@@ -162,7 +163,8 @@ class PackedBatches(Dataset):
 class ValidationBatches(Dataset):
     """Every held-out clip once for every task, the tasks taking turns.
 
-    Captions are the first ones, and half of the latents are given to a task that begins with some.
+    Captions are the first that came with the clips, whatever is mixed in training, and half of the latents
+    are given to a task that begins with some.
     """
 
     def __init__(
@@ -201,12 +203,18 @@ def usable(clips: CodedClips, indices: Sequence[int], task: Task) -> list[int]:
         index
         for index in indices
         if all(clips.has(index, part) for part in task.parts)
-        and (task.text != "required" or clips.captions(index))
+        and (task.text != "required" or texts(clips, index))
     ]
 
 
+def texts(clips: CodedClips, index: int) -> list[str]:
+    """All captions of a clip, a captioner's last."""
+    long_caption = clips.long_caption(index)
+    return [*clips.captions(index), *([long_caption] if long_caption else [])]
+
+
 def first_caption(clips: CodedClips, index: int) -> str | None:
-    return next(iter(clips.captions(index)), None)
+    return next(iter(texts(clips, index)), None)
 
 
 def held_out(clips: CodedClips, share: float, seed: int) -> tuple[list[int], list[int]]:

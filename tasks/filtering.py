@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.entry import Entry
-from ..data.manifest import read_manifest
+from ..data.manifest import read_files
 from ..data.media import MediaError, read_clip
 from ..data.pretrained import replacing
 from ..data.shots import distance, find_cuts, looks_of
@@ -73,9 +73,7 @@ def filter_source(
     Raises:
         FileNotFoundError, ValueError: if the source cannot be read, or is not one of files of their own.
     """
-    entries = read_manifest(source, where)
-    if any(entry.load is not None for entry in entries):
-        raise ValueError(f"{source} keeps clips inside other files; a list can only name files of their own")
+    entries = read_files(source, where)
     answers = in_order(_Look(entries, wishes), range(len(entries)), max(num_workers, 1), seconds)
     counts = dict.fromkeys(("kept", "short", "still", "blurred", "doubled", "unreadable"), 0)
     kept: list[int] = []
@@ -111,9 +109,6 @@ def _verdict(shot: dict[str, Any], wishes: Wishes, kept: Sequence[int]) -> str:
 
 def _line(entry: Entry, shot: dict[str, Any], is_whole: bool) -> str:
     """A line of captions.jsonl; a file that is one shot keeps the part that its own line named."""
-    whole = {"start": entry.start, "end": entry.end}
-    part = whole if is_whole else {key: shot[key] for key in whole}
-    values = {"path": str(entry.path.absolute()), "caption": list(entry.captions)} | entry.extra | part
+    part = {} if is_whole else {key: shot[key] for key in ("start", "end")}
     measured = {key: shot[key] for key in ("motion", "sharpness", "fingerprint")}
-    kept = {key: value for key, value in (values | measured).items() if value not in (None, [])}
-    return json.dumps(kept, ensure_ascii=False)
+    return json.dumps(entry.to_json() | part | measured, ensure_ascii=False)

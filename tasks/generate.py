@@ -16,11 +16,13 @@ from ..data.clip import Clip
 from ..data.media import write_clip
 from ..data.pretrained import replacing
 from ..lm.sampling import Sampling
+from .captioner import captioner_of
 from .geometry_choice import geometry_of
 from .output import check_target
 from .pipeline import VideoLM
 from .progress import progress
 from .prompt import Prompt
+from .prompt_expansion import Expander
 from .prompt_file import NamedPrompt, read_prompts
 from .ranking import Fit, fit_of
 from .request_file import claim_folder
@@ -45,6 +47,8 @@ class Request:
         judge: of which is the best: "describe" or the folder of a CLIP model.
         depth: how depth is found, for tasks that need it.
         composite: known pixels of a painted video come back as they were.
+        expand: who expands texts: the address of a server or a folder; nobody if not given.
+        expand_model: which of the server's models.
     """
 
     model: Path
@@ -57,6 +61,8 @@ class Request:
     judge: str = "describe"
     depth: str | None = None
     composite: bool = True
+    expand: str | None = None
+    expand_model: str | None = None
 
     def __post_init__(self) -> None:
         if self.num_samples < 1 or self.best_of < 1:
@@ -96,6 +102,8 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
         for number, (each, prompt) in enumerate(rows)
         if prompts is None or not _targets(folder, each.name, suffix, request.num_samples)[-1].is_file()
     ]
+    if waiting and request.expand is not None:
+        waiting = _expanded(request, waiting, folder)
     if waiting:
         _make(request, waiting, folder, suffix, fit)
     return [path for each in named for path in _targets(folder, each.name, suffix, request.num_samples)]
@@ -128,6 +136,23 @@ def _make(
                 if fit is not None:
                     tries = [best(tries, prompt, fit)]
                 _write(tries, folder, name, suffix)
+
+
+def _expanded(
+    request: Request, waiting: list[tuple[int, str, Prompt]], folder: Path
+) -> list[tuple[int, str, Prompt]]:
+    """The prompts with their texts expanded, each printed and kept beside the clip that is to come."""
+    expand = Expander(captioner_of(str(request.expand), request.expand_model), request.model)
+    result = []
+    with progress("expand texts", len(waiting)) as report:
+        for number, name, prompt in waiting:
+            if prompt.text is None:
+                raise ValueError(f"{name} has no text to expand; leave out --expand")
+            caption = expand(prompt.text, folder / f"{name}.json")
+            print(f"{name}: {caption}")
+            result.append((number, name, replace(prompt, expanded=caption)))
+            report(len(result))
+    return result
 
 
 def best(tries: list[Clip], prompt: Prompt, fit: Fit) -> Clip:

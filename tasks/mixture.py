@@ -16,6 +16,9 @@ from .task import Task, load_task
 # Share of rows that learn without their text, by what a task says of it: for guidance (Ho & Salimans 2022,
 # arXiv:2207.12598), and, where a text may be left out, to do as well without.
 TEXT_DROP = {"required": 0.1, "optional": 0.5, "none": 1.0}
+# Share of rows that show the caption that a captioner wrote, of those that have one (Betker et al. 2023,
+# "Improving image generation with better captions", section 3.2).
+LONG_CAPTIONS = 0.95
 # Share of images in the first part of a training and after it, and how long that part is (Kondratyuk et al.
 # 2024, section 4.1).
 _IMAGES_FIRST, _IMAGES_LATER, _FIRST_PART = 0.9, 0.1, 0.25
@@ -45,15 +48,23 @@ class Mixture:
         seed: of all draws.
         images_first: of so many steps in all, the first quarter learns images in nine of ten draws and videos
             in one, the others the other way round, by weight among themselves; None draws by weight alone.
+        long_captions: share of a captioner's captions, of the rows whose clips have one and others too.
 
     Raises:
-        ValueError: if a task is unknown, a weight is not positive, or there are no tasks, of either kind
-            with `images_first`.
+        ValueError: if a task is unknown, a weight is not positive, there are no tasks, of either kind
+            with `images_first`, or a share is none.
     """
 
     def __init__(
-        self, weights: Mapping[str, float], latents: int, seed: int, images_first: int | None = None
+        self,
+        weights: Mapping[str, float],
+        latents: int,
+        seed: int,
+        images_first: int | None = None,
+        long_captions: float = LONG_CAPTIONS,
     ):
+        if not 0 <= long_captions <= 1:
+            raise ValueError(f"long_captions is {long_captions}; expected a share from 0 to 1")
         if not weights:
             raise ValueError("there are no tasks to learn; expected weights such as {'text_to_video': 1.0}")
         for name, weight in weights.items():
@@ -66,7 +77,7 @@ class Mixture:
         self.shares = np.array(list(weights.values()), dtype=float) / sum(weights.values())
         self.latents = latents
         self.seed = seed
-        self.images_first = images_first
+        self.images_first, self.long_captions = images_first, long_captions
         self._are_images = np.array([task.makes_image for task in self.tasks])
         if images_first is not None and len(set(self._are_images)) < 2:
             raise ValueError(
@@ -88,11 +99,15 @@ class Mixture:
         task = self.tasks[random.choice(len(self.tasks), p=self.shares_at(step))]
         return Draw(task, int(random.integers(1, self.latents)) if task.has_given else None)
 
-    def caption(self, task: Task, step: int, row: int, captions: tuple[str, ...]) -> str | None:
-        """The text that a row is shown: one of the clip's captions, or none."""
+    def caption(
+        self, task: Task, step: int, row: int, captions: tuple[str, ...], long_caption: str | None = None
+    ) -> str | None:
+        """The text that a row is shown: one of the clip's captions, what a captioner wrote, or none."""
         random = np.random.default_rng((_ROW, self.seed, step, row))
-        if not captions or random.random() < TEXT_DROP[task.text]:
+        if not (captions or long_caption) or random.random() < TEXT_DROP[task.text]:
             return None
+        if long_caption and (not captions or random.random() < self.long_captions):
+            return long_caption
         return captions[random.integers(len(captions))]
 
 

@@ -23,6 +23,7 @@ class Prompt:
 
     Args:
         text: what is to be seen.
+        expanded: the same in the words that a model learnt from, which it reads in place of the text.
         negative: what is not; replaces the empty text that guidance leads away from.
         image: the first frame.
         video: frames to go on from, or to make sound for.
@@ -33,6 +34,7 @@ class Prompt:
     """
 
     text: str | None = None
+    expanded: str | None = None
     negative: str | None = None
     image: Given | None = None
     video: Given | None = None

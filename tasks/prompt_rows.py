@@ -73,7 +73,7 @@ class RowMaker:
             parts, given, known = self._conditioned(task, prompt)
         else:
             parts, given, known = *self._whole(prompt), None
-        layout, with_text = self._with_text(task, lengths, parts, prompt.text)
+        layout, with_text = self._with_text(task, lengths, parts, prompt.expanded or prompt.text)
         return Row(layout, with_text, self._with_text(task, lengths, parts, prompt.negative), given, known)
 
     def pieces(self, text: str) -> list[int]:

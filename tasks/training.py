@@ -28,8 +28,9 @@ from .examples import (
     TrainingExamples,
     ValidationBatches,
     held_out,
+    texts,
 )
-from .mixture import Mixture
+from .mixture import LONG_CAPTIONS, Mixture
 from .model_folder import ModelConfig
 from .sources import SyntheticSource, open_source
 from .spans import AudioOrder
@@ -63,6 +64,8 @@ class LMDataModule(LightningDataModule):
         row_tokens: of "packed"; a batch holds batch_size * row_tokens positions.
         images_first: draw tasks that make images in 90 % of the first quarter of `trainer.max_steps`, and in
             10 % after it.
+        long_captions: share of rows that show what a captioner wrote (`videolm data caption`), of those whose
+            clips have such a caption and others too.
         validation_share: part of the clips that is held out.
         text_vocab_size: pieces of a text tokenizer that is trained here.
         source_name: a name for these clips, such as a class of quality, that stands in every sequence: a
@@ -92,6 +95,7 @@ class LMDataModule(LightningDataModule):
         batching: Literal["grouped", "packed"] = "grouped",
         row_tokens: int = 2048,
         images_first: bool = False,
+        long_captions: float = LONG_CAPTIONS,
         validation_share: float = 0.05,
         text_vocab_size: int = 512,
         source_name: str = "",
@@ -120,6 +124,7 @@ class LMDataModule(LightningDataModule):
             )
             self.clips = _from_source(self.encoder, str(source), where or [], clips, seed)
         self.tasks = tasks
+        self.long_captions = long_captions
         self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size)
@@ -168,7 +173,8 @@ class LMDataModule(LightningDataModule):
         return ModelConfig(self.clips.clips, names, text, audio_order, source_name)
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
-        mixture = Mixture(self.tasks, self.mixture.latents, self.seed, self._image_steps())
+        latents, images_first = self.mixture.latents, self._image_steps()
+        mixture = Mixture(self.tasks, latents, self.seed, images_first, self.long_captions)
         examples = TrainingExamples(self.maker, mixture, self.clips, self.training)
         if self.batching == "grouped":
             return GroupedBatches(examples, self.batch_size, rank, world_size)
@@ -189,7 +195,7 @@ class LMDataModule(LightningDataModule):
             return None
         if (self.folder / "text_tokenizer").is_dir():
             return TextTokenizer.from_pretrained(self.folder / "text_tokenizer")
-        captions = [text for index in self._some_training() for text in self.clips.captions(index)]
+        captions = [text for index in self._some_training() for text in texts(self.clips, index)]
         return TextTokenizer.train(captions, vocab_size) if captions else None
 
     def _some_training(self) -> Iterable[int]:

@@ -33,6 +33,16 @@ def test_lines_become_entries(listed):
     assert (car.path, car.caption, car.captions) == (folder / "../c.mp4", None, ())
 
 
+def test_entries_become_lines_again(listed):
+    long = {"path": "e.mp4", "long_caption": "A red car in the rain."}
+    folder = listed(*LINES, {"path": "d.mp4", "caption": None, "long_caption": None, "start": 0}, long)
+    entries = read_manifest(folder)
+    (folder / "again.jsonl").write_text("\n".join(json.dumps(entry.to_json()) for entry in entries))
+    assert read_manifest(folder / "again.jsonl") == entries
+    assert entries[4].extra == {"long_caption": "A red car in the rain."}
+    assert entries[3].to_json() == {"path": str(folder / "d.mp4"), "start": 0.0}
+
+
 def test_a_file_may_be_named_instead_of_its_folder(listed):
     folder = listed(*LINES)
     assert read_manifest(folder / "captions.jsonl") == read_manifest(folder)
@@ -67,6 +77,7 @@ def test_where_without_a_match_tells_what_there_is(listed):
         ({"path": 3}, "path is 3"),
         ({"path": "a.mp4", "caption": 5}, "caption is 5"),
         ({"path": "a.mp4", "caption": ["a", None]}, "caption is"),
+        ({"path": "a.mp4", "long_caption": ["a"]}, "long_caption is"),
         ({"path": "a.mp4", "start": "1"}, "start is '1'"),
         ({"path": "a.mp4", "start": True}, "start is True"),
         ({"path": "a.mp4", "end": -1}, "end is -1"),

@@ -431,3 +431,26 @@ def test_a_folder_of_files_is_tokenised_on_the_fly(run, settings, tmp_path):
         data = LMDataModule(**settings | SIZES | change)
     assert len(data.training) + len(data.validation) == 3
     assert load_task("video_to_audio").name in some_batches(data, 1)[0].tasks
+
+
+def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tmp_path):
+    def long_too(number, clip):
+        extra = {"long_caption": f"at length {'zebra ' * (number + 1)}"}
+        return replace(clip, captions=clip.captions if number % 2 else (), extra=extra)
+
+    shards = rewritten(run, tmp_path / "shards", long_too)
+    reader = ShardReader(shards)
+    assert reader.long_caption(0) == reader[0].long_caption == "at length zebra "
+    assert reader.captions(0) == () and len(reader.captions(1)) == 1
+    chosen = settings | {"shards": shards, "tasks": {"text_to_video": 1.0}}
+    for share in (0.0, 1.0):
+        data = LMDataModule(**chosen, long_captions=share)
+        assert len(data.training) == 32  # those without a caption of their own can be used
+        start, size = data.vocabulary.block("text").start, data.text_tokenizer.vocab_size
+        shown = []
+        for batch in some_batches(data, 20):
+            for ids in batch.ids:
+                pieces = [int(each) - start for each in ids if start <= each < start + size]
+                shown += [data.text_tokenizer.decode(pieces)] if pieces else []
+        zebras = sum("zebra" in text for text in shown) / len(shown)
+        assert zebras == 1 if share else 0.3 < zebras < 0.7

@@ -37,6 +37,28 @@ def test_a_tenth_of_the_rows_learn_without_their_text_and_half_where_it_is_optio
     assert mixture.caption(task, 0, 0, ()) is None
 
 
+def test_rows_show_long_captions_by_their_share_where_there_are_both():
+    for share in (0.0, 0.95, 1.0):
+        mixture = Mixture(WEIGHTS, latents=3, seed=0, long_captions=share)
+        shown = Counter(mixture.caption(TEXT_TO_VIDEO, 0, row, ("a", "b"), "long") for row in range(DRAWS))
+        texts = DRAWS - shown[None]
+        assert shown["long"] / texts == pytest.approx(share, abs=0.015)
+        assert shown["a"] / texts == pytest.approx((1 - share) / 2, abs=0.015)
+        alone = [mixture.caption(TEXT_TO_VIDEO, 0, row, (), "long") for row in range(200)]
+        assert set(alone) == {"long", None}
+    with pytest.raises(ValueError, match=r"long_captions is 1\.5; expected a share"):
+        Mixture(WEIGHTS, latents=3, seed=0, long_captions=1.5)
+
+
+def test_long_captions_of_others_change_nothing_for_clips_without():
+    mixtures = [Mixture(WEIGHTS, latents=3, seed=0, long_captions=share) for share in (0.1, 0.9)]
+    one, other = ([m.caption(TEXT_TO_VIDEO, 1, row, ("a", "b")) for row in range(100)] for m in mixtures)
+    assert one == other
+    assert one == [mixtures[0].caption(TEXT_TO_VIDEO, 1, row, ("a", "b"), None) for row in range(100)]
+    again = [mixtures[0].caption(TEXT_TO_VIDEO, 1, row, ("a", "b"), "long") for row in range(100)]
+    assert [each is None for each in again] == [each is None for each in one]
+
+
 def test_draws_follow_from_seed_and_step_alone():
     first, again, other = (Mixture(WEIGHTS, latents=5, seed=seed) for seed in (7, 7, 8))
     again.draw(100)  # an order of calls that differs changes nothing

@@ -1,0 +1,149 @@
+"""Captions by an OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, or a hosted one.
+
+POST {address}/chat/completions, pictures as JPEG data URLs. A key, if the server asks for one, is taken from
+the environment (VIDEOLM_API_KEY), never from the command line, where other users of a machine see it.
+"""
+
+import base64
+import http.client
+import io
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from .captioner import Pictures, Unanswered, Unreachable, plain_answer
+
+KEY = "VIDEOLM_API_KEY"
+_MAX_TOKENS = 512
+_ANSWER_BYTES = 2**22
+_JPEG_QUALITY = 90
+# Answers that no repetition changes, of this request and of any; 3xx is a redirection, which is not followed.
+_BUSY = {408, 409, 425, 429}
+_NEVER = {301, 302, 303, 307, 308, 401, 403, 404, 405}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a server.
+
+    Args:
+        seconds: for one answer.
+        pauses: before each repetition of a request that failed; as many repetitions as there are pauses.
+        longest_pause: even where a server asks for a longer one (Retry-After).
+    """
+
+    seconds: float = 120.0
+    pauses: tuple[float, ...] = (1.0, 4.0, 16.0)
+    longest_pause: float = 60.0
+
+
+class ServerCaptioner:
+    """A model behind chat completions.
+
+    Args:
+        address: http:// or https://, up to and with the version: http://localhost:8000/v1.
+        name: of the model.
+
+    Raises:
+        ValueError: if the address is none.
+    """
+
+    at_once = 4
+    follows = True
+
+    def __init__(self, address: str, name: str, patience: Patience = Patience()):
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{address} is no address; expected one such as http://localhost:8000/v1")
+        self.address = address.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+        self.name, self.patience = name, patience
+        # A redirection would carry the key to another host.
+        self._open: Callable[..., Any] = urllib.request.build_opener(_NoRedirections).open
+
+    def __call__(self, prompt: str | None, pictures: Pictures = ()) -> str:
+        if prompt is None:
+            raise ValueError("a server is told what to do by a prompt; it is missing")
+        shown = [{"type": "image_url", "image_url": {"url": _data_url(picture)}} for picture in pictures]
+        content = [*shown, {"type": "text", "text": prompt}] if shown else prompt
+        messages = [{"role": "user", "content": content}]
+        request = {"model": self.name, "messages": messages, "max_tokens": _MAX_TOKENS, "temperature": 0}
+        text = self._answer(json.dumps(request).encode())
+        if not isinstance(text, str):
+            raise Unanswered(f"the answer is {text!r}; expected a text")
+        return plain_answer(text)
+
+    def _answer(self, body: bytes) -> Any:
+        """The content of an answer; a request is repeated if it was the connection or the server that failed.
+
+        Raises:
+            Unanswered, Unreachable: as `Captioner`.
+        """
+        failure: Exception = Unanswered("no answer")
+        for pause in (0.0, *self.patience.pauses):
+            time.sleep(max(pause, _asked_pause(failure, self.patience.longest_pause)) if pause else 0.0)
+            try:
+                return _content(self._reply(body))
+            except urllib.error.HTTPError as error:
+                failure = error
+                if error.code in _NEVER:
+                    raise Unreachable(self._said(error)) from error
+                if error.code < 500 and error.code not in _BUSY:
+                    raise Unanswered(self._said(error)) from error
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                failure = error
+        is_answering = isinstance(failure, urllib.error.HTTPError | TimeoutError | ValueError)
+        raise (Unanswered if is_answering else Unreachable)(self._said(failure)) from failure
+
+    def _reply(self, body: bytes) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(KEY):
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(self.address, body, headers)
+        deadline = time.monotonic() + self.patience.seconds
+        with self._open(request, timeout=self.patience.seconds) as reply:
+            received = b""
+            while part := reply.read1(2**16):  # a server that trickles is given up, too
+                received += part
+                if len(received) > _ANSWER_BYTES or time.monotonic() > deadline:
+                    raise TimeoutError("the answer does not come to an end")
+        return received
+
+    def _said(self, error: Exception) -> str:
+        if isinstance(error, urllib.error.HTTPError):
+            told = " ".join(error.read(500).decode("utf-8", "replace").split())
+            return f"{self.address} answers {error.code} {error.reason} {told}".rstrip()
+        reason = getattr(error, "reason", None) or error
+        return f"{self.address} gives no answer: {reason or type(error).__name__}"
+
+
+class _NoRedirections(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _asked_pause(failure: Exception, longest: float) -> float:
+    """Seconds that a server asks to be left alone."""
+    headers = failure.headers if isinstance(failure, urllib.error.HTTPError) else {}
+    asked = (headers or {}).get("Retry-After", "")
+    return min(float(asked), longest) if asked.isdecimal() else 0.0
+
+
+def _content(reply: bytes) -> Any:
+    try:
+        return json.loads(reply)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"what comes is no chat completion ({reply[:60]!r})") from error
+
+
+def _data_url(picture: Any) -> str:
+    written = io.BytesIO()
+    Image.fromarray(picture).save(written, format="jpeg", quality=_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}"
