@@ -20,7 +20,6 @@ from .sampling import Sampling
 from .transformer import PrefixLM
 
 
-@torch.no_grad()
 def generate(
     model: PrefixLM,
     batch: Batch,
@@ -32,42 +31,75 @@ def generate(
     """The ids of `batch` with every position sampled that is neither in the prefix nor forced.
 
     Args:
+        progress: called after each pass with (positions sampled, positions to sample).
+
+    Raises:
+        ValueError: as `Generation`, whose arguments the others are.
+    """
+    generation = Generation(model, batch, sampling, generators, unconditional)
+    for count in generation:
+        if progress is not None:
+            progress(count, generation.total)
+    return generation.ids
+
+
+class Generation:
+    """Ids as they are chosen: iterating gives how many positions are sampled after each pass.
+
+    Args:
         batch: rows whose outputs have the same layout; their prefixes may differ.
         generators: one for every row, whose ids depend on it and on the row alone.
         unconditional: the same rows without that from which guidance leads away; may be left out if
             guidance_scale is 1.
-        progress: called after each pass with (positions sampled, positions to sample).
 
     Raises:
         ValueError: if the outputs differ in layout, or generators or unconditional rows are lacking.
     """
-    if len(generators) != len(batch):
-        raise ValueError(f"{len(generators)} generators for {len(batch)} rows; expected one for each")
-    batches = [batch]
-    if sampling.guidance_scale != 1:
-        if unconditional is None or len(unconditional) != len(batch):
-            raise ValueError(
-                f"guidance_scale {sampling.guidance_scale} needs an unconditional row for every row"
-            )
-        batches.append(unconditional)
-    device = next(model.parameters()).device
-    rows = Rows.align(model, [given.to(device) for given in batches])
-    for count in _decide(model, rows, sampling, generators):
-        if progress is not None:
-            progress(count, len(rows.sampled))
-    return rows.ids_of(batches[0].to(device))
+
+    def __init__(
+        self,
+        model: PrefixLM,
+        batch: Batch,
+        sampling: Sampling,
+        generators: list[torch.Generator],
+        unconditional: Batch | None = None,
+    ):
+        if len(generators) != len(batch):
+            raise ValueError(f"{len(generators)} generators for {len(batch)} rows; expected one for each")
+        batches = [batch]
+        if sampling.guidance_scale != 1:
+            if unconditional is None or len(unconditional) != len(batch):
+                raise ValueError(
+                    f"guidance_scale {sampling.guidance_scale} needs an unconditional row for every row"
+                )
+            batches.append(unconditional)
+        device = next(model.parameters()).device
+        self.sampling, self.batch = sampling, batch.to(device)
+        with torch.no_grad():
+            self.rows = Rows.align(model, [given.to(device) for given in batches])
+        self.decoder = Decoder(model, self.rows)
+        self.chooser = Chooser(self.decoder, sampling, generators)
+
+    @property
+    def total(self) -> int:
+        """Positions to sample."""
+        return len(self.rows.sampled)
+
+    @property
+    def ids(self) -> Int[Tensor, "batch length"]:
+        """The batch's ids; positions not sampled yet hold what the batch has there, or guesses."""
+        return self.rows.ids_of(self.batch)
+
+    def __iter__(self) -> Iterator[int]:
+        if self.sampling.decoding == "jacobi":
+            return decide_in_parallel(self.decoder, self.chooser, self.sampling.window)
+        return decide_one_by_one(self.decoder, self.chooser)
 
 
 @torch.inference_mode()
-def _decide(
-    model: PrefixLM, rows: Rows, sampling: Sampling, generators: list[torch.Generator]
-) -> Iterator[int]:
-    """Fill in the columns to sample; after each pass how many are filled."""
-    decoder = Decoder(model, rows)
-    chooser = Chooser(decoder, sampling, generators)
-    if sampling.decoding == "jacobi":
-        yield from decide_in_parallel(decoder, chooser, sampling.window)
-        return
+def decide_one_by_one(decoder: Decoder, chooser: Chooser) -> Iterator[int]:
+    """Fill in one column to sample after the other; after each how many are filled."""
+    rows = decoder.rows
     for index, column in enumerate(rows.sampled):
         chosen = chooser(decoder.read(column), index)
         rows.ids[:, column] = chosen.squeeze(1).repeat(len(rows.ids) // len(chosen))

@@ -16,6 +16,7 @@ one latent earlier.
 
 from collections.abc import Iterator
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from .choice import Chooser
 from .decoder import Decoder
 
 
+@torch.inference_mode()
 def decide_in_parallel(decoder: Decoder, chooser: Chooser, window: int) -> Iterator[int]:
     """Fill in the columns to sample, up to `window` in a pass; after each pass how many are filled.
 

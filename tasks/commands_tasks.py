@@ -40,6 +40,12 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     guidance_scale: float = 1.0,
+    guidance_schedule: str = "constant",
+    repetition_penalty: float = 0.0,
+    decoding: str = "sequential",
+    window: int = 16,
+    quantize: str | None = None,
+    preview: Path | None = None,
 ) -> list[Path]:
     """Generate a clip with one of the model's tasks (`videolm tasks` lists what each takes).
 
@@ -74,6 +80,12 @@ def generate(
         top_k: sample from the k likeliest codes only.
         top_p: sample from the likeliest codes that together have this probability.
         guidance_scale: 1 is off; above, the text is followed more closely.
+        guidance_schedule: constant, or linear or cosine: from 1 at the first code to the scale at the last.
+        repetition_penalty: above 0 against clips that freeze, below 0 against flicker; in nats.
+        decoding: sequential, or jacobi: the same clip in fewer passes, by guessing codes and checking them.
+        window: codes that jacobi guesses at a time.
+        quantize: int8: weights of 8 bits, for faster generation with slightly different probabilities.
+        preview: file to show the frames in while they are generated; it grows.
     """
     from .generate import Request, generate_files
 
@@ -93,6 +105,10 @@ def generate(
             "top_k": top_k,
             "top_p": top_p,
             "guidance_scale": guidance_scale,
+            "guidance_schedule": guidance_schedule,
+            "repetition_penalty": repetition_penalty,
+            "decoding": decoding,
+            "window": window,
         },
         seed=seed,
         num_samples=num_samples,
@@ -102,6 +118,8 @@ def generate(
         composite=not raw,
         expand=expand,
         expand_model=expand_model,
+        quantize=quantize,
+        preview=preview,
     )
     return generate_files(request, out, prompts)
 

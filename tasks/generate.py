@@ -15,18 +15,20 @@ from typing import Any
 from ..data.clip import Clip
 from ..data.media import write_clip
 from ..data.pretrained import replacing
+from ..lm.quantized import quantize
 from ..lm.sampling import Sampling
 from .captioner import captioner_of
 from .geometry_choice import geometry_of
 from .output import check_target
 from .pipeline import VideoLM
-from .progress import progress
+from .progress import Report, progress
 from .prompt import Prompt
 from .prompt_expansion import Expander
 from .prompt_file import NamedPrompt, read_prompts
 from .ranking import Fit, fit_of
 from .request_file import claim_folder
 from .samples import sheet
+from .streaming import write_preview
 from .task import load_task
 
 _TOGETHER = 32  # clips after which results are written
@@ -49,6 +51,8 @@ class Request:
         composite: known pixels of a painted video come back as they were.
         expand: who expands texts: the address of a server or a folder; nobody if not given.
         expand_model: which of the server's models.
+        quantize: "int8" turns the language model's weights into 8 bits.
+        preview: file that shows the frames of a single clip while it is generated.
     """
 
     model: Path
@@ -63,8 +67,14 @@ class Request:
     composite: bool = True
     expand: str | None = None
     expand_model: str | None = None
+    quantize: str | None = None
+    preview: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.quantize not in (None, "int8"):
+            raise ValueError(f"quantize is {self.quantize!r}; expected int8")
+        if self.preview is not None and self.tries > 1:
+            raise ValueError("a preview shows a single clip; leave out num_samples and best_of")
         if self.num_samples < 1 or self.best_of < 1:
             raise ValueError(
                 f"num_samples is {self.num_samples} and best_of {self.best_of}; expected 1 or more"
@@ -84,6 +94,10 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     Raises:
         FileNotFoundError, ValueError: for what cannot be used, before the model is loaded where possible.
     """
+    if request.preview is not None:
+        if prompts is not None:
+            raise ValueError("a preview shows a single clip; leave out --prompts")
+        check_target(request.preview)
     if prompts is None:
         check_target(out)
         named = [NamedPrompt(out.stem, request.given)]
@@ -114,11 +128,16 @@ def _make(
 ) -> None:
     """Generate prompts by number, name and content, and write each group as soon as it is there."""
     pipeline = VideoLM.from_pretrained(request.model)
+    if request.quantize is not None:
+        quantize(pipeline.lm)
     together = max(_TOGETHER // request.tries, 1)
     total = len(waiting) * request.tries
     with notes(), progress(f"generate {load_task(request.task).name}", total) as report:
         for start in range(0, len(waiting), together):
             group = waiting[start : start + together]
+            if request.preview is not None:
+                _write([_previewed(pipeline, request, group[0][2], report)], folder, group[0][1], suffix)
+                return
             clips = pipeline.generate_batch(
                 request.task,
                 [prompt for _, _, prompt in group for _ in range(request.tries)],
@@ -153,6 +172,16 @@ def _expanded(
             result.append((number, name, replace(prompt, expanded=caption)))
             report(len(result))
     return result
+
+
+def _previewed(pipeline: VideoLM, request: Request, prompt: Prompt, report: Report) -> Clip:
+    assert request.preview is not None
+    sampling, composite = Sampling(**request.sampling), request.composite
+    stream = pipeline.stream(
+        request.task, prompt, seed=request.seed, sampling=sampling, composite=composite
+    )
+    write_preview(stream, request.preview, report)
+    return stream.finished
 
 
 def best(tries: list[Clip], prompt: Prompt, fit: Fit) -> Clip:

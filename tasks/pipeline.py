@@ -21,6 +21,7 @@ from ..data.geometry import Geometry
 from ..data.pixels import frames_from_pixels, pixels_from_frames
 from ..data.timing import audio_samples
 from ..lm.batch import Batch
+from ..lm.generate import Generation
 from ..lm.generate import generate as generate_ids
 from ..lm.sampling import Sampling
 from ..lm.transformer import PrefixLM
@@ -28,10 +29,10 @@ from ..lm.vocabulary import Vocabulary
 from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.text import TextTokenizer
-from .layout import Layout
 from .model_folder import ModelConfig
 from .prompt import Given, GivenMask, Prompt
 from .prompt_rows import Codes, Row, RowMaker, alike, with_given
+from .streaming import ClipStream
 
 
 class VideoLM:
@@ -188,6 +189,36 @@ class VideoLM:
                 clips[index] = with_given(clip, rows[index], definition, composite)
         return [replace(clips[index], caption=prompt.text) for index, prompt in enumerate(prompts)]
 
+    def stream(
+        self,
+        task: str,
+        prompt: Prompt,
+        *,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        composite: bool = True,
+    ) -> ClipStream:
+        """The clip of a prompt in parts, each as soon as its codes are there: iterate over the result.
+
+        Raises:
+            ValueError: as `generate`, and if the task makes no frames.
+        """
+        definition, sampling = self.config.task(task), sampling or Sampling()
+        row = self.rows.row(definition, prompt, sampling.guidance_scale)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        batch, unconditional = _batches([row], sampling)
+        generation = Generation(self.lm, batch, sampling, [generator], unconditional)
+        return ClipStream(
+            definition,
+            row,
+            generation,
+            tokenizer=self.video_tokenizer,
+            decode=self.decode,
+            fps=self.clips.fps,
+            caption=prompt.text,
+            composite=composite,
+        )
+
     def encode(self, clip: Clip) -> Codes:
         """Codes of a clip: "visual" (t h w) and, if clip and model have sound, "audio" (levels frames).
 
@@ -250,14 +281,17 @@ class VideoLM:
         generators: list[torch.Generator],
         progress: Callable[[int, int], None] | None,
     ) -> list[Codes]:
-        def batch(sources: list[tuple[Layout, Codes]]) -> Batch:
-            return Batch.collate([layout.blank(parts) for layout, parts in sources]).to(self.device)
-
-        guided = sampling.guidance_scale != 1
-        unconditional = batch([row.unguided for row in rows]) if guided else None
-        prompts = batch([(row.layout, row.parts) for row in rows])
-        ids = generate_ids(self.lm, prompts, sampling, generators, unconditional, progress).cpu()
+        batch, unconditional = _batches(rows, sampling)
+        ids = generate_ids(self.lm, batch, sampling, generators, unconditional, progress).cpu()
         return [row.layout.unpack(own[: len(row.layout)]) for row, own in zip(rows, ids, strict=True)]
+
+
+def _batches(rows: Sequence[Row], sampling: Sampling) -> tuple[Batch, Batch | None]:
+    """The rows to generate and, with guidance, those that it leads away from."""
+    batch = Batch.collate([row.layout.blank(row.parts) for row in rows])
+    if sampling.guidance_scale == 1:
+        return batch, None
+    return batch, Batch.collate([layout.blank(parts) for layout, parts in (row.unguided for row in rows)])
 
 
 def _part(
