@@ -141,7 +141,15 @@ class VideoLM:
         Raises:
             ValueError: if the task is not one of the model's, lacks an input or cannot use one.
         """
-        prompt = Prompt(text, negative, image, video, audio, mask, geometry)
+        prompt = Prompt(
+            text=text,
+            negative=negative,
+            image=image,
+            video=video,
+            audio=audio,
+            mask=mask,
+            geometry=geometry,
+        )
         clips = self.generate_batch(
             task,
             [prompt] * (num_samples or 1),
