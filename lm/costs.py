@@ -47,7 +47,14 @@ class Parameters:
 def training_flops(
     model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]
 ) -> Float[Tensor, ""]:
-    """Operations of the forward and backward pass of a batch.
+    """Operations of the forward and backward pass of a batch."""
+    return 3 * forward_flops(model, batch, target_block)
+
+
+def forward_flops(
+    model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]
+) -> Float[Tensor, ""]:
+    """Operations of the forward pass of a batch; to generate its targets, with a cache, takes as many.
 
     Args:
         target_block: index into `model.blocks` of every target.
@@ -60,7 +67,7 @@ def training_flops(
     )
     products = matrix_weights(model.layers) * batch.length.sum() + of_targets.sum()
     scores = model.config.layers * 2 * model.config.dim * visible_pairs(batch)
-    return 3 * 2 * (products + scores).double()
+    return 2 * (products + scores).double()
 
 
 def visible_pairs(batch: Batch) -> Int[Tensor, ""]:

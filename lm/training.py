@@ -220,6 +220,10 @@ class LanguageModelTraining(LightningModule):
             self.log(f"validation/{name}", mean, prog_bar=name == "loss", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
+        steps = self.trainer.estimated_stepping_batches
+        return scheduled(self.make_optimizer(), self.warmup_steps, steps, self.schedule, self.decay_share)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
         linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
         frozen = any(is_parametrized(module) for module in linear)
         matrices, others = parameter_groups([] if frozen else linear, self.model)
@@ -231,7 +235,7 @@ class LanguageModelTraining(LightningModule):
             "weight_decay": self.table_weight_decay,
         }
         if self.optimizer == "muon" and matrices:
-            optimizer: torch.optim.Optimizer = Muon(
+            optimizer = Muon(
                 (matrices, others),
                 self.learning_rate,
                 self.adam_learning_rate,
@@ -239,15 +243,13 @@ class LanguageModelTraining(LightningModule):
                 weight_decay=self.weight_decay,
             )
             optimizer.add_param_group(table_group | {"is_matrix": False})
-        else:
-            groups = [
-                {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
-                {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
-                table_group,
-            ]
-            optimizer = torch.optim.AdamW(groups, betas=_ADAM_BETAS)
-        steps = self.trainer.estimated_stepping_batches
-        return scheduled(optimizer, self.warmup_steps, steps, self.schedule, self.decay_share)
+            return optimizer
+        groups = [
+            {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
+            {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+            table_group,
+        ]
+        return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
 
     def export(self, folder: str | Path) -> None:
         """Write the model to `folder`/lm: called by all processes, of which the first one writes."""

@@ -1,4 +1,4 @@
-"""What `videolm info` prints of a folder."""
+"""What `videolm info` prints, of a folder or of a config (config_info.py)."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,32 @@ from typing import Any
 from ..data.pretrained import read_json, refuse_sharded
 
 _PARTS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "lm")
+
+
+def describe(model: str, assumed: dict[str, Any]) -> str:
+    """A model folder, or a config of the language model by its path or name.
+
+    Args:
+        assumed: of a config, as `config_info.Wanted`.
+
+    Raises:
+        FileNotFoundError: if there is neither.
+        ValueError: if something is assumed of a folder, or as the two say themselves.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        from .config_info import Wanted, describe_config
+        from .fitting import packaged_config
+
+        try:
+            config = packaged_config(model.removeprefix("lm/"), "lm")
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"no model folder {folder} and {error}") from error
+        return describe_config(config, Wanted(**assumed))
+    if assumed:
+        option = next(iter(assumed)).replace("_", "-")
+        raise ValueError(f"{folder} is a folder; --{option} is for a config of what is yet to be trained")
+    return describe_folder(folder)
 
 
 def describe_folder(folder: Path) -> str:
