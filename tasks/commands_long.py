@@ -20,6 +20,9 @@ def long_video(
     top_k: int | None = None,
     top_p: float | None = None,
     guidance_scale: float = 1.0,
+    repetition_penalty: float = 0.0,
+    decoding: str = "sequential",
+    window: int = 16,
 ) -> list[Path]:
     """Make a video longer than a clip: each segment goes on from the last frames before it.
 
@@ -44,6 +47,9 @@ def long_video(
         top_k: sample from the k likeliest codes only.
         top_p: sample from the likeliest codes that together have this probability.
         guidance_scale: 1 is off; above, the text is followed more closely.
+        repetition_penalty: above 0 against videos that freeze, below 0 against flicker; in nats.
+        decoding: sequential, or jacobi: the same video in fewer passes, by guessing codes and checking them.
+        window: codes that jacobi guesses at a time.
     """
     from .long_video import LongPrompt, write_long
     from .script import Line, read_script
@@ -57,6 +63,9 @@ def long_video(
         "top_k": top_k,
         "top_p": top_p,
         "guidance_scale": guidance_scale,
+        "repetition_penalty": repetition_penalty,
+        "decoding": decoding,
+        "window": window,
     }
     return write_long(model, prompt, out, seed=seed, sampling=sampling)
 
