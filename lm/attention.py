@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 Rotation = tuple[Tensor, Tensor]
+"""Cosines of the angles, and their sines: negative for the first half of a head's features."""
+
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, queries, keys, values) -> values read; a layer knows neither masks nor caches."""
 
@@ -141,11 +143,17 @@ def rotary_angles(
     return torch.cat(axes, dim=-1)
 
 
+def rotation_of(angles: Float[Tensor, "*batch length half"]) -> Rotation:
+    """What `rotate` takes for these angles."""
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
+
+
 def rotate(
     features: Float[Tensor, "batch heads length head_dim"],
-    rotation: tuple[Float[Tensor, "batch 1 length half"], Float[Tensor, "batch 1 length half"]],
+    rotation: tuple[Float[Tensor, "batch 1 length head_dim"], Float[Tensor, "batch 1 length head_dim"]],
 ) -> Float[Tensor, "batch heads length head_dim"]:
     """Turn each pair (i, i + head_dim / 2) of features by an angle (Su et al. 2021, arXiv:2104.09864)."""
-    cosine, sine = rotation
-    first, second = features.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
+    cosine, signed_sine = rotation
+    swapped = features.roll(features.shape[-1] // 2, dims=-1)
+    return torch.addcmul(features * cosine, swapped, signed_sine)

@@ -32,8 +32,8 @@ class InferenceBody:
 
     def turn(self, rotation: Rotation) -> Turn:
         """What `__call__` needs of `PrefixLM.rotation`."""
-        cosine, sine = (angle.transpose(1, 2).to(self.norm.weight.dtype) for angle in rotation)
-        return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
+        cosine, signed_sine = (each.transpose(1, 2).to(self.norm.weight.dtype) for each in rotation)
+        return cosine, signed_sine
 
     def __call__(
         self, embedded: Float[Tensor, "rows columns dim"], turn: Turn, attend: Attend, wanted: int

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..data.pretrained import PretrainedMixin, load_weights, read_config
-from .attention import Attend, Attention, RMSNorm, Rotation, rotary_angles
+from .attention import Attend, Attention, RMSNorm, Rotation, rotary_angles, rotation_of
 from .batch import Batch
 from .embedding import PlaceEmbedding, TokenEmbedding
 from .heads import Head
@@ -122,10 +122,10 @@ class PrefixLM(PretrainedMixin, nn.Module):
         return self.places(batch.segment, self._angles(batch.coordinates), has_next)
 
     def rotation(self, coordinates: Float[Tensor, "batch length 3"]) -> Rotation:
-        """(cosine, sine) by which queries and keys are turned."""
+        """What `rotate` turns queries and keys by."""
         angles = self._angles(coordinates)[:, None]
         angles = F.pad(angles, (0, self.config.head_dim // 2 - angles.shape[-1]))
-        return angles.cos(), angles.sin()
+        return rotation_of(angles)
 
     def body(
         self, embedded: Float[Tensor, "batch length dim"], rotation: Rotation, attend: Attend

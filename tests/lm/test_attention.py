@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from videolm.lm.attention import Attention, RMSNorm, masked_attention, rotary_angles, rotate
+from videolm.lm.attention import Attention, RMSNorm, masked_attention, rotary_angles, rotate, rotation_of
 
 AXES = (4, 2, 2)
 WAVES = ((0.5, 512.0), (4.0, 256.0), (4.0, 256.0))
@@ -18,6 +18,15 @@ def test_without_a_mask_everything_is_seen():
     )
 
 
+def test_pairs_of_features_turn_by_their_angle():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, 2, 6, 8, generator=generator)
+    angles = torch.randn(1, 1, 6, 4, generator=generator)
+    pairs = torch.complex(features[..., :4], features[..., 4:]) * torch.polar(torch.ones(()), angles)
+    turned = rotate(features, rotation_of(angles))
+    torch.testing.assert_close(turned, torch.cat((pairs.real, pairs.imag), dim=-1))
+
+
 def test_scores_depend_on_differences_of_coordinates_only():
     generator = torch.Generator().manual_seed(0)
     queries, keys = (torch.randn(1, 2, 6, 8, generator=generator) for _ in range(2))
@@ -25,7 +34,7 @@ def test_scores_depend_on_differences_of_coordinates_only():
 
     def scores(shift):
         angles = rotary_angles(coordinates + torch.tensor(shift), AXES, WAVES)[:, None]
-        rotation = (angles.cos(), angles.sin())
+        rotation = rotation_of(angles)
         return rotate(queries, rotation) @ rotate(keys, rotation).transpose(2, 3)
 
     torch.testing.assert_close(scores([3.0, 5.0, 7.0]), scores([0.0, 0.0, 0.0]), atol=1e-4, rtol=1e-4)
@@ -75,7 +84,7 @@ def test_norm_and_its_gradients_are_pytorchs(size):
 def test_scale_of_the_input_does_not_change_what_is_attended_to():
     torch.manual_seed(0)
     attention = Attention(layer=5, dim=32, heads=4, kv_heads=2)
-    rotation = tuple(torch.ones(1, 1, 6, 4) * value for value in (1.0, 0.0))
+    rotation = rotation_of(torch.zeros(1, 1, 6, 4))
     seen = []
 
     def attend(layer, queries, keys, values):
