@@ -156,10 +156,8 @@ def _kept_by_layer(model: PrefixLM, vocabulary: Vocabulary, plan: Plan, rows: in
     with plan.without_memory():
         layer = PrefixLM(config, vocabulary).layers[0]
         hidden = torch.zeros(rows, plan.positions, config.dim, requires_grad=True)
-        angles = torch.zeros(rows, 1, plan.positions, config.head_dim // 2, dtype=torch.float32)
-        return kept_bytes(
-            lambda: layer(hidden, (angles, angles), _fused_attention), [*layer.parameters(), angles]
-        )
+        turn = torch.zeros(rows, 1, plan.positions, config.head_dim, dtype=torch.float32)
+        return kept_bytes(lambda: layer(hidden, (turn, turn), _fused_attention), [*layer.parameters(), turn])
 
 
 def _outside_layers(model: PrefixLM, vocabulary: Vocabulary, plan: Plan) -> int:
