@@ -29,6 +29,7 @@ class Description:
     """What was read; None where the confidence is below CONFIDENT.
 
     Args:
+        impact: seconds from the start of the clip to the moment at which a bouncing object touches the floor.
         clicks: seconds from the start of the clip.
         confidence: 0 to 1, of every field that there was something to read for.
     """
@@ -38,6 +39,7 @@ class Description:
     motion: str | None = None
     camera: str | None = None
     pitch: str | None = None
+    impact: float | None = None
     clicks: tuple[float, ...] = ()
     confidence: dict[str, float] = field(default_factory=dict)
 
@@ -57,7 +59,7 @@ def describe(clip: Clip) -> Description:
     return Description(**spoken, clicks=clicks, confidence=confidence)
 
 
-def _read_pictures(clip: Clip) -> dict[str, tuple[str, float]]:
+def _read_pictures(clip: Clip) -> dict[str, tuple[str | float, float]]:
     """(value, confidence) of everything that the frames let one look for."""
     chosen = np.unique(np.linspace(0, clip.num_frames - 1, MOST_FRAMES).round().astype(int))
     if min(clip.height, clip.width) < FEWEST_PIXELS:
@@ -78,8 +80,11 @@ def _read_pictures(clip: Clip) -> dict[str, tuple[str, float]]:
     known = camera if camera.confidence >= CONFIDENT else Camera("still", 0.0, 0.0, 0.0)
     time = (chosen[present] - chosen[0]) / (chosen[-1] - chosen[0])
     track = read_motion(fit.shape, fit.poses, known, time)
-    return read | {
+    read |= {
         "shape": (fit.shape, min(visible, fit.confidence, track.coherent)),
         "motion": (track.motion, min(visible, track.confidence)),
         "camera": (camera.name, min(visible, camera.confidence)),
     }
+    if track.impact is not None:
+        read["impact"] = (track.impact * (clip.num_frames - 1) / clip.fps, read["motion"][1])
+    return read

@@ -36,19 +36,19 @@ def evaluate(
 
     Args:
         model: model folder.
-        protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound), or
-            one of the literature: msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting, davis or
-            sound.
+        protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound),
+            shapes-all (the same with all tasks), or one of the literature: msr-vtt, ucf101, kinetics600,
+            ssv2-inpainting, ssv2-outpainting, davis or sound.
         real: real clips: a folder or a captions.jsonl.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
-        source: of shapes: where prompts are drawn from, synthetic or synthetic-plain, as in training.
+        source: of the first two: where prompts are drawn from, synthetic or synthetic-plain, as in training.
         data: of a protocol of the literature: the folder of its data set; an error says how it should look.
         depth: of davis: folder of a depth model of transformers, or "none" for the same depth everywhere.
         weights: folder with weights of networks; tasks/metrics/weights_folder.py names the files.
         trust: run TorchScript files in that folder; they are programs.
         out: folder to write to; an "evaluation" beside the model or the generated clips if not given.
-        clips: how many are generated, if not as many as the protocol asks for; of shapes: per task and kind
-            of held-out prompt, 128 if not given.
+        clips: how many are generated, if not as many as the protocol asks for; of the first two: per task
+            and kind of held-out prompt, 128 if not given.
         num_frames: of two sets: frames of each clip that are compared, from its start; 1 compares images.
         fps: of two sets: to which clips are converted; not given, they stay as they are.
         height: of two sets: to which clips are scaled first, with --width; not given, they stay as they are.

@@ -9,12 +9,17 @@ from ..data.clip import Clip
 from ..data.media import write_clip
 from ..data.pretrained import write_json
 from ..lm.sampling import Sampling
+from .examination import Result
 from .pipeline import VideoLM
 from .protocols.registry import BENCHMARKS
 from .report_page import Shown, clip_row, clip_rows, header, score_table, section, value_table, write_page
-from .shapes_protocol import Result, run_shapes
+from .shapes_all_protocol import run_shapes_all
+from .shapes_protocol import run_shapes
 
-PROTOCOLS: dict[str, Callable[[VideoLM, str, int, int, Sampling], Result]] = {"shapes": run_shapes}
+PROTOCOLS: dict[str, Callable[[VideoLM, str, int, int, Sampling], Result]] = {
+    "shapes": run_shapes,
+    "shapes-all": run_shapes_all,
+}
 _EXAMPLES = 3
 
 
@@ -61,12 +66,13 @@ def print_scores(report: dict[str, Any]) -> None:
     both = {"held-out triples": report["tasks"], "unseen pairs": report["unseen_pairs"]["tasks"]}
     for title, scores in both.items():
         for task, labels in scores.items():
-            shown = [
-                f"{label} {entry['score']:.2f} (chance {entry['chance']:.2f})"
-                for label, entry in labels.items()
-                if "score" in entry
-            ]
-            print(f"{title:16}  {task:16}  {', '.join(shown)}")
+            shown = [f"{label} {_in_words(entry)}" for label, entry in labels.items() if "score" in entry]
+            print(f"{title:16}  {task:24}  {', '.join(shown)}")
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    ceiling = f", ceiling {entry['ceiling']:.2f}" if "ceiling" in entry else ""
+    return f"{entry['score']:.2f} (chance {entry['chance']:.2f}{ceiling})"
 
 
 def write_examples(result: Result, folder: Path) -> list[str]:
@@ -79,7 +85,7 @@ def write_examples(result: Result, folder: Path) -> list[str]:
             kinds = {"generated": made[index]}
             if task != "unconditional":
                 kinds = {"real": real.clips[index], "reconstructed": real.reconstructions[index]} | kinds
-            shown = [_write(clip, folder, f"{task}-{index}-{kind}.mp4", kind) for kind, clip in kinds.items()]
+            shown = [_write(clip, folder, f"{task}-{index}-{kind}", kind) for kind, clip in kinds.items()]
             rows.append(clip_row(task, _prompt_in_words(task, real.clips[index].caption or ""), shown))
     return rows
 
@@ -125,9 +131,16 @@ def _prompt_in_words(task: str, caption: str) -> str:
         "unconditional": "nothing given",
         "frame_prediction": f"the first half is given ({caption})",
         "video_to_audio": f"the pictures are given ({caption})",
+        "audio_to_video": f"the sound is given ({caption})",
+        "audio_video_continuation": f"the first half is given, with its sound ({caption})",
+        "inpainting": f"all but a box is given: {caption}",
+        "outpainting": f"only a part is given: {caption}",
+        "stylization": f"the motion is given: {caption}",
+        "stylization_with_image": f"the motion and the first frame are given: {caption}",
     }.get(task, caption)
 
 
-def _write(clip: Clip, folder: Path, name: str, caption: str) -> Shown:
+def _write(clip: Clip, folder: Path, stem: str, caption: str) -> Shown:
+    name = stem + (".png" if clip.num_frames == 1 else ".mp4")
     write_clip(clip, folder / name)
     return Shown(f"{folder.name}/{name}", caption, has_sound=clip.waveform is not None)

@@ -117,18 +117,23 @@ def clip_row(task: str, text: str, clips: Sequence[Shown], command: str = "") ->
 def score_table(
     scores: dict[str, dict[str, Any]], ceiling: dict[str, Any], bars: list[dict[str, Any]]
 ) -> str:
-    """Every score of every task: a bar with its chance level marked, the tokenizer's ceiling, the goal."""
+    """Every score of every task: a bar with its chance level marked, the tokenizer's ceiling, the goal.
+
+    Args:
+        ceiling: by what is read from the clip, where a score does not have its own.
+    """
     goals = {(bar["task"], bar["label"]): bar for bar in bars}
     rows = []
     for task, labels in scores.items():
         for label, entry in labels.items():
             if "score" not in entry:
                 continue
-            goal = goals.get((task, label))
+            goal, best = goals.get((task, label)), ceiling.get(label, {}).get("score")
             rows.append(
                 f"<tr><td>{escape(task)}</td><td>{escape(label)}</td>"
                 f"<td>{_bar(entry)}</td><td>{entry['score']:.2f}</td><td>{entry['chance']:.2f}</td>"
-                f"<td>{_number(ceiling.get(label))}</td><td>{entry['n']}</td><td>{_goal(goal)}</td></tr>"
+                f"<td>{_number(entry.get('ceiling', best))}</td><td>{entry['n']}</td>"
+                f"<td>{_goal(goal)}</td></tr>"
             )
     names = ("task", "read from the clip", "", "score", "chance", "ceiling", "clips", "goal" if bars else "")
     head = "".join(f"<th>{name}</th>" for name in names)
@@ -152,9 +157,14 @@ def _figure(clip: Shown) -> str:
 
 
 def _bar(entry: dict[str, Any]) -> str:
+    """A share as it is; what has a unit as a share of its ceiling."""
+    score, chance = (
+        min(max(entry[name] / entry["ceiling"], 0), 1) if "unit" in entry else entry[name]
+        for name in ("score", "chance")
+    )
     return (
-        f'<span class="bar"><i style="width:{entry["score"]:.1%}"></i>'
-        f'<u style="left:{entry["chance"]:.1%}" title="chance"></u></span>'
+        f'<span class="bar"><i style="width:{score:.1%}"></i>'
+        f'<u style="left:{chance:.1%}" title="chance"></u></span>'
     )
 
 
@@ -165,5 +175,5 @@ def _goal(goal: dict[str, Any] | None) -> str:
     return f'<span class="{verdict}">{goal["at_least"]:.2f} {verdict}</span>'
 
 
-def _number(entry: dict[str, Any] | None) -> str:
-    return f"{entry['score']:.2f}" if entry else ""
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -5,11 +5,18 @@ stands `chance`, the score of a model that ignores its prompt and imitates the t
 of the prompts' words with those of unrelated training clips.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
 
 import torch
 
+from ...data.clip import Clip
+from ...data.describing import Description, describe
 from ...data.scene import CAMERAS, COLOURS, MOTIONS, PITCHES, SHAPES, Scene
 from .entropy import entropy_bits
 
@@ -20,11 +27,43 @@ LABELS = {
     "camera": tuple(CAMERAS),
     "pitch": tuple(PITCHES),
 }
+_FEW = 64  # clips that are read sooner than other processes have started
+
+
+def describe_all(clips: Sequence[Clip]) -> list[Description]:
+    """`describe` of each clip, by as many processes as there are processors."""
+    if len(clips) < _FEW:
+        return [describe(clip) for clip in clips]
+    return list(_readers().map(describe, clips, chunksize=8))
+
+
+@cache
+def _readers() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,))
 
 
 def words_of(scenes: Sequence[Scene], label: str) -> list[str]:
     """What each scene shows, of one kind of label."""
     return [getattr(scene, label) for scene in scenes]
+
+
+def word_scores(
+    labels: Sequence[str],
+    scenes: Sequence[Scene],
+    readings: Sequence[Description],
+    training: Sequence[Scene],
+) -> dict[str, Any]:
+    """`score` by label; camera is scored where it moves, and left out where it never does."""
+    scores = {}
+    for label in labels:
+        found = [getattr(reading, label) for reading in readings]
+        wanted, population = words_of(scenes, label), words_of(training, label)
+        if label == "camera":
+            moving = [index for index, word in enumerate(wanted) if word != "still"]
+            wanted, found = [wanted[index] for index in moving], [found[index] for index in moving]
+        if wanted:
+            scores[label] = score(wanted, found, population)
+    return scores
 
 
 def score(

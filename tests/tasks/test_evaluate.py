@@ -10,9 +10,10 @@ from videolm.data.clip import Clip
 from videolm.data.synthetic import Corpus
 from videolm.lm.sampling import Sampling
 from videolm.tasks.evaluate import evaluate_model
+from videolm.tasks.examination import HeldOut
 from videolm.tasks.metrics.shapes import words_of
 from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.shapes_protocol import PROBES, HeldOut, judge, run_shapes
+from videolm.tasks.shapes_protocol import PROBES, judge, run_shapes
 
 CLIPS = 16
 
@@ -119,7 +120,7 @@ def test_tasks_that_a_model_lacks_are_left_out(model: VideoLM) -> None:
 
 
 def test_an_unknown_protocol_is_refused_by_name(model_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown protocol 'fvd'; there are shapes, msr-vtt"):
+    with pytest.raises(ValueError, match="unknown protocol 'fvd'; there are shapes, shapes-all, msr-vtt"):
         evaluate_model(model_folder, "fvd", "synthetic", tmp_path, 1, 0, {})
 
 

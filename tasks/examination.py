@@ -1,0 +1,193 @@
+"""A model is asked about clips of the embedded corpus: what all protocols of that corpus have in common.
+
+Prompts are captions and clips from two held-out splits: "triples" (colour, shape and motion never seen
+together, though every pair was) and "pairs" (colour and shape never seen together). Beside what the model
+makes of them stand the same clips after a trip through the tokenizers: no model of their codes can be
+expected to do better.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..data.clip import Clip
+from ..data.scene import Scene
+from ..data.synthetic import Corpus, corpus_settings
+from ..lm.sampling import Sampling
+from ..tokenizers.lfq import code_statistics
+from .metrics.reconstruction import psnr, ssim
+from .metrics.shapes import LABELS, describe_all, word_scores
+from .pipeline import Codes, VideoLM
+from .progress import progress
+from .prompt import Prompt
+
+SPLITS = ("triples", "pairs")
+_POPULATION = 1024
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Real clips of one held-out split, what they show, and their reconstructions."""
+
+    split: str
+    clips: list[Clip]
+    scenes: list[Scene]
+    codes: list[Codes]
+    reconstructions: list[Clip]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a protocol found, and for each task a clip beside its real and its reconstructed one."""
+
+    report: dict[str, Any]
+    held_out: dict[str, HeldOut]
+    generated: dict[str, list[Clip]]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a protocol asks and how it judges.
+
+    Args:
+        tasks: that it knows; what a model was not trained on is left out.
+        ask: the prompts of a task, one for each real clip.
+        judge: the scores of a task's clips, made from those prompts in their order. The scenes are of the
+            training set, for the level of chance.
+    """
+
+    tasks: tuple[str, ...]
+    ask: Callable[[VideoLM, str, HeldOut], list[Prompt]]
+    judge: Callable[[VideoLM, str, Sequence[Clip], HeldOut, Sequence[Scene]], dict[str, Any]]
+
+
+def examine(
+    model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling, examination: Examination
+) -> Result:
+    """Score every task of the model that the examination knows.
+
+    Args:
+        source: name of the embedded corpus that prompts are drawn from.
+        clips: per task and split; without a prompt the splits do not differ, and one is enough.
+    """
+    if clips < 1:
+        raise ValueError(f"clips is {clips}; expected at least 1")
+    known = [task for task in examination.tasks if task in model.config.tasks]
+    total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
+    population = _corpus(model, source, "train", seed)
+    training = [population.scene(index) for index in range(_POPULATION)]
+    report: dict[str, Any] = {}
+    held_out: dict[str, HeldOut] = {}
+    generated: dict[str, list[Clip]] = {}
+    with progress("evaluate", total) as tell:
+        done = 0
+        for split in SPLITS:
+            held_out[split] = real = _held_out(model, source, split, clips, seed)
+            done += clips
+            tell(done)
+            scores: dict[str, Any] = {}
+            for task in known:
+                if task == "unconditional" and split != SPLITS[0]:
+                    continue
+                prompts = examination.ask(model, task, real)
+                first = seed + 1_000_003 * SPLITS.index(split)
+                made = _generate(model, task, prompts, first, sampling, lambda part, at=done: tell(at + part))
+                done += clips
+                scores[task] = examination.judge(model, task, made, real, training)
+                if split == SPLITS[0]:
+                    generated[task] = made
+            report[split] = {"ceiling": _ceiling(real, training), "tasks": scores}
+    triples, pairs = (report[split] for split in SPLITS)
+    return Result(
+        {
+            "tokenizer": _video_quality(model, held_out["triples"]) | {"ceiling": triples["ceiling"]},
+            "audio": _audio_quality(model, held_out["triples"]),
+            "tasks": triples["tasks"],
+            "unseen_pairs": pairs,
+        },
+        held_out,
+        generated,
+    )
+
+
+def _generate(
+    model: VideoLM,
+    task: str,
+    prompts: list[Prompt],
+    seed: int,
+    sampling: Sampling,
+    tell: Callable[[float], None],
+) -> list[Clip]:
+    """What the model alone makes: known pixels are not put back."""
+    if prompts[0].text is None:
+        sampling = replace(sampling, guidance_scale=1.0)
+    return model.generate_batch(
+        task, prompts, seed=seed, sampling=sampling, batch_size=_BATCH, progress=tell, composite=False
+    )
+
+
+def _held_out(model: VideoLM, source: str, split: str, clips: int, seed: int) -> HeldOut:
+    corpus = _corpus(model, source, split, seed)
+    real = [corpus[index] for index in range(clips)]
+    codes = [model.encode(clip) for clip in real]
+    again = [
+        clip
+        for start in range(0, clips, _BATCH)
+        for clip in model.decode_batch(codes[start : start + _BATCH])
+    ]
+    return HeldOut(split, real, [corpus.scene(index) for index in range(clips)], codes, again)
+
+
+def _corpus(model: VideoLM, source: str, split: str, seed: int) -> Corpus:
+    clips = model.clips
+    return Corpus(
+        height=clips.height,
+        width=clips.width,
+        num_frames=clips.num_frames,
+        fps=clips.fps,
+        sample_rate=clips.sample_rate if clips.has_audio else None,
+        split=split,
+        seed=seed,
+        **corpus_settings(source),
+    )
+
+
+def _ceiling(real: HeldOut, training: Sequence[Scene]) -> dict[str, Any]:
+    readings = describe_all(real.reconstructions)
+    has_sound = real.reconstructions[0].waveform is not None
+    labels = [label for label in LABELS if label != "pitch" or has_sound]
+    return word_scores(labels, real.scenes, readings, training)
+
+
+def _video_quality(model: VideoLM, real: HeldOut) -> dict[str, float]:
+    pairs = list(zip(real.clips, real.reconstructions, strict=True))
+    codes = torch.stack([codes["visual"] for codes in real.codes]).flatten()
+    counts = codes.bincount(minlength=model.video_tokenizer.codebook_size)
+    return {
+        "psnr_db": float(torch.cat([psnr(clip.frames, again.frames) for clip, again in pairs]).mean()),
+        "ssim": float(torch.cat([ssim(clip.frames, again.frames) for clip, again in pairs]).mean()),
+    } | code_statistics(counts)
+
+
+def _audio_quality(model: VideoLM, real: HeldOut) -> dict[str, Any]:
+    if model.audio_tokenizer is None:
+        return {}
+    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+
+    from ..tokenizers.audio_losses import log_spectral_distance
+
+    sounds = torch.stack([clip.waveform for clip in real.clips if clip.waveform is not None])
+    again = torch.stack([clip.waveform for clip in real.reconstructions if clip.waveform is not None])
+    codes = torch.stack([codes["audio"] for codes in real.codes])
+    sizes = model.clips.codebook_sizes
+    return {
+        "si_sdr_db": float(scale_invariant_signal_distortion_ratio(again, sounds).mean()),
+        "log_spectral_distance_db": float(log_spectral_distance(again, sounds).mean()),
+        "code_use": [
+            float((codes[:, level].flatten().bincount(minlength=size) > 0).double().mean())
+            for level, size in enumerate(sizes)
+        ],
+    }
