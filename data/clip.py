@@ -83,6 +83,10 @@ class Clip:
         frames = rearrange(scaled, "frames rgb height width -> frames height width rgb")
         return replace(self, frames=centre_crop(frames, height, width).contiguous())
 
+    def silent(self) -> "Clip":
+        """The clip without its sound."""
+        return replace(self, waveform=None, sample_rate=None)
+
     def at_fps(self, fps: float) -> "Clip":
         """The clip at another frame rate: at every new instant, the frame that was being shown.
 

@@ -39,7 +39,7 @@ def evaluate(
         protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound),
             shapes-all (the same with all tasks), or one of the literature: msr-vtt, ucf101, kinetics600,
             ssv2-inpainting, ssv2-outpainting, davis or sound.
-        real: real clips: a folder or a captions.jsonl.
+        real: real clips: a folder or list, as `videolm data inspect` takes it.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
         source: of the first two: where prompts are drawn from, synthetic or synthetic-plain, as in training.
         data: of a protocol of the literature: the folder of its data set; an error says how it should look.

@@ -60,7 +60,7 @@ class SetSettings:
         start, end, frames = entry.start or 0.0, entry.end, self.num_frames
         try:
             clip = read_clip(
-                entry.path, start=start, end=end, fps=self.fps, num_frames=frames, caption=entry.caption
+                entry.media, start=start, end=end, fps=self.fps, num_frames=frames, caption=entry.caption
             )
         except (MediaError, FileNotFoundError) as error:
             return str(error)

@@ -126,7 +126,7 @@ class FileSource:
             sample_rate=self.clips.sample_rate or None,
             channels=1,
         )
-        return clip if self.clips.has_audio else replace(clip, waveform=None, sample_rate=None)
+        return clip if self.clips.has_audio else clip.silent()
 
 
 class BucketSource:

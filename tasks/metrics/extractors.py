@@ -27,7 +27,11 @@ _BATCH = 8
 
 @runtime_checkable
 class Extractor(Protocol):
-    """Args of a result: constants, what the features depend on, for the report."""
+    """A network and how it is fed.
+
+    Attributes:
+        constants: whatever its features depend on, for the report.
+    """
 
     constants: dict[str, Any]
 

@@ -5,7 +5,6 @@ give them as prompts.jsonl, one {"video": "bear", "start": 0, "prompt": "…"} a
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from ...data.clip import Clip
@@ -43,7 +42,7 @@ def _case(data: Path, line: str, number: int) -> Case:
 
 def ask(case: Case, clip: Clip | None) -> Prompt:
     assert clip is not None
-    return Prompt(text=case.text, video=replace(clip, waveform=None, sample_rate=None))
+    return Prompt(text=case.text, video=clip.silent())
 
 
 BENCHMARK = Benchmark(

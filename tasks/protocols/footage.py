@@ -22,13 +22,11 @@ def read_footage(
     height: int,
     width: int,
     fps: float | None = None,
-    sample_rate: int | None = None,
 ) -> Clip | str:
     """`num_frames` frames scaled to cover the size and cut around the centre, or why there are none.
 
     Args:
         fps: to show the file at; its own if not given.
-        sample_rate: of the sound; its own if not given.
     """
     try:
         if footage.path.is_dir():
@@ -41,7 +39,6 @@ def read_footage(
                 fps=fps,
                 height=height,
                 width=width,
-                sample_rate=sample_rate,
             )
     except (MediaError, FileNotFoundError) as error:
         return str(error)

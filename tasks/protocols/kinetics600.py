@@ -5,7 +5,6 @@ Kondratyuk et al. 2024, arXiv:2312.14125, appendix A.5: 16 frames at 128x128 at 
 """
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 from ...data.clip import Clip
@@ -49,7 +48,7 @@ def _id(stem: str) -> str:
 
 def ask(case: Case, clip: Clip | None) -> Prompt:
     assert clip is not None
-    return Prompt(video=replace(clip.window(0, GIVEN), waveform=None, sample_rate=None))
+    return Prompt(video=clip.window(0, GIVEN).silent())
 
 
 BENCHMARK = Benchmark(

@@ -5,7 +5,6 @@ known or unknown part is the central half of height and width; 16 frames at 128x
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from ...data.clip import Clip
@@ -36,7 +35,7 @@ def find(data: Path, wanted: Wanted) -> Material:
 def _ask(mask: str) -> Callable[[Case, Clip | None], Prompt]:
     def ask(case: Case, clip: Clip | None) -> Prompt:
         assert clip is not None
-        return Prompt(video=replace(clip, waveform=None, sample_rate=None), mask=mask)
+        return Prompt(video=clip.silent(), mask=mask)
 
     return ask
 

@@ -4,27 +4,26 @@ Kondratyuk et al. 2024, arXiv:2312.14125, figure 8, shows it by VGGish on 25,000
 there are no numbers to stand beside.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from ...data.clip import Clip
-from ...data.manifest import read_manifest
+from ...data.manifest import read_files
 from ..prompt import Prompt
 from .benchmark import Benchmark, Case, Footage, Material, Wanted
 
-LAYOUT = "a folder of videos with sound, or a captions.jsonl"
+LAYOUT = "a folder or list of videos with sound, as `videolm data inspect` takes it"
 
 
 def find(data: Path, wanted: Wanted) -> Material:
     """The beginnings of the videos in order; their own sound is what is compared with."""
-    entries = read_manifest(data)[: wanted.cases]
+    entries = read_files(str(data), {})[: wanted.cases]
     footage = [Footage(entry.path, "start", entry.start or 0.0, entry.end) for entry in entries]
     return Material([Case(footage=each) for each in footage], footage[: wanted.real])
 
 
 def ask(case: Case, clip: Clip | None) -> Prompt:
     assert clip is not None
-    return Prompt(video=replace(clip, waveform=None, sample_rate=None))
+    return Prompt(video=clip.silent())
 
 
 BENCHMARK = Benchmark(

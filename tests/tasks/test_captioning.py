@@ -144,10 +144,9 @@ def test_a_list_has_long_captions_beside_those_that_were_there(films, server, tm
 
 
 def test_a_run_that_was_killed_goes_on_without_a_lost_or_doubled_line(films, server, tmp_path, capsys):
-    words = ["data", "caption", str(films), "--endpoint", server.address, "--model-name", "looker", "--out"]
-    assert main([*words, str(tmp_path / "whole.jsonl")]) == 0
-    server.requests.clear()
-    killed = [*words, str(tmp_path / "b.jsonl")]
+    out = tmp_path / "list.jsonl"
+    named = ["--endpoint", server.address, "--model-name", "looker"]
+    killed = ["data", "caption", str(films), "--out", str(out), *named]
     program = f"from videolm.tasks.cli import main; main({killed})"
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
 
@@ -158,17 +157,17 @@ def test_a_run_that_was_killed_goes_on_without_a_lost_or_doubled_line(films, ser
 
     server.reply = killing
     assert process.wait() == -signal.SIGKILL
-    part = tmp_path / "b.jsonl.part"
-    assert len(part.read_bytes().splitlines()) == 4 and not (tmp_path / "b.jsonl").exists()
+    part = tmp_path / "list.jsonl.part"
+    assert len(part.read_bytes().splitlines()) == 4 and not out.exists()
     with part.open("ab") as file:
         file.write(b'{"path": "half a li')
     server.reply = server.describe
     server.requests.clear()
-    capsys.readouterr()
     assert main(killed) == 0
     assert "6 clips with long captions, 2 of them new" in capsys.readouterr().out
     assert [colour_of(request) for request in server.requests] == ["green", "blue"]
-    assert (tmp_path / "b.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    lines = [(entry.path.name, entry.extra["long_caption"]) for entry in read_manifest(out)]
+    assert lines == [(f"{number}.mp4", f"a field, all {COLOURS[number % 3]}") for number in range(6)]
     assert not part.exists()
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from videolm.data.clip import Clip
+from videolm.data.manifest import read_manifest
 from videolm.data.media import write_clip
 from videolm.data.synthetic import Corpus
 from videolm.tasks.cli import main
@@ -199,3 +201,13 @@ def test_a_program_among_the_weights_is_run_with_trust_only(sets, tmp_path: Path
     fvd = next(m for m in measures(WeightsFolder(tmp_path, trust=True), 16) if m.name == "fvd")
     black = Clip(torch.zeros(9, 8, 8, 3, dtype=torch.uint8), 8.0)
     assert fvd.extractor([black])[0].tolist() == [[-1.0] * 4]
+
+
+def test_clips_of_a_tar_are_read_like_files(clips: list[Clip], tmp_path: Path) -> None:
+    write_clip(clips[0], tmp_path / "a.mp4")
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(tmp_path / "a.mp4", "a.mp4")
+    inside, outside = (
+        FRAMES.read(read_manifest(tmp_path / name)[0]) for name in ("set.tar", "a.mp4")
+    )
+    assert isinstance(inside, Clip) and torch.equal(inside.frames, outside.frames)
