@@ -51,6 +51,8 @@ class AudioCodecTraining(LightningModule):
         discriminator_learning_rate: of theirs, along the same schedule.
         balanced: the weights of the losses on the decoded sound are shares of its gradient (see `Balancer`).
         codebook_decay: of the moving averages that the codebook entries are.
+        idle_share: an entry that is used less than this share of the mean of its level is put where a latent
+            of the step is. With few latents a step most entries rest in most steps and are not idle.
         seed: of every random choice.
     """
 
@@ -70,6 +72,7 @@ class AudioCodecTraining(LightningModule):
         discriminator_learning_rate: float = 3e-4,
         balanced: bool = False,
         codebook_decay: float = 0.95,
+        idle_share: float = 0.1,
         seed: int = 0,
     ):
         super().__init__()
@@ -83,6 +86,7 @@ class AudioCodecTraining(LightningModule):
         self.adversary = None if discriminator is None else AudioAdversary(discriminator)
         self.balancer = Balancer(self.weights) if balanced else None
         self.commitment_weight = commitment_weight
+        self.idle_share = idle_share
         self.seed = seed
         self.tokenizer = AudioTokenizer.of_config(tokenizer)
         self._new_quantizer = partial(
@@ -92,7 +96,7 @@ class AudioCodecTraining(LightningModule):
             num_quantizers=tokenizer.num_levels,
             decay=codebook_decay,
             kmeans_init=True,
-            threshold_ema_dead_code=1,
+            threshold_ema_dead_code=1,  # until `_count_uses_of` knows how many uses there are
             quantize_dropout=True,
         )
         self.quantizer = self._new_quantizer()
@@ -105,12 +109,21 @@ class AudioCodecTraining(LightningModule):
     ) -> tuple[Float[Tensor, "batch 1 samples"], Int[Tensor, "batch levels frames"], Float[Tensor, ""]]:
         """The sound as it comes back, its codes (-1 for a level left out) and the commitment loss."""
         latents = self.tokenizer.latents(waveform)
+        self._count_uses_of(latents)
         quantized, codes, commitment = self.quantizer(latents)
         decoded = self.tokenizer.synthesize(quantized)
         return decoded, rearrange(codes, "batch frames levels -> batch levels frames"), commitment.sum()
 
+    def _count_uses_of(self, latents: Float[Tensor, "batch frames dim"]) -> None:
+        """Tell the codebooks when an entry is idle; one that is moved starts with the mean of uses."""
+        processes = distributed.get_world_size() if _is_distributed() else 1
+        for layer in self.quantizer.layers:
+            codebook = layer._codebook
+            codebook.reset_cluster_size = latents.shape[:2].numel() * processes / codebook.codebook_size
+            codebook.threshold_ema_dead_code = self.idle_share * codebook.reset_cluster_size
+
     def setup(self, stage: str) -> None:
-        if distributed.is_available() and distributed.is_initialized():
+        if _is_distributed():
             # That codebooks follow the sounds of all processes is settled when the quantizer is built, which
             # must not be before there are several. A checkpoint's weights come later.
             self.quantizer = self._new_quantizer(sync_codebook=True)
@@ -206,6 +219,10 @@ def random_windows(
     return torch.stack(
         [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]
     )
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def _sound(batch: dict[str, Any]) -> Float[Tensor, "batch 1 samples"]:
