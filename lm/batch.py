@@ -29,6 +29,8 @@ class Sequence:
         weight: share in the loss of predicting this position; 0 where forced or in the prefix.
         prefix_length: the first positions, seen in both directions.
         task: name under which its loss is reported.
+        features: made outside the model, such as a frozen encoder's, to be read beside the ids.
+        features_at: the positions where they stand.
     """
 
     ids: Int[Tensor, " length"]
@@ -39,6 +41,8 @@ class Sequence:
     weight: Float[Tensor, " length"]
     prefix_length: int
     task: str
+    features: Float[Tensor, "features width"] | None = None
+    features_at: Int[Tensor, " features"] | None = None
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -54,6 +58,8 @@ class Batch:
         row: which row each example stands in.
         start: its first position there.
         prefix_length, length, tasks: as of its `Sequence`.
+        features: of all examples that have some.
+        features_at: row and position of each.
     """
 
     ids: Int[Tensor, "rows positions"]
@@ -67,6 +73,8 @@ class Batch:
     prefix_length: Int[Tensor, " examples"]
     length: Int[Tensor, " examples"]
     tasks: tuple[str, ...]
+    features: Float[Tensor, "features width"] | None = None
+    features_at: Int[Tensor, "features 2"] | None = None
 
     @classmethod
     def collate(cls, sequences: Sequences[Sequence]) -> "Batch":
@@ -83,14 +91,21 @@ class Batch:
             )
 
         sequences = [sequence for row in rows for sequence in row]
+        row_of = [index for index, row in enumerate(rows) for _ in row]
         starts = [start for row in rows for start in accumulate(map(len, row[:-1]), initial=0)]
+        features = [
+            (sequence.features, _places(sequence.features_at, row, start))
+            for sequence, row, start in zip(sequences, row_of, starts, strict=True)
+            if sequence.features is not None and sequence.features_at is not None
+        ]
         return cls(
             **{name: padded(name) for name in ("ids", "block", "segment", "coordinates", "forced", "weight")},
-            row=torch.tensor([index for index, row in enumerate(rows) for _ in row]),
+            row=torch.tensor(row_of),
             start=torch.tensor(starts),
             prefix_length=torch.tensor([sequence.prefix_length for sequence in sequences]),
             length=torch.tensor([len(sequence) for sequence in sequences]),
             tasks=tuple(sequence.task for sequence in sequences),
+            **joined_features(features),
         )
 
     @cached_property
@@ -119,3 +134,15 @@ class Batch:
 
     def __len__(self) -> int:
         return self.ids.shape[0]
+
+
+def joined_features(parts: Sequences[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """The fields of a batch for features and their places from several sources; none of none."""
+    if not parts:
+        return {}
+    features, places = zip(*parts, strict=True)
+    return {"features": torch.cat(features), "features_at": torch.cat(places)}
+
+
+def _places(positions: Int[Tensor, " features"], row: int, start: int) -> Int[Tensor, "features 2"]:
+    return torch.stack([torch.full_like(positions, row), positions + start], dim=1)

@@ -23,7 +23,7 @@ class Parameters:
 
     Args:
         body: the layers and the last norm.
-        embeddings: tables of ids and of places.
+        embeddings: tables of ids and of places, and the map of given features.
         heads: everything between hidden states and logits.
     """
 
@@ -35,7 +35,9 @@ class Parameters:
     def of(cls, model: PrefixLM) -> "Parameters":
         return cls(
             _count(model.layers) + _count(model.norm),
-            _count(model.tokens) + _count(model.places),
+            _count(model.tokens)
+            + _count(model.places)
+            + (_count(model.features) if model.features is not None else 0),
             _count(model.heads),
         )
 

@@ -10,16 +10,19 @@ With guidance the unconditional rows stand below the conditional ones.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .batch import Batch
+from .batch import Batch, joined_features
 from .inference import InferenceBody, Turn
 from .transformer import PrefixLM
 
 POSITIONS_AT_ONCE = 4096
 """Positions of prompts that go through the model together, which bounds what a pass holds."""
+
+_OF_FEATURES = ("features", "features_at")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Rows:
     Args:
         ids: filled in as they are chosen.
         block, coordinates: as in `Batch`.
-        place: the part of the model's input that does not depend on ids.
+        place: the part of the model's input that does not depend on ids, given features in it.
         turn: the rotation of every position, as `InferenceBody` takes it.
         start: first column of every row; those before it belong to nobody.
         prefix: columns of the longest prefix.
@@ -134,10 +137,11 @@ def _prompts(aligned: Batch, starts: list[int], stop: int) -> list[Prompts]:
     # The column after them counts, too: a position is told the place of the next.
     fields_of_prompt = (aligned.ids, aligned.block, aligned.segment, aligned.coordinates)
     described = [values[:, : stop + 1].cpu().numpy() for values in fields_of_prompt]
+    features = _features_by_row(aligned, len(starts))
     rows_of: dict[tuple[int, bytes], list[int]] = {}
     for row, start in enumerate(starts):
         ids, *rest = (values[row, start:] for values in described)
-        key = b"".join(values.tobytes() for values in (ids[: stop - start], *rest))
+        key = b"".join(values.tobytes() for values in (ids[: stop - start], *rest, features[row]))
         rows_of.setdefault((start, key), []).append(row)
     made = []
     for start in sorted(set(starts)):
@@ -146,6 +150,14 @@ def _prompts(aligned: Batch, starts: list[int], stop: int) -> list[Prompts]:
         parts = (alike[index : index + size] for index in range(0, len(alike), size))
         made += [_together(start, part, aligned.ids.device) for part in parts]
     return made
+
+
+def _features_by_row(aligned: Batch, rows: int) -> list[np.ndarray]:
+    """The features of each row, which all stand before its output."""
+    if aligned.features is None or aligned.features_at is None:
+        return [np.empty(0)] * rows
+    row_of = aligned.features_at[:, 0]
+    return [aligned.features[row_of == row].float().cpu().numpy() for row in range(rows)]
 
 
 def _together(first: int, alike: list[list[int]], device: torch.device) -> Prompts:
@@ -158,12 +170,17 @@ def _together(first: int, alike: list[list[int]], device: torch.device) -> Promp
 def _gather(batches: list[Batch], columns: Int[Tensor, " columns"], start: Int[Tensor, " rows"]) -> Batch:
     """One batch in which every row begins at its `start`, after copies of its first record."""
     parts: dict[str, list[Tensor]] = {}
+    features, before = [], 0
     for batch, shift in zip(batches, start.split([len(batch) for batch in batches]), strict=True):
+        if batch.features is not None and batch.features_at is not None:
+            own, place = batch.features_at.unbind(1)
+            features.append((batch.features, torch.stack([own + before, place + shift[own]], dim=1)))
+        before += len(batch)
         position = (columns - shift[:, None]).clamp(min=0)
         row = torch.arange(len(batch), device=columns.device)[:, None]
         for field in fields(batch):
             value = getattr(batch, field.name)
-            if isinstance(value, Tensor) and value.dim() > 1:
+            if isinstance(value, Tensor) and value.dim() > 1 and field.name not in _OF_FEATURES:
                 parts.setdefault(field.name, []).append(value[row, position])
     return Batch(
         **{name: torch.cat(values) for name, values in parts.items()},
@@ -172,4 +189,5 @@ def _gather(batches: list[Batch], columns: Int[Tensor, " columns"], start: Int[T
         prefix_length=torch.full_like(start, len(columns)),
         length=torch.full_like(start, len(columns)),
         tasks=tuple(task for batch in batches for task in batch.tasks),
+        **joined_features(features),
     )

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +64,7 @@ class LanguageModelTraining(LightningModule):
             lookup-free quantisation.
         max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
             training ends; each of them is skipped.
+        text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class LanguageModelTraining(LightningModule):
         lora_rank: int = 0,
         share_bits: bool = False,
         max_skipped_steps: int = 20,
+        text_width: int = 0,
     ):
         super().__init__()
-        self.model = PrefixLM(model, vocabulary)
+        self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
         if init_from is not None:
             start_from(self.model, vocabulary, init_from)
         if share_bits:

@@ -46,6 +46,7 @@ class LMConfig:
         head: `factorized` predicts a code digit by digit, `full` by one softmax over its whole block.
         visual_factors: sizes of the digits of a visual code, the lowest first, where they are not to be the
             tokenizer's, such as (64, 4096) for 6 + 12 bits in place of 9 + 9.
+        feature_width: of the features that come with a batch, such as a frozen text encoder's; 0 without.
     """
 
     dim: int = 256
@@ -58,6 +59,7 @@ class LMConfig:
     segments: int = 32
     head: Literal["factorized", "full"] = "factorized"
     visual_factors: tuple[int, ...] | None = None
+    feature_width: int = 0
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.heads % self.kv_heads:
@@ -100,6 +102,9 @@ class PrefixLM(PretrainedMixin, nn.Module):
         self.blocks = tuple(_as_predicted(block, config) for block in vocabulary.blocks)
         self.tokens = TokenEmbedding(self.blocks, config.dim)
         self.places = PlaceEmbedding(config.segments, sum(config.rotary_dims) // 2, config.dim)
+        # One linear map, as VideoPoet has it (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.1).
+        width = config.feature_width
+        self.features = nn.Linear(width, config.dim, bias=False) if width else None
         self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
         self.norm = RMSNorm(config.dim)
         self.heads = nn.ModuleDict(
@@ -116,10 +121,11 @@ class PrefixLM(PretrainedMixin, nn.Module):
         )
 
     def place(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
-        """The part of the input that the layout fixes, whatever the ids."""
+        """The part of the input that is there before any id: what the layout fixes, and given features."""
         following = F.pad(batch.example[:, 1:], (0, 1), value=-1)
         has_next = ((following == batch.example) & (following >= 0)).float()
-        return self.places(batch.segment, self._angles(batch.coordinates), has_next)
+        placed = self.places(batch.segment, self._angles(batch.coordinates), has_next)
+        return self._with_features(placed, batch)
 
     def rotation(self, coordinates: Float[Tensor, "batch length 3"]) -> Rotation:
         """What `rotate` turns queries and keys by."""
@@ -135,6 +141,19 @@ class PrefixLM(PretrainedMixin, nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, rotation, attend)
         return self.norm(hidden)
+
+    def _with_features(self, placed: Tensor, batch: Batch) -> Tensor:
+        given, places = batch.features, batch.features_at
+        if self.features is None:
+            if given is not None:
+                raise ValueError(f"the batch has features of width {given.shape[1]}; this model takes none")
+            return placed
+        if given is None or places is None:
+            # It takes part all the same, so that it has a gradient on every process.
+            given = placed.new_zeros(0, self.config.feature_width)
+            places = batch.row.new_zeros(0, 2)
+        projected = self.features(given.to(self.features.weight.dtype)).to(placed.dtype)
+        return placed.index_put(tuple(places.unbind(1)), projected, accumulate=True)
 
     def _angles(self, coordinates: Tensor) -> Tensor:
         return rotary_angles(coordinates, self.config.rotary_dims, self.config.rotary_wavelengths)

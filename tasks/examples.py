@@ -15,6 +15,7 @@ from ..lm.batch import Batch
 from ..lm.batch import Sequence as Example
 from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
+from ..tokenizers.text_encoder import TextEncoder
 from .coded_clips import CodedClips
 from .layout import Layout
 from .mixture import Draw, Mixture, shuffled
@@ -28,7 +29,9 @@ MAX_TEXT = 64
 class ExampleMaker:
     """Coded clips to sequences."""
 
-    def __init__(self, vocabulary: Vocabulary, text_tokenizer: TextTokenizer | None, lengths: Lengths):
+    def __init__(
+        self, vocabulary: Vocabulary, text_tokenizer: TextTokenizer | TextEncoder | None, lengths: Lengths
+    ):
         self.vocabulary = vocabulary
         self.text_tokenizer = text_tokenizer
         self.lengths = lengths
@@ -38,23 +41,25 @@ class ExampleMaker:
         return Layout.of(draw.task, self.vocabulary, Lengths(**lengths))
 
     def example(self, draw: Draw, clip: CodedClip, caption: str | None) -> Example:
-        pieces = self.pieces(draw.task, caption)
-        return self.layout(draw, len(pieces)).example(clip.codes | _text(pieces))
+        text = self.text(draw.task, caption)
+        return self.layout(draw, _count(text)).example(clip.codes | text)
 
     def prompt(self, draw: Draw, clip: CodedClip, caption: str | None) -> tuple[Layout, Example]:
         """The example with its outputs blank, and its layout."""
-        pieces = self.pieces(draw.task, caption)
-        layout = self.layout(draw, len(pieces))
-        return layout, layout.prompt(clip.codes | _text(pieces))
+        text = self.text(draw.task, caption)
+        layout = self.layout(draw, _count(text))
+        return layout, layout.prompt(clip.codes | text)
 
-    def pieces(self, task: Task, caption: str | None) -> list[int]:
+    def text(self, task: Task, caption: str | None) -> dict[str, torch.Tensor]:
+        """The part of a caption, pieces or their embeddings; none if there is no text."""
         if task.text == "none" or caption is None or self.text_tokenizer is None:
-            return []
-        return self.text_tokenizer.encode(caption)[:MAX_TEXT]
+            return {}
+        text = torch.as_tensor(self.text_tokenizer.encode(caption, MAX_TEXT))
+        return {"text": text} if len(text) else {}
 
 
-def _text(pieces: list[int]) -> dict[str, torch.Tensor]:
-    return {"text": torch.tensor(pieces)} if pieces else {}
+def _count(text: dict[str, torch.Tensor]) -> int:
+    return len(text["text"]) if text else 0
 
 
 class TrainingExamples:

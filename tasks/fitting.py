@@ -91,12 +91,14 @@ def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
     return LanguageModelTraining, LMDataModule
 
 
+_LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
+
 STAGES = {
     stage.name: stage
     for stage in (
         Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
         Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
-        Stage("lm", "lm", _lm, links=(("data.vocabulary", "model.vocabulary"),), reads_model=True),
+        Stage("lm", "lm", _lm, links=_LM_LINKS, reads_model=True),
     )
 }
 

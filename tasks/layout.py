@@ -35,7 +35,7 @@ class Layout:
 
     Args of `pack` and `blank`, results of `unpack` are the parts by name: "text" (pieces), "visual"
     (t h w), "audio" (levels frames) and the named variants that a task may declare, each from its first
-    latent on.
+    latent on. Text that comes as embeddings, (pieces width), is packed but not unpacked.
 
     Attributes:
         block, segment, coordinates, forced, weight: as in `lm.batch.Sequence`.
@@ -66,6 +66,8 @@ class Layout:
         self.weight = (~self.forced).float()
         self.shapes = self._shapes((span, span.last) for span in self._spans)
         self.given_shapes = self._shapes((span, span.known) for span in self._spans)
+        embedded = lengths.text > 0 and lengths.text_width > 0
+        self._embedded = {"text": (lengths.text, lengths.text_width)} if embedded else {}
 
     @classmethod
     def of(cls, task: Task, vocabulary: Vocabulary, lengths: Lengths) -> "Layout":
@@ -94,7 +96,7 @@ class Layout:
         Raises:
             ValueError: if a part is missing, unknown, of another shape, or holds a code out of range.
         """
-        self._check_parts(parts, self.shapes)
+        self._check_parts(parts, self.shapes | self._embedded)
         return self._fill(parts)
 
     def blank(self, parts: Parts) -> Sequence:
@@ -103,18 +105,18 @@ class Layout:
         Raises:
             ValueError: as `pack`, with `given_shapes`.
         """
-        self._check_parts(parts, self.given_shapes)
+        self._check_parts(parts, self.given_shapes | self._embedded)
         sequence = self._fill(parts)
         first = self._blank_ids.where(~self.forced, sequence.ids)
         return replace(sequence, ids=first)
 
     def example(self, parts: Parts) -> Sequence:
         """`pack` of what this layout uses of a whole clip's parts."""
-        return self.pack(_cut(parts, self.shapes))
+        return self.pack(_cut(parts, self.shapes | self._embedded))
 
     def prompt(self, parts: Parts) -> Sequence:
         """`blank` of what a prompt holds of a whole clip's parts."""
-        return self.blank(_cut(parts, self.given_shapes))
+        return self.blank(_cut(parts, self.given_shapes | self._embedded))
 
     def unpack(self, ids: Int[Tensor, " length"]) -> dict[str, Tensor]:
         """The parts of a sequence; the inverse of `pack`.
@@ -148,7 +150,13 @@ class Layout:
             weight=self.weight,
             prefix_length=self.prefix_length,
             task=self.task.name,
+            features=parts["text"].float().cpu() if self._embedded else None,
+            features_at=self._text_at if self._embedded else None,
         )
+
+    @cached_property
+    def _text_at(self) -> Int[Tensor, " pieces"]:
+        return (self.segment == ROLES.index("text")).nonzero().squeeze(1)
 
     def _shapes(self, ends: Iterable[tuple[Span, int]]) -> dict[str, tuple[int, ...]]:
         """Shape of each part that reaches to the last of the given ends."""

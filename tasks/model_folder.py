@@ -27,6 +27,7 @@ class ModelConfig:
         text_tokenizer: fingerprint; empty for a model without text.
         audio_order: as in `spans.Lengths`.
         source: the token that stands in all of its sequences, as in `spans.Lengths`.
+        text_width: of the embeddings of text, as in `spans.Lengths`.
     """
 
     clips: ClipFormat
@@ -34,11 +35,13 @@ class ModelConfig:
     text_tokenizer: str = ""
     audio_order: AudioOrder = "level"
     source: str = ""
+    text_width: int = 0
 
     @property
     def lengths(self) -> Lengths:
         """The lengths of its sequences without text."""
-        return replace(Lengths.of_format(self.clips, self.audio_order), source=self.source)
+        lengths = Lengths.of_format(self.clips, self.audio_order)
+        return replace(lengths, source=self.source, text_width=self.text_width)
 
     def task(self, name: str) -> Task:
         """One of the model's tasks, by its name or the path of its file; conditions as in training.
@@ -77,6 +80,7 @@ class ModelConfig:
             "text_tokenizer": self.text_tokenizer,
             "audio_order": self.audio_order,
             "source": self.source,
+            "text_width": self.text_width,
         }
         write_json(folder / "config.json", header | body)
 
@@ -107,7 +111,8 @@ class ModelConfig:
             order = stored.get("audio_order", "level")  # the paper's, where nothing is said
             if order not in get_args(AudioOrder):
                 raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
-            source = stored.get("source", "")  # of models from before there was one
-            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"], order, source)
+            # Of models from before there were these two.
+            source, text_width = stored.get("source", ""), stored.get("text_width", 0)
+            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"], order, source, text_width)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error

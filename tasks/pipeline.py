@@ -29,6 +29,7 @@ from ..lm.vocabulary import Vocabulary
 from ..tokenizers.audio_protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.text import TextTokenizer
+from ..tokenizers.text_encoder import TextEncoder, load_text_tokenizer
 from .model_folder import ModelConfig
 from .prompt import Given, GivenMask, Prompt
 from .prompt_rows import Codes, Row, RowMaker, alike, with_given
@@ -50,7 +51,7 @@ class VideoLM:
         lm: PrefixLM,
         video_tokenizer: VideoCodec,
         audio_tokenizer: AudioCodec | None = None,
-        text_tokenizer: TextTokenizer | None = None,
+        text_tokenizer: TextTokenizer | TextEncoder | None = None,
     ):
         config.check_tokenizers(video_tokenizer, audio_tokenizer, text_tokenizer)
         self.config = config
@@ -74,6 +75,8 @@ class VideoLM:
         for module in (self.lm, self.video_tokenizer, self.audio_tokenizer):
             if module is not None:
                 module.to(device)
+        if isinstance(self.text_tokenizer, TextEncoder):
+            self.text_tokenizer.to(device)
         return self
 
     @classmethod
@@ -93,7 +96,7 @@ class VideoLM:
             PrefixLM.from_pretrained(folder / "lm", vocabulary),
             load_video_tokenizer(folder / "video_tokenizer"),
             load_audio_tokenizer(folder / "audio_tokenizer") if config.clips.has_audio else None,
-            TextTokenizer.from_pretrained(folder / "text_tokenizer") if config.text_tokenizer else None,
+            load_text_tokenizer(folder / "text_tokenizer") if config.text_tokenizer else None,
         )
 
     def save_pretrained(self, folder: str | Path) -> None:

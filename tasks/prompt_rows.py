@@ -10,6 +10,7 @@ from ..data.clip import Clip
 from ..data.timing import video_latents
 from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
+from ..tokenizers.text_encoder import TextEncoder
 from .conditions import Material
 from .examples import MAX_TEXT
 from .layout import Layout
@@ -51,7 +52,7 @@ class RowMaker:
         self,
         config: ModelConfig,
         vocabulary: Vocabulary,
-        text_tokenizer: TextTokenizer | None,
+        text_tokenizer: TextTokenizer | TextEncoder | None,
         visual_codes: Callable[[Clip], Tensor],
         audio_codes: Callable[[Clip, int], Tensor],
     ):
@@ -139,7 +140,7 @@ class RowMaker:
         if text is not None:
             pieces = self.pieces(text)
             lengths = replace(lengths, text=len(pieces))
-            parts = parts | {"text": torch.tensor(pieces)}
+            parts = parts | {"text": torch.as_tensor(pieces)}
         return Layout.of(task, self.vocabulary, lengths), parts
 
 

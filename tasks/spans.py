@@ -27,6 +27,7 @@ class Lengths:
             arXiv:2312.14125, section 3.1), "time" all levels of the first latent.
         audio_ends: audio latents within the first 1, 2, … t video latents; for tasks that divide the sound.
         text: pieces of text; 0 leaves the text out.
+        text_width: features of each, where text comes as embeddings (at `<text>` ids); 0 for ids of pieces.
         given: latents that a task with given ones begins with; None is half of them, rounded up.
         resolution: height and width in units of 8 pixels, if they are not the model's default.
         duration: latents, if not the default.
@@ -48,6 +49,7 @@ class Lengths:
     duration: int | None = None
     rate: int | None = None
     source: str = ""
+    text_width: int = 0
 
     @classmethod
     def of_format(cls, clips: ClipFormat, audio_order: AudioOrder) -> "Lengths":
@@ -178,6 +180,10 @@ class SpanBuilder:
 
     def _text(self) -> Span:
         n = self.lengths.text
+        if self.lengths.text_width:
+            held = torch.full((n,), self.vocabulary.special("text"))
+            block = torch.full((n,), self.vocabulary.index("special"))
+            return Span("text", held, block, torch.zeros(n, 3), "text", forced=n)
         ids, block = self._codes(["text"], torch.zeros(n, dtype=torch.int64))
         return Span("text", ids, block, torch.zeros(n, 3), "text", "text", last=n, forced=n, known=n)
 

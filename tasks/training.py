@@ -19,6 +19,7 @@ from ..data.datamodule import Draws, conditions
 from ..data.shards import ShardReader
 from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
+from ..tokenizers.text_encoder import TextEncoder, load_text_tokenizer
 from .coded_clips import CodedClips, CodedFiles, LiveCorpus
 from .encode import ClipEncoder
 from .examples import (
@@ -68,6 +69,9 @@ class LMDataModule(LightningDataModule):
             clips have such a caption and others too.
         validation_share: part of the clips that is held out.
         text_vocab_size: pieces of a text tokenizer that is trained here.
+        text_encoder: in place of pieces: the folder of a T5 or its name on Hugging Face's hub, whose frozen
+            encoder reads the captions.
+        text_cache: folder in which its embeddings are kept; without one a caption is encoded each time.
         source_name: a name for these clips, such as a class of quality, that stands in every sequence: a
             model fine-tuned with one (task adaptation) is told at generation that this is wanted.
         audio_order: order of the audio codes in a sequence: "level" by level, or "time" by time.
@@ -98,6 +102,8 @@ class LMDataModule(LightningDataModule):
         long_captions: float = LONG_CAPTIONS,
         validation_share: float = 0.05,
         text_vocab_size: int = 512,
+        text_encoder: str | None = None,
+        text_cache: Path | None = None,
         source_name: str = "",
         audio_order: AudioOrder = "level",
         num_workers: int = 0,
@@ -127,7 +133,7 @@ class LMDataModule(LightningDataModule):
         self.long_captions = long_captions
         self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
-        self.text_tokenizer = self._text_tokenizer(text_vocab_size)
+        self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
         self._vocabulary = self._fitting_vocabulary(source_name)
         self.config = self._config(audio_order, source_name)
         self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, self.config.lengths)
@@ -138,9 +144,17 @@ class LMDataModule(LightningDataModule):
     def vocabulary(self) -> Vocabulary:
         return self._vocabulary
 
+    @property
+    def text_width(self) -> int:
+        """Features of the embeddings of text; 0 for pieces."""
+        return self.text_tokenizer.width if isinstance(self.text_tokenizer, TextEncoder) else 0
+
     def setup(self, stage: str) -> None:
-        if self.trainer is not None:
-            self.encoder.to(self.trainer.strategy.root_device)
+        if self.trainer is None:
+            return
+        self.encoder.to(self.trainer.strategy.root_device)
+        if isinstance(self.text_tokenizer, TextEncoder) and not self.num_workers:
+            self.text_tokenizer.to(self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> StatefulDataLoader:
         rank, world_size = data_rank(self.trainer)
@@ -170,7 +184,7 @@ class LMDataModule(LightningDataModule):
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         names = tuple(task.name for task in self.mixture.tasks)
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
-        return ModelConfig(self.clips.clips, names, text, audio_order, source_name)
+        return ModelConfig(self.clips.clips, names, text, audio_order, source_name, self.text_width)
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
         latents, images_first = self.mixture.latents, self._image_steps()
@@ -190,11 +204,21 @@ class LMDataModule(LightningDataModule):
             raise ValueError("images_first needs to know how long the training is; give trainer.max_steps")
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
-    def _text_tokenizer(self, vocab_size: int) -> TextTokenizer | None:
+    def _text_tokenizer(
+        self, vocab_size: int, encoder: str | None, cache: Path | None
+    ) -> TextTokenizer | TextEncoder | None:
         if all(task.text == "none" for task in self.mixture.tasks):
             return None
-        if (self.folder / "text_tokenizer").is_dir():
-            return TextTokenizer.from_pretrained(self.folder / "text_tokenizer")
+        folder = self.folder / "text_tokenizer"
+        if folder.is_dir():
+            found = load_text_tokenizer(folder, cache)
+            if encoder is not None and getattr(found, "source", None) != TextEncoder.source_of(encoder):
+                raise ValueError(
+                    f"{folder} holds another text tokenizer; remove it, or leave out text_encoder {encoder}"
+                )
+            return found
+        if encoder is not None:
+            return TextEncoder.open(encoder, cache)
         captions = [text for index in self._some_training() for text in texts(self.clips, index)]
         return TextTokenizer.train(captions, vocab_size) if captions else None
 
@@ -206,7 +230,7 @@ class LMDataModule(LightningDataModule):
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
         clips = self.clips.clips
-        text = self.text_tokenizer.vocab_size if self.text_tokenizer is not None else 0
+        text = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
         vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
         needed = {block.name: block.factors for block in vocabulary.blocks}
         path = self.folder / "vocabulary.json"

@@ -94,9 +94,9 @@ class TextTokenizer:
         """16 hex digits that change with the pieces."""
         return hashlib.sha256(self.model).hexdigest()[:16]
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of a text, as many as it needs; none for an empty one."""
-        return self.pieces.encode(text)
+    def encode(self, text: str, most: int | None = None) -> list[int]:
+        """Ids of a text, as many as it needs or at most so many; none for an empty one."""
+        return self.pieces.encode(text)[:most]
 
     def decode(self, ids: list[int]) -> str:
         """The text of ids, in lower case.
