@@ -1,5 +1,7 @@
 """From hidden states to ids, digit by digit, inside the block of the vocabulary that a position allows."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -7,6 +9,7 @@ from torch import Tensor
 
 from .decoder import Decoder
 from .heads import Head
+from .joint import choose_jointly
 from .sampling import Noise, Sampling, draw, guided
 from .vocabulary import Block
 
@@ -78,21 +81,45 @@ def choose(
         scale: of the guidance; None: there is none.
         penalty: for every row an id, or -1, and the nats that are taken from its last digit.
     """
-    copies = 1 if scale is None else 2
     parts = [None] * len(block.factors) if noise is None else noise.split(block.factors, dim=-1)
+    predict = _Predict(head, block, hidden, scale, penalty)
+    if sampling.joint is not None and len(parts) > 1:
+        return block.start + block.join(choose_jointly(predict, block.factors, parts, sampling))
     digits: list[Tensor] = []
-    for k, part in enumerate(parts):
-        logits = head.logits(hidden, [digit.repeat(copies) for digit in digits])
-        if scale is not None:
-            logits = guided(logits, scale)
-        if penalty is not None and k == len(parts) - 1:
-            logits = _penalised(logits, digits, block, *penalty)
-        digits.append(draw(logits, part, sampling))
+    for part in parts:
+        digits.append(draw(predict(digits), part, sampling))
     return block.start + block.join(digits)
 
 
+@dataclass(frozen=True, eq=False)
+class _Predict:
+    """Guided and penalised logits of a digit after the known ones; the arguments are those of `choose`."""
+
+    head: Head
+    block: Block
+    hidden: Float[Tensor, "rows dim"]
+    scale: Float[Tensor, "chosen 1"] | None
+    penalty: tuple[Int[Tensor, " chosen"], float] | None
+
+    def __call__(self, known: Sequence[Tensor], beginnings: int = 1) -> Float[Tensor, "expanded classes"]:
+        """Each row stands for `beginnings` rows, whose known digits differ."""
+        copies = 1 if self.scale is None else 2
+        hidden = _expanded(self.hidden, beginnings)
+        logits = self.head.logits(hidden, [digit.repeat(copies) for digit in known])
+        if self.scale is not None:
+            logits = guided(logits, _expanded(self.scale, beginnings))
+        if self.penalty is not None and len(known) == len(self.block.factors) - 1:
+            ids, nats = self.penalty
+            logits = _penalised(logits, known, self.block, _expanded(ids, beginnings), nats)
+        return logits
+
+
+def _expanded(rows: Tensor, times: int) -> Tensor:
+    return rows if times == 1 else rows.repeat_interleave(times, dim=0)
+
+
 def _penalised(
-    logits: Tensor, digits: list[Tensor], block: Block, ids: Tensor, nats: float
+    logits: Tensor, digits: Sequence[Tensor], block: Block, ids: Tensor, nats: float
 ) -> Float[Tensor, "rows classes"]:
     """The last digit's logits, less `nats` where it would complete one of the ids."""
     *earlier, last = block.split((ids - block.start).clamp(min=0))

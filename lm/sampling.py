@@ -20,7 +20,7 @@ FIRST_CANDIDATES = 1024
 
 @dataclass(frozen=True)
 class Sampling:
-    """How ids are drawn. With a factorized head every digit of a code is drawn in this way.
+    """How ids are drawn. With a factorized head every digit of a code is drawn in this way, unless `joint`.
 
     Args:
         temperature: divides the logits; 0 takes the most likely.
@@ -31,6 +31,7 @@ class Sampling:
             to guidance_scale at the last, `cosine` slowly at first.
         repetition_penalty: nats taken from the code that stands at the same place one latent earlier: above
             0 against pictures that freeze, below 0 against flicker.
+        joint: draw whole codes instead of digits, of so many of the likeliest first digits (joint.py).
         decoding: `sequential`, or `jacobi`, which chooses several positions in a pass and the same ids.
         window: positions that `jacobi` guesses at a time.
     """
@@ -41,6 +42,7 @@ class Sampling:
     guidance_scale: float = 1.0
     guidance_schedule: str = "constant"
     repetition_penalty: float = 0.0
+    joint: int | None = None
     decoding: str = "sequential"
     window: int = 16
 
@@ -57,6 +59,8 @@ class Sampling:
             raise ValueError(
                 f"guidance_schedule is {self.guidance_schedule!r}; expected constant, linear or cosine"
             )
+        if self.joint is not None and self.joint < 1:
+            raise ValueError(f"joint is {self.joint}; expected 1 or more first digits")
         if self.decoding not in ("sequential", "jacobi"):
             raise ValueError(f"decoding is {self.decoding!r}; expected sequential or jacobi")
         if self.window < 1:

@@ -42,6 +42,7 @@ def generate(
     guidance_scale: float = 1.0,
     guidance_schedule: str = "constant",
     repetition_penalty: float = 0.0,
+    joint: int | None = None,
     decoding: str = "sequential",
     window: int = 16,
     quantize: str | None = None,
@@ -82,6 +83,8 @@ def generate(
         guidance_scale: 1 is off; above, the text is followed more closely.
         guidance_schedule: constant, or linear or cosine: from 1 at the first code to the scale at the last.
         repetition_penalty: above 0 against clips that freeze, below 0 against flicker; in nats.
+        joint: let temperature, top_k and top_p act on whole codes, of this many likeliest first digits
+            (64, for example), instead of digit by digit.
         decoding: sequential, or jacobi: the same clip in fewer passes, by guessing codes and checking them.
         window: codes that jacobi guesses at a time.
         quantize: int8: weights of 8 bits, for faster generation with slightly different probabilities.
@@ -107,6 +110,7 @@ def generate(
             "guidance_scale": guidance_scale,
             "guidance_schedule": guidance_schedule,
             "repetition_penalty": repetition_penalty,
+            "joint": joint,
             "decoding": decoding,
             "window": window,
         },

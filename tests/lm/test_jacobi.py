@@ -38,6 +38,7 @@ def passes(monkeypatch):
         Sampling(temperature=0.5, top_p=0.9),
         Sampling(top_k=3, guidance_scale=2.0, guidance_schedule="linear"),
         Sampling(guidance_scale=3.0, repetition_penalty=-1.0),
+        Sampling(temperature=0.5, joint=2, top_p=0.8, guidance_scale=2.0),
     ],
 )
 @pytest.mark.parametrize(("window", "given"), [(2, 0), (5, 5), (64, 0)])

@@ -110,6 +110,7 @@ def test_the_scale_of_guidance_rises_from_one_as_scheduled():
         {"top_p": 1.5},
         {"guidance_scale": -1.0},
         {"guidance_schedule": "steep"},
+        {"joint": 0},
         {"decoding": "magic"},
         {"window": 0},
     ],
