@@ -32,14 +32,14 @@ class KVCache:
         like: Tensor,
         start: Int[Tensor, " rows"] | None = None,
     ):
-        self.length = 0
+        self.length, self.columns = 0, columns
         # Zeros, since what the mask hides takes part with a weight of zero.
-        self._keys, self._values = (
+        self.keys, self.values = (
             [like.new_zeros(rows, kv_heads, columns, head_dim) for _ in range(layers)] for _ in range(2)
         )
-        self._visible: Bool[Tensor, "rows 1 1 columns"] | None = None
+        self.visible: Bool[Tensor, "rows 1 1 columns"] | None = None
         if start is not None:
-            self._visible = (torch.arange(columns, device=like.device) >= start[:, None])[:, None, None]
+            self.visible = (torch.arange(columns, device=like.device) >= start[:, None])[:, None, None]
 
     def prompts(
         self, rows: Int[Tensor, " rows"], prompt: Int[Tensor, " rows"], first: int, prefix: int
@@ -54,8 +54,8 @@ class KVCache:
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             columns = slice(first, first + keys.shape[2])
-            self._keys[layer][rows, :, columns] = keys[prompt]
-            self._values[layer][rows, :, columns] = values[prompt]
+            self.keys[layer][rows, :, columns] = keys[prompt]
+            self.values[layer][rows, :, columns] = values[prompt]
             return attention_of_last(queries, keys, values, prefix)
 
         return attend
@@ -64,10 +64,10 @@ class KVCache:
         """For a pass of all rows over the next columns, behind the prefix; they count as read."""
         first, stop = self.length, self.length + columns
         self.length = stop
-        visible = None if self._visible is None else self._visible[..., :stop]
+        visible = None if self.visible is None else self.visible[..., :stop]
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            all_keys, all_values = self._keys[layer], self._values[layer]
+            all_keys, all_values = self.keys[layer], self.values[layer]
             all_keys[:, :, first:stop] = keys
             all_values[:, :, first:stop] = values
             return attention_of_last(queries, all_keys[:, :, :stop], all_values[:, :, :stop], 0, visible)
@@ -101,7 +101,7 @@ def attention_of_last(
             causal = columns[:seen] <= columns[begin:end, None]
             mask = causal[None, None] if mask is None else mask & causal
         some = queries[:, :, begin - first : end - first]
-        parts.append(_grouped_attention(some, keys[:, :, :seen], values[:, :, :seen], mask))
+        parts.append(grouped_attention(some, keys[:, :, :seen], values[:, :, :seen], mask))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
@@ -113,7 +113,7 @@ def _parts(first: int, prefix: int, stop: int, size: int) -> Iterator[tuple[int,
         first = end
 
 
-def _grouped_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+def grouped_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
     """The query heads that share keys stand one below the other as queries of one head: no copies of keys."""
     shape, shared = queries.shape, queries.shape[1] // keys.shape[1]
     if shared == 1:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .batch import Batch
 from .choice import Chooser
+from .compiled import CompiledDecoder
 from .decoder import Decoder
 from .jacobi import decide_in_parallel
 from .rows import Rows
@@ -77,8 +78,9 @@ class Generation:
         self.sampling, self.batch = sampling, batch.to(device)
         with torch.no_grad():
             self.rows = Rows.align(model, [given.to(device) for given in batches])
-        self.decoder = Decoder(model, self.rows)
-        self.chooser = Chooser(self.decoder, sampling, generators)
+            decoder = CompiledDecoder if sampling.decoding == "compiled" else Decoder
+            self.decoder = decoder(model, self.rows)
+            self.chooser = Chooser(self.decoder, sampling, generators)
 
     @property
     def total(self) -> int:

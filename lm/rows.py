@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .attention import Rotation
 from .batch import Batch, joined_features
 from .inference import InferenceBody, Turn
 from .transformer import PrefixLM
@@ -107,6 +108,11 @@ class Rows:
             sampled=sampled,
             prompts=_prompts(aligned, start.tolist(), sampled[0]) if sampled else [],
         )
+
+    def rotation(self, first: int, stop: int) -> Rotation:
+        """Of the columns from `first` up to `stop`, as `PrefixLM.body` takes it."""
+        cosine, signed_sine = (angle[:, first:stop].transpose(1, 2) for angle in self.turn)
+        return cosine.chunk(2, dim=-1)[1], signed_sine.chunk(2, dim=-1)[1]
 
     def at_same_place(self, latents_before: Sequence[int]) -> list[int]:
         """For each column an earlier one at the same place of a grid, so many latents before; else -1.

@@ -32,7 +32,8 @@ class Sampling:
         repetition_penalty: nats taken from the code that stands at the same place one latent earlier: above
             0 against pictures that freeze, below 0 against flicker.
         joint: draw whole codes instead of digits, of so many of the likeliest first digits (joint.py).
-        decoding: `sequential`, or `jacobi`, which chooses several positions in a pass and the same ids.
+        decoding: `sequential`; `compiled`, the same by a compiled pass (compiled.py); or `jacobi`, which
+            chooses several positions in a pass and the same ids.
         window: positions that `jacobi` guesses at a time.
     """
 
@@ -61,8 +62,8 @@ class Sampling:
             )
         if self.joint is not None and self.joint < 1:
             raise ValueError(f"joint is {self.joint}; expected 1 or more first digits")
-        if self.decoding not in ("sequential", "jacobi"):
-            raise ValueError(f"decoding is {self.decoding!r}; expected sequential or jacobi")
+        if self.decoding not in ("sequential", "compiled", "jacobi"):
+            raise ValueError(f"decoding is {self.decoding!r}; expected sequential, compiled or jacobi")
         if self.window < 1:
             raise ValueError(f"window is {self.window}; expected 1 or more")
 

@@ -85,7 +85,8 @@ def generate(
         repetition_penalty: above 0 against clips that freeze, below 0 against flicker; in nats.
         joint: let temperature, top_k and top_p act on whole codes, of this many likeliest first digits
             (64, for example), instead of digit by digit.
-        decoding: sequential, or jacobi: the same clip in fewer passes, by guessing codes and checking them.
+        decoding: sequential; jacobi: the same clip in fewer passes, by guessing codes and checking them; or
+            compiled: the same clip by a pass that is compiled first, for GPUs; that takes a minute.
         window: codes that jacobi guesses at a time.
         quantize: int8: weights of 8 bits, for faster generation with slightly different probabilities.
         preview: file to show the frames in while they are generated; it grows.
