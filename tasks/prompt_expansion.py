@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..data.entry import LONG_CAPTION
 from ..data.pretrained import read_json, write_json
-from ..tokenizers.text import TextTokenizer
+from ..tokenizers.text_encoder import load_text_tokenizer
 from .captioner import Captioner
 from .examples import MAX_TEXT
 from .recaptioning import AUTHOR
@@ -36,7 +36,7 @@ class Expander:
         if not captioner.follows:
             raise ValueError(f"{captioner.name} describes pictures and rewrites no text; choose a chat model")
         self.captioner = captioner
-        self.tokenizer = TextTokenizer.from_pretrained(model / "text_tokenizer")
+        self.tokenizer = load_text_tokenizer(model / "text_tokenizer")
 
     def __call__(self, text: str, kept: Path) -> str:
         """The caption of a text.

@@ -77,15 +77,15 @@ class RowMaker:
         layout, with_text = self._with_text(task, lengths, parts, prompt.expanded or prompt.text)
         return Row(layout, with_text, self._with_text(task, lengths, parts, prompt.negative), given, known)
 
-    def pieces(self, text: str) -> list[int]:
-        """A text as the model reads it.
+    def pieces(self, text: str) -> Tensor:
+        """A text as the model reads it: pieces, or their embeddings.
 
         Raises:
             ValueError: if the model reads none, or none of this length.
         """
         if self.text_tokenizer is None:
             raise ValueError("this model was trained without captions; it takes no text")
-        pieces = self.text_tokenizer.encode(text)
+        pieces = torch.as_tensor(self.text_tokenizer.encode(text))
         if not 1 <= len(pieces) <= MAX_TEXT:
             raise ValueError(f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}")
         return pieces
@@ -140,7 +140,7 @@ class RowMaker:
         if text is not None:
             pieces = self.pieces(text)
             lengths = replace(lengths, text=len(pieces))
-            parts = parts | {"text": torch.as_tensor(pieces)}
+            parts = parts | {"text": pieces}
         return Layout.of(task, self.vocabulary, lengths), parts
 
 
