@@ -61,7 +61,8 @@ class _Film:
 
 _MP4 = _Film(
     video_codec="libx264",
-    video_options={"crf": "18"},
+    # With macroblock trees the bytes that x264 writes depend on what was in memory before.
+    video_options={"crf": "18", "x264-params": "mbtree=0"},
     audio_codec="aac",
     sample_rates=(48000, 96000, 88200, 64000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000),
     options={"movflags": "+faststart"},

@@ -154,6 +154,7 @@ def rotate(
     rotation: tuple[Float[Tensor, "batch 1 length head_dim"], Float[Tensor, "batch 1 length head_dim"]],
 ) -> Float[Tensor, "batch heads length head_dim"]:
     """Turn each pair (i, i + head_dim / 2) of features by an angle (Su et al. 2021, arXiv:2104.09864)."""
-    cosine, signed_sine = rotation
+    dtype = torch.promote_types(features.dtype, rotation[0].dtype)
+    features, cosine, signed_sine = (part.to(dtype) for part in (features, *rotation))
     swapped = features.roll(features.shape[-1] // 2, dims=-1)
     return torch.addcmul(features * cosine, swapped, signed_sine)

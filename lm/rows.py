@@ -111,8 +111,8 @@ class Rows:
 
     def rotation(self, first: int, stop: int) -> Rotation:
         """Of the columns from `first` up to `stop`, as `PrefixLM.body` takes it."""
-        cosine, signed_sine = (angle[:, first:stop].transpose(1, 2) for angle in self.turn)
-        return cosine.chunk(2, dim=-1)[1], signed_sine.chunk(2, dim=-1)[1]
+        cosine, signed_sine = (each[:, first:stop].transpose(1, 2) for each in self.turn)
+        return cosine, signed_sine
 
     def at_same_place(self, latents_before: Sequence[int]) -> list[int]:
         """For each column an earlier one at the same place of a grid, so many latents before; else -1.

@@ -165,7 +165,8 @@ class Plan:
     def _encode(self, shards: str) -> Command:
         sizes = {name: value for name, value in self._sizes().items() if name != "sample_rate"}
         command = ("encode", self.source, "--model", self.model, "--out", shards)
-        return (*command, "--clips", str(self.coded_clips), *_options(sizes))
+        # Clips are rendered sooner than they are handed over by another process.
+        return (*command, "--clips", str(self.coded_clips), "--num-workers", "0", *_options(sizes))
 
     def _reconstruct(self, index: int) -> Command:
         files = (str(self.real(index)), str(self.reconstructed(index)))
