@@ -13,8 +13,8 @@ from .fitting import CONFIGS
 from .precision import faster_precision
 
 Command = tuple[str, ...]
-_SAMPLING: Command = ("--temperature", "0.3")
-_GUIDANCE: Command = ("--guidance-scale", "2")  # for what a text leads
+_SAMPLING: Command = ("--temperature", "0.2")
+_GUIDANCE: Command = ("--guidance-scale", "1.5")  # for what a text leads
 
 
 @dataclass(frozen=True)
