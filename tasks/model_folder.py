@@ -113,6 +113,18 @@ class ModelConfig:
                 raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
             # Of models from before there were these two.
             source, text_width = stored.get("source", ""), stored.get("text_width", 0)
-            return cls(clips, tuple(stored["tasks"]), stored["text_tokenizer"], order, source, text_width)
-        except (KeyError, TypeError) as error:
+            tasks = _task_names(stored["tasks"], path)
+            return cls(clips, tasks, stored["text_tokenizer"], order, source, text_width)
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error
+
+
+def _task_names(stored: list[str], path: Path) -> tuple[str, ...]:
+    """The names of tasks, none of them one that `load_task` would take for a file and run."""
+    for name in stored:
+        if name.endswith(".py") or Path(name).name != name:
+            raise ValueError(
+                f"{path} names task {name!r}; expected names without folders or .py: a model brings no code, "
+                "and the file of a task of one's own is given by --task-file"
+            )
+    return tuple(stored)

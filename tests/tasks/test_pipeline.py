@@ -1,3 +1,4 @@
+import json
 import shutil
 import warnings
 from dataclasses import replace
@@ -12,6 +13,7 @@ from videolm.data.synthetic import Corpus
 from videolm.lm.batch import Batch
 from videolm.lm.generate import generate as generate_ids
 from videolm.lm.sampling import Sampling
+from videolm.tasks.cli import main
 from videolm.tasks.layout import Layout
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.prompt import Prompt, fitted_video, given_frames
@@ -152,6 +154,29 @@ def test_an_unknown_order_of_the_sound_is_refused(model_folder: Path, tmp_path: 
     path.write_text(path.read_text().replace('"audio_order": "level"', '"audio_order": "sideways"'))
     with pytest.raises(ValueError, match="audio_order 'sideways'; expected one of"):
         VideoLM.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tasks --model {model}",
+        "generate --model {model} --task unconditional --out {out}.mp4",
+        "long-video --model {model} --text x --seconds 2 --out {out}",
+        "evaluate --model {model} --protocol shapes-all --clips 1 --out {out}",
+    ],
+)
+def test_a_model_that_names_the_file_of_a_task_has_it_not_run(model_folder, tmp_path, command, capsys) -> None:
+    """Opening somebody else's model runs no code of theirs."""
+    folder, marker, task = tmp_path / "model", tmp_path / "marker", tmp_path / "theirs.py"
+    shutil.copytree(model_folder, folder)
+    task.write_text(f"open({str(marker)!r}, 'w')\n")
+    config = folder / "config.json"
+    stored = json.loads(config.read_text())
+    config.write_text(json.dumps(stored | {"tasks": [str(task), *stored["tasks"]]}))
+    assert main(command.format(model=folder, out=tmp_path / "out").split()) == 2
+    assert not marker.exists()
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and f"names task {str(task)!r}" in lines[0]
 
 
 @pytest.mark.parametrize("part", ["video_tokenizer", "audio_tokenizer", "text_tokenizer"])
