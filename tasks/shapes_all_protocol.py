@@ -67,9 +67,16 @@ ALL_PROBES = PROBES | {
 }
 
 
-def run_shapes_all(model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling) -> Result:
-    """Score every task of the model; the arguments are those of `examine`."""
-    result = examine(model, source, clips, seed, sampling, Examination(tuple(ALL_PROBES), _asked, _judged))
+def run_shapes_all(
+    model: VideoLM,
+    source: str,
+    clips: int,
+    seed: int,
+    sampling: Sampling,
+    tasks: Sequence[str] = tuple(ALL_PROBES),
+) -> Result:
+    """Score the model's tasks, or some of them; the other arguments are those of `examine`."""
+    result = examine(model, source, clips, seed, sampling, Examination(tuple(tasks), _asked, _judged))
     real = result.held_out["triples"]
     shown = {task: put_back(made, real, _known(model, task, real)) for task, made in result.generated.items()}
     return replace(result, generated=shown)

@@ -1,17 +1,23 @@
 """`videolm lm fit`: a killed run goes on to the same weights, and models are trained on."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
+from videolm.data.media import write_clip
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.cli import main
+from videolm.tasks.curves import read_curves
+from videolm.tasks.fitting import packaged_config
 from videolm.tasks.layout import Layout
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.starting import copy_tokenizers
+from videolm.tasks.task import load_task, task_names
 
 SIZES = """{dim: 16, layers: 2, heads: 2, kv_heads: 1, hidden: 32, rotary_dims: [4, 2, 2]}"""
 SMALL = ["--model.model", SIZES, "--data.batch_size", "4", "--data.validation_share", "0.2"]
@@ -95,3 +101,26 @@ def test_another_vocabulary_or_folder_is_refused_in_one_line(coded_run, base, tm
     assert "only blocks at the end may be new" in capsys.readouterr().err
     assert fine_tune(coded_run, tmp_path / "nowhere", tmp_path / "out", *more) == 2
     assert "--init-from takes the folder of a model" in capsys.readouterr().err
+
+
+def test_the_recipe_for_files_trains_every_task_that_they_allow(corpus, model_folder, tmp_path) -> None:
+    """Flow of files takes OpenCV, which need not be there; all else is in the files."""
+    recipe = yaml.safe_load(packaged_config("clips-tasks", "lm").read_text(encoding="utf-8"))["data"]["tasks"]
+    assert recipe.keys() == set(task_names())
+    tasks = {name: 1.0 for name in recipe if "motion" not in load_task(name).variants}
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    captions = [{"path": f"{number}.mp4", "caption": corpus[number].caption} for number in range(4)]
+    for number, entry in enumerate(captions):
+        write_clip(corpus[number], clips / entry["path"])
+    (clips / "captions.jsonl").write_text("\n".join(map(json.dumps, captions)))
+    copy_tokenizers(model_folder, tmp_path / "model")
+    encode = ["encode", str(clips), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "shards")]
+    encode += ["--height", "32", "--width", "32", "--num-workers", "0", "--tasks", ",".join(tasks)]
+    assert main(encode) == 0
+    command = ["lm", "fit", "--config", "clips-tasks", "--out", str(tmp_path), "--trainer.callbacks", "null"]
+    command += ["--data.shards", str(tmp_path / "shards"), "--data.tasks", json.dumps(tasks), *SMALL]
+    assert main([*command, "--trainer.max_steps", "2", "--trainer.val_check_interval", "2"]) == 0
+    logged = read_curves(tmp_path / "training" / "lm" / "metrics.csv")
+    assert {f"validation/task/{name}" for name in tasks} <= logged.keys()
+    assert set(VideoLM.from_pretrained(tmp_path / "model").config.tasks) == tasks.keys()

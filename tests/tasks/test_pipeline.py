@@ -165,7 +165,7 @@ def test_an_unknown_order_of_the_sound_is_refused(model_folder: Path, tmp_path: 
         "evaluate --model {model} --protocol shapes-all --clips 1 --out {out}",
     ],
 )
-def test_a_model_that_names_the_file_of_a_task_has_it_not_run(model_folder, tmp_path, command, capsys) -> None:
+def test_a_file_of_a_task_that_a_model_names_is_not_run(model_folder, tmp_path, command, capsys) -> None:
     """Opening somebody else's model runs no code of theirs."""
     folder, marker, task = tmp_path / "model", tmp_path / "marker", tmp_path / "theirs.py"
     shutil.copytree(model_folder, folder)
