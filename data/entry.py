@@ -1,5 +1,6 @@
 """One clip of a source: where its file is, what is said about it, which part is meant."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .media import Blob, MediaError
+from .media_streams import shown
 
 VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
@@ -67,14 +69,14 @@ class Entry:
             MediaError: if it cannot be had.
         """
         if self.problem:
-            raise MediaError(f"{self.path}: {self.problem}")
+            raise MediaError(f"{shown(self.path)}: {self.problem}")
         if self.load is None:
             return self.path
         try:
             return Blob(str(self.path), self.load())
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise MediaError(f"{self.path}: {reason}") from error
+            raise MediaError(f"{shown(self.path)}: {reason}") from error
 
 
 def entry_of(values: Mapping[str, Any], folder: Path, load: Callable[[], bytes] | None = None) -> Entry:
@@ -89,6 +91,7 @@ def entry_of(values: Mapping[str, Any], folder: Path, load: Callable[[], bytes] 
         ValueError: if a value has the wrong type or makes no sense.
     """
     values = dict(values)
+    _check_text(values)
     path = _take(values, "path")
     if not isinstance(path, str) or not path:
         raise ValueError(f"path is {path!r}; expected the name of a file")
@@ -103,6 +106,16 @@ def entry_of(values: Mapping[str, Any], folder: Path, load: Callable[[], bytes] 
     if end is not None and end <= (start or 0):
         raise ValueError(f"the part from {start or 0} s to {end} s is empty")
     return Entry(folder / path, captions, start, end, values, load)
+
+
+def _check_text(values: Mapping[str, Any]) -> None:
+    """Half a character, as in a name that is no UTF-8, fits into no file that says anything of this clip."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"it has {error.object[error.start]!r}, which is no character") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _take(values: dict[str, Any], key: str) -> Any:

@@ -2,8 +2,10 @@
 
     folder of media              all of them, with name.txt or name.json beside name.mp4 where there is one
     folder with captions.jsonl   what that lists; likewise .jsonl, .csv, .tsv and .parquet files by name
-    a.tar, a-{000..099}.tar      WebDataset samples; likewise a folder of tars, or s3://bucket/a.tar (fsspec)
+    a.tar, a-{000..099}.tar      WebDataset samples; likewise a folder of tars
+    s3://bucket/a.tar            read where it is, by fsspec; likewise s3://bucket/a.parquet
     hf:NAME@SPLIT                a data set of Hugging Face's library, of the hub or a folder
+    hf-stream:NAME@SPLIT         the same read where it is, if it consists of Parquet files or tars
 
 A line of captions.jsonl is one JSON object:
 
@@ -23,8 +25,9 @@ from types import MappingProxyType
 
 from .entry import IMAGE_SUFFIXES, MEDIA_SUFFIXES, Entry
 from .folders import read_folder
-from .hub import PREFIX, is_saved_dataset, read_dataset
-from .tables import TABLE_SUFFIXES, read_table
+from .hub import PREFIX, STREAM_PREFIX, is_saved_dataset, read_dataset, read_streamed
+from .remote import is_address
+from .tables import TABLE_SUFFIXES, read_parquet, read_table
 from .tars import expanded, read_tar
 
 __all__ = ["IMAGE_SUFFIXES", "MANIFEST_NAME", "MEDIA_SUFFIXES", "Entry", "read_manifest"]
@@ -69,8 +72,12 @@ def read_files(source: str, where: Mapping[str, str]) -> list[Entry]:
 def _read(source: str) -> list[Entry]:
     if source.startswith(PREFIX):
         return read_dataset(source)
+    if source.startswith(STREAM_PREFIX):
+        return read_streamed(source)
     if source.endswith(".tar"):
         return [entry for tar in expanded(source) for entry in read_tar(_present(tar))]
+    if is_address(source):
+        return _read_remote(source)
     path = Path(_present(source))
     if path.is_dir():
         return _read_folder(path)
@@ -83,8 +90,14 @@ def _read(source: str) -> list[Entry]:
     raise ValueError(f"{path} is no kind of list that can be read; expected one of {known}, or a media file")
 
 
+def _read_remote(source: str) -> list[Entry]:
+    if not source.endswith(".parquet"):
+        raise ValueError(f"{source} cannot be read at its address; expected a .tar or .parquet")
+    return [entry for table in expanded(source) for entry in read_parquet(table)]
+
+
 def _present(source: str) -> str:
-    if "://" not in source and not Path(source).exists():
+    if not is_address(source) and not Path(source).exists():
         raise FileNotFoundError(f"{source} is not there; expected a folder of clips or a .jsonl file")
     return source
 

@@ -64,6 +64,13 @@ class Blob:
         return self.name
 
 
+def shown(name: object) -> str:
+    """A name as one line that any terminal and UTF-8 file takes: what cannot be printed is escaped."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(name)
+    )
+
+
 # Formats that are no media but lists of other files or addresses, or the machine's own devices.
 _REFERRING = {
     "alsa", "concat", "dash", "fbdev", "hls", "imf", "kmsgrab", "lavfi", "oss", "rtp", "rtsp", "sap", "sdp",
@@ -90,11 +97,11 @@ def opened(media: Path | Blob) -> Iterator[InputContainer]:
         with av.open(file, options=dict(_OPTIONS), metadata_errors="replace") as container:
             yield container
     except MediaError as error:
-        raise MediaError(f"{media}: {error}") from error
+        raise MediaError(f"{shown(media)}: {error}") from error
     except av.error.FFmpegError as error:
-        raise MediaError(f"{media}: not a media file, or damaged ({error.strerror})") from error
+        raise MediaError(f"{shown(media)}: not a media file, or damaged ({error.strerror})") from error
     except MemoryError as error:
-        raise MediaError(f"{media}: it needs more memory than there is") from error
+        raise MediaError(f"{shown(media)}: it needs more memory than there is") from error
 
 
 def as_media(media: str | Path | Blob) -> Path | Blob:
@@ -103,11 +110,11 @@ def as_media(media: str | Path | Blob) -> Path | Blob:
 
 def _check_is_file(path: Path) -> None:
     if path.is_dir():
-        raise MediaError(f"{path} is a folder; expected a media file")
+        raise MediaError(f"{shown(path)} is a folder; expected a media file")
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there")
+        raise FileNotFoundError(f"{shown(path)} is not there")
     if not path.is_file():  # a pipe would be waited on for ever
-        raise MediaError(f"{path} is not a regular file")
+        raise MediaError(f"{shown(path)} is not a regular file")
 
 
 def picture_stream(container: InputContainer) -> VideoStream:

@@ -1,9 +1,12 @@
-"""Folders of shards in object storage (s3://… and all that fsspec knows), copied file by file as needed."""
+"""Files at addresses (s3://… and all that fsspec knows), and folders of shards there, copied as needed."""
 
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from .pretrained import replacing
 
@@ -33,13 +36,11 @@ class RemoteFolder:
 
     def copy(self, name: str) -> None:
         """See to it that the local folder has a file, if the remote one has it."""
-        import fsspec
-
         if (self.local / name).is_file():
             return
         try:
             with (
-                fsspec.open(f"{self.address}/{name}", "rb") as source,
+                opened_file(f"{self.address}/{name}") as source,
                 replacing(self.local / name) as temporary,
                 temporary.open("wb") as target,
             ):
@@ -48,16 +49,34 @@ class RemoteFolder:
             return  # whoever reads it says what is missing
 
     def _read(self, name: str) -> bytes:
-        import fsspec
-
         try:
-            with fsspec.open(f"{self.address}/{name}", "rb") as file:
+            with opened_file(f"{self.address}/{name}") as file:
                 return file.read()
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{self.address} has no {name}; expected a folder of codes") from error
-        except ImportError as error:
-            raise ValueError(f"{self.address} cannot be opened: {error}") from error
 
 
-def is_address(folder: str | Path) -> bool:
-    return "://" in str(folder)
+def is_address(name: str | Path) -> bool:
+    return "://" in str(name)
+
+
+@contextmanager
+def opened_file(name: str) -> Iterator[IO[bytes]]:
+    """A file on disk or at an address, to be read where it is.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if fsspec does not know the kind of address, or lacks what it needs for it.
+    """
+    if not is_address(name):
+        with open(name, "rb") as file:
+            yield file
+        return
+    import fsspec
+
+    try:
+        opening = fsspec.open(name, "rb")
+    except ImportError as error:
+        raise ValueError(f"{name} cannot be opened: {error}") from error
+    with opening as file:
+        yield file

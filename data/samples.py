@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .entry import MEDIA_SUFFIXES, Entry, entry_of
+from .media_streams import shown
 from .tables import json_object
 
 CAPTION_SUFFIXES = (".txt", ".caption", ".cap")
@@ -26,6 +27,10 @@ def sample_entry(
     A sidecar that cannot be read makes a problem of its entry, not of the source.
     """
     values: dict[str, Any] = {}
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return Entry(Path(shown(path)), problem="its name is not UTF-8")
     try:
         for suffix in (each for each in VALUE_SUFFIXES if each in sidecars):
             values |= json_object(_text(sidecars[suffix]))

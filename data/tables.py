@@ -1,18 +1,20 @@
 """Lists of clips as tables: JSON lines, CSV, TSV and Parquet.
 
 A row has the path of a file or, in Parquet, its content: Hugging Face's {bytes, path}, or plain bytes.
-Content stays on disk until it is wanted.
+Content stays where it is until it is wanted, also at an address (s3://…/a.parquet).
 """
 
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from .entry import Entry, entry_of
+from .remote import is_address, opened_file
 
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
 _CONTENT_NAMES = ("video", "mp4", "image", "audio", "bytes", "content")
@@ -26,7 +28,7 @@ def read_table(path: Path) -> list[Entry]:
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _read_parquet(path)
+        return read_parquet(str(path))
     rows = _separated(path, "\t" if suffix == ".tsv" else ",") if suffix in (".csv", ".tsv") else _lines(path)
     entries = []
     for number, values in rows:
@@ -92,7 +94,7 @@ def _typed(row: dict[str | None, Any]) -> dict[str, Any]:
 class ParquetCell:
     """The content of one cell of a column of bytes."""
 
-    path: Path
+    table: str
     column: str
     group: int
     row: int
@@ -101,7 +103,7 @@ class ParquetCell:
         import pyarrow
 
         try:
-            value = _column_of(self.path, self.column, self.group)[self.row].as_py()
+            value = _column_of(self.table, self.column, self.group)[self.row].as_py()
         except pyarrow.ArrowException as error:
             raise OSError(f"its cell cannot be read ({error})") from error
         if isinstance(value, dict):
@@ -114,47 +116,72 @@ class ParquetCell:
 
 
 @lru_cache(maxsize=2)
-def _column_of(path: Path, column: str, group: int) -> Any:
+def _column_of(table: str, column: str, group: int) -> Any:
     """One column of a group of rows, kept for the neighbours, which are mostly wanted next."""
+    with _opened_parquet(table) as file:
+        return file.read_row_group(group, columns=[column]).column(column)
+
+
+@contextmanager
+def _opened_parquet(table: str) -> Iterator[Any]:
     import pyarrow.parquet
 
-    return pyarrow.parquet.ParquetFile(path).read_row_group(group, columns=[column]).column(column)
+    with opened_file(table) as file:
+        yield pyarrow.parquet.ParquetFile(file)
 
 
-def _read_parquet(path: Path) -> list[Entry]:
+def read_parquet(table: str) -> list[Entry]:
+    """The rows of a Parquet file on disk or at an address.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is no Parquet file, or a row is wrong; the row is named.
+    """
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-        content = _content_column(file.schema_arrow)
-        names = [name for name in file.schema_arrow.names if name != content]
-        entries = []
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, columns=names).to_pylist()
-            for row in range(file.metadata.row_group(group).num_rows):
-                values = rows[row] if names else {}
-                entries.append(_parquet_entry(path, content, group, row, len(entries), values))
+        with _opened_parquet(table) as file:
+            return _parquet_entries(table, file)
+    except FileNotFoundError:
+        raise
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a Parquet file, or damaged: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{table} is not a Parquet file, or damaged: {reason}") from error
+
+
+def _parquet_entries(table: str, file: Any) -> list[Entry]:
+    """Entries of all rows; of columns that hold whole files one is the clip and none is read yet."""
+    schema = file.schema_arrow
+    contents = _content_columns(schema)
+    content = next(iter(contents), None)
+    if content is None and is_address(table):
+        raise ValueError(f"{table} has no column of contents; its columns are {', '.join(schema.names)}")
+    names = [name for name in schema.names if name not in contents]
+    entries: list[Entry] = []
+    for group in range(file.num_row_groups):
+        rows = file.read_row_group(group, columns=names).to_pylist()
+        for row in range(file.metadata.row_group(group).num_rows):
+            values = rows[row] if names else {}
+            entries.append(_parquet_entry(table, content, group, row, len(entries), values))
     return entries
 
 
 def _parquet_entry(
-    path: Path, content: str | None, group: int, row: int, number: int, values: dict[str, Any]
+    table: str, content: str | None, group: int, row: int, number: int, values: dict[str, Any]
 ) -> Entry:
+    path = Path(table)
     values = {key: plain(value) for key, value in values.items() if value is not None}
     try:
         if content is None:
             return entry_of(values, path.parent)
         named = values | {"path": f"{path.name}/{number}"}
-        return entry_of(named, path.parent, ParquetCell(path, content, group, row))
+        return entry_of(named, path.parent, ParquetCell(table, content, group, row))
     except ValueError as error:
         raise ValueError(f"{path.name} row {number + 1}: {error}") from error
 
 
-def _content_column(schema: Any) -> str | None:
-    """The column that holds whole files, if there is one."""
+def _content_columns(schema: Any) -> list[str]:
+    """The columns that hold whole files, the clip's first."""
     import pyarrow.types as types
 
     found = []
@@ -163,8 +190,7 @@ def _content_column(schema: Any) -> str | None:
         is_bytes = types.is_binary(column.type) or types.is_large_binary(column.type)
         if is_feature or (is_bytes and column.name in _CONTENT_NAMES):
             found.append(column.name)
-    known = [name for name in _CONTENT_NAMES if name in found]
-    return next(iter(known + found), None)
+    return sorted(found, key=lambda name: (*_CONTENT_NAMES, name).index(name))
 
 
 def plain(value: Any) -> Any:

@@ -8,13 +8,13 @@ Links, devices, names that leave the folder and what else is no plain file are n
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from .entry import MEDIA_SUFFIXES, Entry
+from .media_streams import shown
+from .remote import opened_file
 from .samples import SIDECAR_SUFFIXES, kind_rank, sample_entry
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -31,7 +31,7 @@ class TarMember:
     size: int
 
     def __call__(self) -> bytes:
-        with opened_tar(self.tar) as file:
+        with opened_file(self.tar) as file:
             file.seek(self.offset)
             data = file.read(self.size)
         if len(data) != self.size:
@@ -59,24 +59,12 @@ def read_tar(tar: str) -> list[Entry]:
     """The samples of a tar, and an entry with a problem for whatever in it cannot be used."""
     entries: list[Entry] = []
     try:
-        with opened_tar(tar) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with opened_file(tar) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for key, members in groupby(_members(archive), key=lambda member: _key(member.name)):
                 entries += _sample(tar, key, list(members))
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         entries.append(Entry(Path(tar), problem=f"not a tar, or damaged ({error or type(error).__name__})"))
     return entries
-
-
-@contextmanager
-def opened_tar(tar: str) -> Iterator[IO[bytes]]:
-    if "://" in tar:
-        import fsspec
-
-        with fsspec.open(tar, "rb") as file:
-            yield file
-    else:
-        with open(tar, "rb") as file:
-            yield file
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -101,7 +89,7 @@ def _sample(tar: str, key: str, members: list[tarfile.TarInfo]) -> list[Entry]:
     dangerous, usable = [], {}
     for member in members:
         if problem := _danger(member):
-            dangerous.append(Entry(Path(tar) / PurePosixPath(member.name).name, problem=problem))
+            dangerous.append(Entry(Path(tar) / shown(PurePosixPath(member.name).name), problem=problem))
         else:
             usable[_suffix(member, key)] = TarMember(tar, member.offset_data, member.size)
     media = sorted((each for each in usable if each in MEDIA_SUFFIXES), key=kind_rank)

@@ -20,7 +20,8 @@ def data_inspect(
     Args:
         source: a folder of media (with name.txt or name.json beside name.mp4, or a captions.jsonl); a .jsonl,
             .csv, .tsv or .parquet list; WebDataset tars (a-{000..099}.tar, or a folder of them); or
-            hf:NAME@SPLIT, a data set of Hugging Face's hub or a folder of one.
+            hf:NAME@SPLIT, a data set of Hugging Face's hub or a folder of one (hf:NAME:CONFIG@SPLIT if it has
+            several configs; with hf-stream: read where it is and not copied first).
         where: key=value: only entries that have it; may be repeated.
         json: print a verdict on every file as JSON.
         sheet: file for a contact sheet (.png).

@@ -18,6 +18,7 @@ from ..data.entry import Entry
 from ..data.manifest import read_manifest
 from ..data.media import MediaError
 from ..data.media_probe import MediaInfo, probe
+from ..data.media_streams import shown
 from ..data.pretrained import replacing
 from ..data.workers import Lost, in_order
 from .progress import progress
@@ -86,7 +87,7 @@ def inspect_entries(
     with progress("inspect", len(firsts)) as report:
         for parts, answer in zip(files.values(), answers, strict=True):
             findings.append(_finding(parts, answer))
-            report(len(findings), parts[0].path.name)
+            report(len(findings), shown(parts[0].path.name))
     return findings
 
 
@@ -107,7 +108,7 @@ class _Survey:
 def _finding(entries: list[Entry], answer: dict[str, Any] | Lost) -> Finding:
     name, captions = str(entries[0].path), sum(bool(entry.captions) for entry in entries)
     if isinstance(answer, Lost):
-        return Finding(name, len(entries), captions, None, f"{name}: {answer.reason}")
+        return Finding(name, len(entries), captions, None, f"{shown(name)}: {answer.reason}")
     if "problem" in answer:
         return Finding(name, len(entries), captions, None, answer["problem"])
     return Finding(name, len(entries), captions, MediaInfo(**answer["info"]), "", answer["thumbnail"])

@@ -16,6 +16,7 @@ from ..data.geometry import Geometry, SceneGeometry
 from ..data.manifest import Entry, read_manifest
 from ..data.media import MediaError, read_clip
 from ..data.media_probe import probe
+from ..data.media_streams import shown
 from ..data.synthetic import CORPORA, Corpus, caption_of, corpus_settings
 
 
@@ -103,7 +104,7 @@ class FileSource:
         starts = range(0, whole.num_frames - size + 1, size)
         if not starts:
             problem = f"{whole.num_frames} frames at {self.clips.fps:g} fps; expected at least {size}"
-            return Reading(name, problem=f"{entry.path}: {problem}")
+            return Reading(name, problem=f"{shown(entry.path)}: {problem}")
         windows = tuple(whole.window(start, size) for start in starts)
         return Reading(name, windows, entry.captions, entry.extra)
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import pickle
 import tarfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,14 +105,68 @@ def test_every_kind_of_source_gives_the_same_clips(kind, tmp_path, films):
     assert [entry.caption for entry in read_manifest(source, {"take": "2"})] == [CAPTIONS[1]]
 
 
-def test_a_remote_tar_is_read_where_it_is(tmp_path, films):
+@pytest.mark.parametrize("suffix", [".tar", ".parquet"])
+def test_remote_files_are_read_where_they_are(tmp_path, films, suffix):
     import fsspec
 
-    local = write_tar(tmp_path / "a.tar", [("0.mp4", films[1])])
-    with fsspec.open("memory://bucket/a.tar", "wb") as file:
+    if suffix == ".tar":
+        local = write_tar(tmp_path / "a.tar", [("0.mp4", films[1])])
+    else:
+        local = of_kind("parquet", tmp_path, films)
+    with fsspec.open(f"memory://bucket/a{suffix}", "wb") as file:
         file.write(local.read_bytes())
-    (entry,) = read_manifest("memory://bucket/a.tar")
-    assert colour(entry) == 1
+    entries = pickle.loads(pickle.dumps(read_manifest(f"memory://bucket/a{suffix}")))
+    assert [colour(entry) for entry in entries] == ([1] if suffix == ".tar" else [0, 1, 2])
+    with pytest.raises(ValueError, match=r"expected a \.tar or \.parquet"):
+        read_manifest("memory://bucket/a.txt")
+    with pytest.raises(FileNotFoundError):
+        read_manifest("memory://bucket/none.parquet")
+
+
+@pytest.fixture
+def hub_folder(tmp_path, films, monkeypatch):
+    """A data set as it lies on the hub, of two configs; one has tars, the other Parquet with more media."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "hub"
+    (folder / "tables").mkdir(parents=True)
+    (folder / "tars").mkdir()
+    media = {name: [{"bytes": film, "path": None} for film in films] for name in ("video", "poster", "noise")}
+    dataset = datasets.Dataset.from_dict(media | {"caption": list(CAPTIONS), "take": [1, 2, 3]})
+    kinds = {"video": datasets.Video, "poster": datasets.Image, "noise": datasets.Audio}
+    features = dataset.features | {name: kind(decode=False) for name, kind in kinds.items()}
+    dataset = dataset.cast(datasets.Features(features))
+    dataset.to_parquet(folder / "tables" / "train.parquet")
+    dataset.save_to_disk(tmp_path / "saved")
+    members = [(f"{index}.mp4", film) for index, film in enumerate(films)]
+    write_tar(folder / "tars" / "test.tar", members)
+    configs = [{"config_name": name, "data_files": f"{name}/*"} for name in ("tables", "tars")]
+    (folder / "README.md").write_text(f"---\nconfigs: {json.dumps(configs)}\n---\n")
+    return folder
+
+
+def test_data_sets_of_the_hub_are_read_where_they_are(hub_folder):
+    entries = pickle.loads(pickle.dumps(read_manifest(f"hf-stream:{hub_folder}:tables")))
+    assert [colour(entry) for entry in entries] == [0, 1, 2]
+    assert [entry.caption for entry in entries] == list(CAPTIONS)
+    assert entries[1].extra == {"take": 2}
+    assert [colour(entry) for entry in read_manifest(f"hf-stream:{hub_folder}:tars@train")] == [0, 1, 2]
+    assert not list((hub_folder.parent / "cache").rglob("*.arrow"))
+    with pytest.raises(ValueError, match=r"tables.*tars"):
+        read_manifest(f"hf-stream:{hub_folder}")
+    with pytest.raises(ValueError, match="no split 'test'; it has train"):
+        read_manifest(f"hf-stream:{hub_folder}:tars@test")
+    with pytest.raises(ValueError, match="read it as hf:"):
+        read_manifest(f"hf-stream:{hub_folder.parent / 'saved'}")
+    with pytest.raises(FileNotFoundError, match="no data set"):
+        read_manifest(f"hf-stream:{hub_folder.parent / 'none'}")
+
+
+def test_of_several_media_the_video_is_the_clip(hub_folder):
+    entries = read_manifest(f"hf:{hub_folder.parent / 'saved'}")
+    assert [colour(entry) for entry in entries] == [0, 1, 2]
+    assert entries[1].extra == {"take": 2}
 
 
 def test_a_sound_beside_a_film_is_no_clip_of_its_own(tmp_path, films):
@@ -186,6 +242,7 @@ def test_a_damaged_tar_costs_what_is_damaged(tmp_path, films):
         ("a.parquet", "PAR1 no more", "not a Parquet file"),
         ("a.jsonl", "[" * 100_000, "line 1"),
         ("a.jsonl", '{"path": "a\\u0000.mp4"}', "zero byte"),
+        ("a.jsonl", '{"path": "a\\ud800.mp4"}', "which is no character"),
     ],
 )
 def test_wrong_tables_are_refused_in_one_line(tmp_path, name, text, message):
@@ -201,6 +258,18 @@ def test_a_wrong_sidecar_costs_its_clip_only(tmp_path, films):
     (tmp_path / "0.json").write_text("{")
     bad, good = read_manifest(tmp_path)
     assert "sidecar" in bad.problem and not good.problem
+
+
+def test_names_that_are_no_text_are_refused_and_odd_ones_stay_on_one_line(tmp_path, films):
+    for name in (b"bad\xff.mp4", b"two\nlines \x1b[31m.mp4", "\u65e5\u672c \u00fc.mp4".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(films[0][:40])
+    write_tar(tmp_path / "a.tar", [("in/bad\udcff.mp4", films[0]), ("../bad\udcff\n.mp4", films[0])])
+    entries = read_manifest(tmp_path) + read_manifest(tmp_path / "a.tar")
+    for entry in entries:
+        with pytest.raises(MediaError) as raised:
+            read_clip(entry.media)
+        assert str(raised.value).isprintable() and str(raised.value).encode()
+    assert sum(entry.problem == "its name is not UTF-8" for entry in entries) == 2
 
 
 def test_ranges_of_shards_are_bounded(tmp_path):
