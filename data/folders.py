@@ -15,7 +15,10 @@ def read_folder(folder: Path) -> list[Entry]:
     groups: dict[Path, list[Path]] = {}
     for path in folder.rglob("*"):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and path.suffix.lower() in MEDIA_SUFFIXES + SIDECAR_SUFFIXES and path.is_file():
+        # A name of a clip that is no file, such as a link to nothing, is left to be named when it is read.
+        is_clip = path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir()
+        is_sidecar = path.suffix.lower() in SIDECAR_SUFFIXES and path.is_file()
+        if not is_hidden and (is_clip or is_sidecar):
             groups.setdefault(path.with_suffix(""), []).append(path)
     entries = [entry for name in groups for entry in _entries(groups[name])]
     return sorted(entries, key=lambda entry: entry.path)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from itertools import islice
-from math import inf
 from pathlib import Path
 
 import av
@@ -19,7 +18,6 @@ from .media_streams import (
     Limits,
     MediaError,
     as_media,
-    check_duration,
     decodable,
     decode,
     first_time,
@@ -40,7 +38,7 @@ class MediaInfo:
         num_frames: decoded; of a file that was not decoded to its end, as its header says or 0.
         seconds: from the first frame to the end of the last.
         sample_rate, channels: of the sound; 0 if there is none.
-        loudness: root mean square of the samples; 0 without sound or where it was not decoded.
+        loudness: root mean square of the samples; None where they were not decoded.
     """
 
     height: int
@@ -50,7 +48,7 @@ class MediaInfo:
     seconds: float
     sample_rate: int = 0
     channels: int = 0
-    loudness: float = 0.0
+    loudness: float | None = None
 
     @property
     def kind(self) -> str:
@@ -66,16 +64,17 @@ def probe(
 
     Args:
         media: a path, or a file's content.
-        whole: decode all of it; otherwise its first frame, and believe the header for the rest.
+        whole: decode all of it, if it is within the limits; otherwise only its beginning, and believe the
+            header for the rest.
         thumbnail: height and width of the picture.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        MediaError: if it cannot be decoded to its end or is over the limits.
+        MediaError: if it cannot be decoded or its frames are too large.
     """
     media = as_media(media)
     with opened(media) as container:
-        check_duration(container, 0.0, inf if whole else 0.0, limits)
+        whole = whole and _seconds(container) <= limits.max_seconds
         if not container.streams.video and container.streams.audio:
             return MediaInfo(0, 0, 0.0, 0, _seconds(container), *_sound(media, whole, limits)), None
         stream = picture_stream(container)
@@ -83,8 +82,7 @@ def probe(
         rate = own_rate(container, stream, media)
         most = 1 if still or not whole else limits.max_frames + 1
         size, num_frames, seconds, picture = _count(container, stream, float(rate), thumbnail, most, limits)
-        if num_frames > limits.max_frames:
-            raise MediaError(f"it has more than {limits.max_frames} frames")
+        whole = whole and num_frames <= limits.max_frames
         if still:
             return MediaInfo(*size, 0.0, 1, 0.0), picture
         if not whole:
@@ -119,16 +117,17 @@ def _seconds(container: InputContainer) -> float:
     return container.duration / av.time_base if container.duration else 0.0
 
 
-def _sound(media: Path | Blob, whole: bool, limits: Limits) -> tuple[int, int, float]:
+def _sound(media: Path | Blob, whole: bool, limits: Limits) -> tuple[int, int, float | None]:
     """Sample rate, channels and loudness of the first audio stream."""
     with opened(media) as container:
         stream = decodable(container.streams.audio[0])
-        resampler = av.AudioResampler(format="fltp")
+        resampler = av.AudioResampler(format="flt")
         power, samples = 0.0, 0
         for frame in container.decode(stream) if whole else ():
             for converted in resampler.resample(frame):
                 piece = converted.to_ndarray().astype(np.float64)
                 power, samples = power + float(np.square(piece).sum()), samples + piece.size
-            if samples > limits.max_seconds * frame.sample_rate * len(piece):
+            if samples > limits.max_seconds * frame.sample_rate * stream.channels:
                 raise MediaError(f"its sound is longer than {limits.max_seconds:g} s")
-        return stream.sample_rate, stream.channels, (power / samples) ** 0.5 if samples else 0.0
+        loudness = (power / samples) ** 0.5 if samples else 0.0
+        return stream.sample_rate, stream.channels, loudness if whole else None

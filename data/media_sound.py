@@ -8,6 +8,7 @@ import av
 import torch
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,10 +39,10 @@ def resample(
     mixed_channels = 1 if channels == 1 else new_channels
     if (sample_rate, channels) != (new_rate, mixed_channels):
         layout, options = _layout(mixed_channels), {"rematrix_maxval": "1.0"}
-        resampler = av.AudioResampler(format="fltp", layout=layout, rate=new_rate, options=options)
+        resampler = av.AudioResampler(format="flt", layout=layout, rate=new_rate, options=options)
         pieces = (audio_frame(piece, sample_rate) for piece in waveform.split(2**16, dim=1))
         converted = [frame for piece in chain(pieces, [None]) for frame in resampler.resample(piece)]
-        waveform = torch.cat([torch.from_numpy(frame.to_ndarray()) for frame in converted], dim=1)
+        waveform = torch.cat([samples_of(frame) for frame in converted], dim=1)
         waveform = fit_length(waveform, round(num_samples * Fraction(new_rate, sample_rate)))
     return waveform.expand(new_channels, -1).contiguous()
 
@@ -74,7 +75,7 @@ def decode_sound(
     """
     stream = decodable(container.streams.audio[0])
     kind = _sound_kind(stream)
-    resampler = av.AudioResampler(format="fltp")
+    resampler = av.AudioResampler(format="flt")
     pieces, position, surplus = [], None, 0
     for time, frame in decode(container, stream, begin - _PREROLL):
         kind = _sound_kind(frame) if position is None else kind
@@ -87,7 +88,7 @@ def decode_sound(
             break
         for converted in resampler.resample(frame):
             if position + converted.samples > 0:
-                pieces.append((position, torch.from_numpy(converted.to_ndarray())))
+                pieces.append((position, samples_of(converted)))
             position += converted.samples
         surplus = _surplus(frame)
     sample_rate, _, channels = kind
@@ -112,7 +113,15 @@ def _layout(channels: int) -> str:
     return f"{channels}c"
 
 
+def samples_of(frame: av.AudioFrame) -> Float[Tensor, "channels samples"]:
+    """The samples of a frame of format "flt", whose channels take turns: of 8 planes PyAV reads beyond."""
+    interleaved, channels = torch.from_numpy(frame.to_ndarray()), frame.layout.nb_channels
+    return rearrange(interleaved, "1 (samples channels) -> channels samples", channels=channels)
+
+
 def audio_frame(waveform: Float[Tensor, "channels samples"], sample_rate: int) -> av.AudioFrame:
-    frame = av.AudioFrame.from_ndarray(waveform.contiguous().numpy(), "fltp", _layout(waveform.shape[0]))
+    channels = waveform.shape[0]
+    interleaved = rearrange(waveform, "channels samples -> 1 (samples channels)").contiguous()
+    frame = av.AudioFrame.from_ndarray(interleaved.numpy(), "flt", _layout(channels))
     frame.sample_rate = sample_rate
     return frame

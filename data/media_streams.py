@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain, islice, pairwise
-from math import floor
+from math import ceil, floor
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+_BEFORE_START = 10  # seconds
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
 _Dated = tuple[float, av.VideoFrame | av.AudioFrame | None]
 
@@ -95,6 +96,8 @@ def opened(media: Path | Blob) -> Iterator[InputContainer]:
     file = BytesIO(media.data) if isinstance(media, Blob) else str(media.absolute())
     try:
         with av.open(file, options=dict(_OPTIONS), metadata_errors="replace") as container:
+            if _is_animated_webp(media):
+                raise MediaError("FFmpeg does not decode animated WebP; convert it to .gif or .mp4")
             yield container
     except MediaError as error:
         raise MediaError(f"{shown(media)}: {error}") from error
@@ -102,6 +105,15 @@ def opened(media: Path | Blob) -> Iterator[InputContainer]:
         raise MediaError(f"{shown(media)}: not a media file, or damaged ({error.strerror})") from error
     except MemoryError as error:
         raise MediaError(f"{shown(media)}: it needs more memory than there is") from error
+
+
+def _is_animated_webp(media: Path | Blob) -> bool:
+    if isinstance(media, Path):
+        with media.open("rb") as file:
+            head = file.read(21)
+    else:
+        head = media.data[:21]
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & 2)
 
 
 def as_media(media: str | Path | Blob) -> Path | Blob:
@@ -189,8 +201,9 @@ def decode(container: InputContainer, stream: VideoStream | AudioStream, begin: 
         first = None
     if first is not None and first[0] <= begin:
         return chain([first], frames)
-    # A container without an index may land too late or inside a packet: go through it from its start.
-    container.seek(stream.start_time, stream=stream)
+    # A container without an index may land too late or inside a packet: go through it from its start, which
+    # MPEG-TS only finds from before it.
+    container.seek(stream.start_time - ceil(_BEFORE_START / stream.time_base), stream=stream)
     return _dated(container, stream)
 
 

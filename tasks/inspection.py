@@ -131,7 +131,7 @@ def overview(findings: Sequence[Finding]) -> dict[str, Any]:
         "sizes": _counted(f"{info.height}x{info.width}" for info in seen),
         "aspect_ratios": _counted(_aspect(info) for info in seen),
         "with_sound": len(sounding),
-        "silent_tracks": sum(info.loudness < _SILENT for info in sounding),
+        "silent_tracks": sum(info.loudness is not None and info.loudness < _SILENT for info in sounding),
         "sample_rates": _counted(info.sample_rate for info in sounding),
     }
 

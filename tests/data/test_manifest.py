@@ -5,6 +5,7 @@ import json
 import pytest
 
 from videolm.data.manifest import read_manifest
+from videolm.data.media import read_clip
 
 LINES = (
     {"path": "a.mp4", "caption": "a dog", "group": "pets", "age": 3},
@@ -110,14 +111,15 @@ def test_a_folder_without_a_list_is_all_its_media_files_in_order(tmp_path):
     (tmp_path / "deep").mkdir()
     for name in ("b.MP4", "deep/a.webm", "c.png", "notes.txt", ".c.mp4.part", ".hidden.mp4"):
         (tmp_path / name).touch()
+    (tmp_path / "link.mp4").symlink_to("nowhere")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
     entries = read_manifest(tmp_path)
     names = [entry.path.relative_to(tmp_path).as_posix() for entry in entries]
-    assert names == [
-        "b.MP4",
-        "c.png",
-        "deep/a.webm",
-    ]
-    assert [entry.caption for entry in entries] == [None] * 3
+    assert names == ["b.MP4", "c.png", "deep/a.webm", "link.mp4", "loop.mp4"]
+    assert [entry.caption for entry in entries] == [None] * 5
+    for entry in entries[3:]:
+        with pytest.raises(FileNotFoundError, match="is not there"):
+            read_clip(entry.media)
     with pytest.raises(ValueError, match="no clip with group=x; no clip has group"):
         read_manifest(tmp_path, {"group": "x"})
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from videolm.data.clip import Clip
 from videolm.data.media import Limits, MediaError, read_clip, read_waveform, resample, write_clip
+from videolm.data.media_probe import probe
 from videolm.data.timing import audio_samples
 
 COLOURS = torch.tensor(
@@ -155,6 +156,12 @@ def test_a_file_that_does_not_begin_at_zero_begins_with_its_first_frame(tmp_path
     assert numbers(read_clip(path, fps=5.0, start=0.4).frames) == [2, 3, 4]
 
 
+def test_a_transport_stream_is_read_from_anywhere(tmp_path):
+    """MPEG-TS has no index; this one has its only key frame at its beginning."""
+    path = encode_by_hand(tmp_path / "a.ts", plain_frames(24), [index / 8 for index in range(24)])
+    assert numbers(read_clip(path, fps=8.0, start=1.0, num_frames=4).frames) == [2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("rotation", "flips", "expected"),
     [
@@ -231,6 +238,13 @@ def test_a_gif_keeps_every_frame_and_its_time(tmp_path, frames):
         assert image.info["duration"] in (120, 130)
 
 
+def test_an_animated_webp_is_refused_with_the_reason(tmp_path):
+    pictures = [Image.fromarray(frame.numpy()) for frame in plain_frames(3)]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:])
+    with pytest.raises(MediaError, match="animated WebP"):
+        read_clip(tmp_path / "a.webp")
+
+
 def test_odd_sizes_are_padded_for_h264_only(tmp_path):
     frames = plain_frames(2, 15, 17)
     write_clip(Clip(frames, 8.0), tmp_path / "a.mp4")
@@ -255,6 +269,15 @@ def test_wav_keeps_samples_to_16_bits(tmp_path):
     loud = Clip(plain_frames(1), 8.0, waveform * 9, 12345)
     write_clip(loud, tmp_path / "a.wav")
     assert (read_waveform(tmp_path / "a.wav")[0] - (waveform * 9).clamp(-1, 1)).abs().max() <= 2**-15
+
+
+@pytest.mark.parametrize("channels", [6, 8, 12])
+def test_sound_around_keeps_its_channels(tmp_path, channels):
+    waveform = torch.linspace(-0.9, 0.9, channels)[:, None].repeat(1, 1000)
+    write_clip(Clip(plain_frames(1), 8.0, waveform, 8000), tmp_path / "a.wav")
+    again, _ = read_waveform(tmp_path / "a.wav")
+    assert (again - waveform).abs().max() <= 2**-15
+    assert probe(tmp_path / "a.wav")[0].channels == channels
 
 
 def test_read_waveform_takes_the_sound_of_a_film(tmp_path, clip):
@@ -372,6 +395,9 @@ def test_a_long_film_can_be_read_in_parts(tmp_path, clip):
     assert read_clip(tmp_path / "a.mp4", num_frames=4, limits=short).num_frames == 4
     with pytest.raises(MediaError, match=r"at most 0\.5 s"):
         read_waveform(tmp_path / "a.mp4", limits=short)
+    for limits in (short, Limits(max_frames=8)):
+        info, _ = probe(tmp_path / "a.mp4", limits=limits)
+        assert (info.num_frames, info.seconds, info.loudness) == (9, 1.125, None)
 
 
 @pytest.mark.parametrize(
