@@ -7,6 +7,7 @@ the gradients of an accumulation. Attention counts as its fused forms do, withou
 libraries hold for themselves and an allocator cannot use is not counted: leave a tenth of a device for it.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -86,7 +87,7 @@ def memory_of(training: LanguageModelTraining, vocabulary: Vocabulary, plan: Pla
     held = {
         "weights": _size(training.model.state_dict().values()),
         "gradients": _size(learnt),
-        "optimizer": _size_of_states(training, learnt),
+        "optimizer": _size_of_states(training),
         "average of the weights": _size(training.average.parameters()) if training.average is not None else 0,
     }
     share = plan.devices if plan.is_sharded else 1
@@ -125,15 +126,27 @@ def _size(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _size_of_states(training: LanguageModelTraining, learnt: list[nn.Parameter]) -> int:
-    """Of what the optimizer remembers after a step, which costs nothing on the device "meta"."""
-    for weight in learnt:
-        weight.grad = torch.empty_like(weight)
+def _size_of_states(training: LanguageModelTraining) -> int:
+    """Of what the optimizer remembers after a step.
+
+    Only one weight of every shape of a group takes the step, which is made without memory but not without
+    time: all of them have states of the same sizes.
+    """
     optimizer = training.make_optimizer()
+    alike: dict[tuple[int, torch.Size], list[nn.Parameter]] = defaultdict(list)
+    for number, group in enumerate(optimizer.param_groups):
+        for weight in group["params"]:
+            if weight.requires_grad:
+                alike[number, weight.shape].append(weight)
+    for first, *_ in alike.values():
+        first.grad = torch.empty_like(first)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    states = optimizer.state.values()
-    return _size(value for state in states for value in state.values() if isinstance(value, Tensor))
+    return sum(len(weights) * _size(_tensors(optimizer.state[weights[0]])) for weights in alike.values())
+
+
+def _tensors(state: Mapping[str, object]) -> list[Tensor]:
+    return [value for value in state.values() if isinstance(value, Tensor)]
 
 
 def _layers(model: PrefixLM, vocabulary: Vocabulary, plan: Plan) -> tuple[int, int, int]:

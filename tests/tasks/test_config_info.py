@@ -2,6 +2,7 @@
 
 import re
 import resource
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from videolm.tasks.fitting import CONFIGS, packaged_config
 PRESETS = sorted(path.stem for path in (CONFIGS / "lm").glob("*.yaml"))
 
 
+@cache
 def described(name: str, **wanted) -> str:
     return describe_config(packaged_config(name, "lm"), Wanted(**wanted))
 
@@ -22,11 +24,15 @@ def gibibytes(text: str, name: str = "together") -> float:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_packaged_config_is_described_by_its_name(name, capsys: pytest.CaptureFixture[str]):
-    assert main(["info", f"lm/{name}"]) == 0
-    text = capsys.readouterr().out
+def test_every_packaged_config_is_described(name):
+    text = described(name)
     assert "VideoPoet's, as there are no codes in" in text
     assert re.search(r"text_to_video +1,3\d\d +1,280 ", text)
+
+
+def test_a_packaged_config_is_described_by_its_name(capsys: pytest.CaptureFixture[str]):
+    assert main(["info", "lm/clips"]) == 0
+    assert capsys.readouterr().out.strip() == described("clips")
 
 
 def test_the_large_presets_fit_the_gpus_that_they_name():
@@ -37,7 +43,7 @@ def test_the_large_presets_fit_the_gpus_that_they_name():
 
 def test_the_largest_preset_is_described_without_its_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    text = described("8b")
+    text = describe_config(packaged_config("8b", "lm"), Wanted())
     assert re.search(r"body +7,78\d,\d{3},\d{3}", text)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 2**30
 
