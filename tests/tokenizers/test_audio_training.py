@@ -97,11 +97,18 @@ def test_an_exported_codec_gives_the_codes_and_sound_of_the_trained_one(trained,
     with torch.no_grad():
         decoded, codes, _ = module.eval()(waveform)
     assert len(codes.unique()) > 1
-    # Of two equal entries either may be the nearest.
+    # Of two entries that are as near, or equal, either may be the code.
+    is_tied = torch.zeros(codes.shape[0], codes.shape[2], dtype=torch.bool)
+    residual = module.tokenizer.latents(waveform).detach()
     for entries, ours, theirs in zip(
         module.quantizer.codebooks, loaded.encode(waveform).unbind(1), codes.unbind(1), strict=True
     ):
-        torch.testing.assert_close(entries[ours], entries[theirs])
+        distances = torch.cdist(residual, entries, compute_mode="donot_use_mm_for_euclid_dist")
+        nearest, second = distances.topk(2, largest=False).values.unbind(-1)
+        is_tied |= second - nearest < 1e-5 * nearest
+        assert torch.equal(ours[~is_tied], theirs[~is_tied])
+        residual = residual - entries[theirs]
+    assert is_tied.float().mean() < 0.1
     torch.testing.assert_close(loaded.decode(codes), decoded)
 
 
