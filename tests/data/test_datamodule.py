@@ -94,6 +94,15 @@ def test_batches_are_the_same_in_every_run_and_for_any_number_of_workers():
     assert not same(batches(module(seed=1)), expected)
 
 
+def test_sound_that_is_not_wanted_is_in_no_batch(folder):
+    """Some files of a folder may have sound, at rates of their own, and others none."""
+    for number in (0, 1):
+        write_clip(numbered_clip(number, 8), folder / f"0{number}.mp4")
+    (folder / "captions.jsonl").unlink()
+    for batch in batches(module(folder)):
+        assert batch["frames"].shape == (4, 5, 16, 16, 3) and "waveform" not in batch
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_loader_goes_on_where_its_state_was_taken(num_workers):
     data = module(clips=16, num_workers=num_workers)
