@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .data.clip import Clip
     from .data.media import read_clip, write_clip
     from .tasks.pipeline import VideoLM
+    from .tasks.size_choice import SizeChoice
     from .tasks.task import Task, load_task
 
 __version__ = "0.1.0"
@@ -20,10 +21,11 @@ _HOMES = {
     "read_clip": ".data.media",
     "write_clip": ".data.media",
     "VideoLM": ".tasks.pipeline",
+    "SizeChoice": ".tasks.size_choice",
     "Task": ".tasks.task",
     "load_task": ".tasks.task",
 }
-__all__ = ["Clip", "Task", "VideoLM", "load_task", "read_clip", "write_clip"]
+__all__ = ["Clip", "SizeChoice", "Task", "VideoLM", "load_task", "read_clip", "write_clip"]
 
 
 def __getattr__(name: str):

@@ -74,11 +74,31 @@ class Bucket:
         return self.num_frames == 1 or entry.path.suffix.lower() not in IMAGE_SUFFIXES
 
 
+class ShuffledTurns:
+    """Which of several kinds each of an endless stream of steps has.
+
+    Each block of steps holds every kind as often as its quota says, in an order that is shuffled anew.
+
+    Args:
+        quotas: steps of each kind in a block, sum(quotas) steps.
+    """
+
+    def __init__(self, quotas: Sequence[int], seed: int):
+        self.quotas, self.seed = tuple(quotas), seed
+
+    def __getitem__(self, step: int) -> tuple[int, int]:
+        """The kind of a step, and how many earlier steps were of that kind."""
+        block, position = divmod(step, sum(self.quotas))
+        order = _shuffled_block(self.quotas, self.seed, block)
+        kind = int(order[position])
+        return kind, block * self.quotas[kind] + int(np.count_nonzero(order[:position] == kind))
+
+
 class BucketSchedule:
     """The bucket of every batch of an endless stream.
 
     Each block of 1,000 batches holds every bucket by its share, rounded to whole batches (largest
-    remainder), in an order that is shuffled anew.
+    remainder).
 
     Raises:
         ValueError: if there are no buckets, one makes no batches, or has too small a share to come up.
@@ -89,22 +109,19 @@ class BucketSchedule:
             raise ValueError("the list of buckets is empty; expected one or more, or no list")
         for bucket in buckets:
             bucket.check()
-        self.buckets, self.seed = buckets, seed
-        self.quotas = _whole_parts([bucket.share for bucket in buckets], _BLOCK)
-        for bucket, quota in zip(buckets, self.quotas, strict=True):
+        self.buckets = buckets
+        self.turns = ShuffledTurns(whole_parts([bucket.share for bucket in buckets], _BLOCK), seed)
+        for bucket, quota in zip(buckets, self.turns.quotas, strict=True):
             if quota == 0:
                 raise ValueError(f"share {bucket.share:g} of bucket {bucket} is under 1 in {_BLOCK} batches")
 
     def __getitem__(self, batch: int) -> tuple[int, int]:
         """The number of the batch's bucket, and how many earlier batches were of that bucket."""
-        block, position = divmod(batch, _BLOCK)
-        order = _shuffled_block(self.quotas, self.seed, block)
-        bucket = int(order[position])
-        return bucket, block * self.quotas[bucket] + int(np.count_nonzero(order[:position] == bucket))
+        return self.turns[batch]
 
     def batches_of(self, clips: int) -> int:
         """How many batches hold so many clips in the mean over the stream, rounded down."""
-        parts = zip(self.quotas, self.buckets, strict=True)
+        parts = zip(self.turns.quotas, self.buckets, strict=True)
         return clips * _BLOCK // sum(quota * bucket.batch_size for quota, bucket in parts)
 
 
@@ -182,7 +199,7 @@ def probe_size(media: Path | Blob) -> tuple[int, int]:
     return clip.height, clip.width
 
 
-def _whole_parts(weights: Sequence[float], total: int) -> tuple[int, ...]:
+def whole_parts(weights: Sequence[float], total: int) -> tuple[int, ...]:
     """`total` in whole parts by weight; what rounding down leaves goes to the largest remainders."""
     exact = [weight / sum(weights) * total for weight in weights]
     parts = [floor(part) for part in exact]

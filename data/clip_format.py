@@ -1,9 +1,13 @@
 """The common sizes of a set of clips and of their codes, and which tokenizers made the codes."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args, get_origin
 
 from .timing import audio_latents, audio_step, video_frames
+
+# What may differ among the clips of one model; the rest follows from tokenizers and frame rate.
+SIZE_FIELDS = ("height", "width", "num_frames", "grid", "audio_frames")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class ClipFormat:
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        """Frames x height x width, by which a size is called."""
+        return f"{self.num_frames}x{self.height}x{self.width}"
+
+    @property
     def has_audio(self) -> bool:
         return bool(self.codebook_sizes)
 
@@ -69,12 +78,23 @@ class ClipFormat:
             shapes["audio"] = (len(self.codebook_sizes), self.audio_frames)
         return shapes
 
-    def differences(self, other: "ClipFormat") -> str:
-        """What differs, in words for a message; empty if nothing does."""
+    def differences(self, other: "ClipFormat", besides: Sequence[str] = ()) -> str:
+        """What differs, in words for a message; empty if nothing does.
+
+        Args:
+            besides: fields that may differ.
+        """
         own, theirs = asdict(self), asdict(other)
         return ", ".join(
-            f"{name} {own[name]} and {theirs[name]}" for name in own if own[name] != theirs[name]
+            f"{name} {own[name]} and {theirs[name]}"
+            for name in own
+            if own[name] != theirs[name] and name not in besides
         )
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """The fields of `SIZE_FIELDS`."""
+        return {name: value for name, value in asdict(self).items() if name in SIZE_FIELDS}
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

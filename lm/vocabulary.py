@@ -159,7 +159,7 @@ class Vocabulary:
         return self._special[name]
 
     def number(self, value: int) -> int:
-        """Id of a whole number from 1 to 64 (resolution / 8, latents, frames per second).
+        """Id of a whole number from 1 to 64 (rows, columns or latents of a grid, frames per second).
 
         Raises:
             ValueError: if it is outside.

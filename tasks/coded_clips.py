@@ -2,11 +2,14 @@
 
 `ShardReader` (data/shards.py) is one kind. `LiveCorpus` renders and codes clips of the embedded corpus
 whenever they are asked for, and `CodedFiles` codes the files of a folder once and keeps their codes (a few
-kilobytes a clip) in memory; both make a first try possible without `videolm encode`.
+kilobytes a clip) in memory; both make a first try possible without `videolm encode`. Each of these has clips
+of one size; `SizedClips` puts several together.
 """
 
 import warnings
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, islice
 from typing import Protocol, runtime_checkable
 
 from ..data.clip_format import ClipFormat
@@ -39,6 +42,51 @@ class CodedClips(Protocol):
     def has(self, index: int, part: str, /) -> bool:
         """Whether the clip has codes of this name."""
         ...
+
+
+class SizedClips:
+    """The clips of several sizes under one numbering, those of the first size first.
+
+    Args:
+        parts: clips of one size each.
+    """
+
+    def __init__(self, parts: Sequence[CodedClips]):
+        self.parts = tuple(parts)
+        self.formats: tuple[ClipFormat, ...] = tuple(part.clips for part in self.parts)
+        self._starts = list(accumulate((len(part) for part in self.parts[:-1]), initial=0))
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int) -> CodedClip:
+        part, own = self._place(index)
+        return part[own]
+
+    def size_of(self, index: int) -> int:
+        """Which of `formats` a clip has."""
+        return bisect_right(self._starts, index) - 1
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        part, own = self._place(index)
+        return part.captions(own)
+
+    def long_caption(self, index: int) -> str | None:
+        part, own = self._place(index)
+        return part.long_caption(own)
+
+    def source_of(self, index: int) -> str:
+        part, own = self._place(index)
+        return part.source_of(own)
+
+    def has(self, index: int, name: str) -> bool:
+        """Whether a clip has codes of this name."""
+        part, own = self._place(index)
+        return part.has(own, name)
+
+    def _place(self, index: int) -> tuple[CodedClips, int]:
+        size = self.size_of(index)
+        return self.parts[size], index - self._starts[size]
 
 
 class LiveCorpus:

@@ -27,6 +27,9 @@ def generate(
     video: Path | None = None,
     audio: Path | None = None,
     mask: str | None = None,
+    aspect: str | None = None,
+    frames: int | None = None,
+    seconds: float | None = None,
     depth: str | None = None,
     prompts: Path | None = None,
     num_samples: int = 1,
@@ -65,6 +68,11 @@ def generate(
         audio: sound to make a video for.
         mask: what to paint: an image or video that is white there and black elsewhere, or the name of a usual
             mask (box, moving box, centre, vertical, horizontal, moving strip).
+        aspect: of the frames, width to height as 16:9, or their size as HEIGHTxWIDTH: of the sizes that the
+            model was trained on (`videolm info`) the nearest; else the model's default. Outpainting shows the
+            whole video in it and paints what is left.
+        frames: of the clip; the model must have been trained on clips of so many.
+        seconds: in place of frames; `videolm long-video` makes longer ones than the model was trained on.
         depth: for stylization: folder of a depth model of transformers, or "none" to do without.
         prompts: file of prompts, one text a line, or .jsonl with text, negative, image, video, audio, mask
             and name; writes 000.mp4, 001.mp4, … into --out, and goes on where it was stopped.
@@ -92,6 +100,7 @@ def generate(
         preview: file to show the frames in while they are generated; it grows.
     """
     from .generate import Request, generate_files
+    from .size_choice import SizeChoice
 
     request = Request(
         model=model,
@@ -103,6 +112,7 @@ def generate(
             "video": video,
             "audio": audio,
             "mask": mask,
+            "size": SizeChoice(aspect, frames, seconds) if (aspect, frames, seconds) != (None,) * 3 else None,
         },
         sampling={
             "temperature": temperature,

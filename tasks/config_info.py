@@ -5,6 +5,7 @@ Nothing is trained or loaded. What is not known yet, as long as there are no sha
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from ..data.bucket_folder import holds_shards, read_shards
 from ..data.clip_format import ClipFormat
-from ..data.shards import ShardReader
 from ..data.timing import audio_latents, video_latents
 from ..lm.batch import Batch
 from ..lm.costs import Parameters, forward_flops, training_flops
@@ -25,7 +26,7 @@ from ..lm.vocabulary import Vocabulary
 from .encode_source import sizes_of
 from .examples import MAX_TEXT
 from .layout import Layout
-from .spans import Lengths
+from .spans import AudioOrder, Lengths
 from .task import Task, load_task
 from .training import LMDataModule
 
@@ -66,21 +67,24 @@ def describe_config(path: Path, wanted: Wanted) -> str:
         ValueError: if it is not a config of `videolm lm fit`, or nothing can be trained as is wanted.
     """
     model, data, trainer = _read(path)
-    clips, origin = _clips(data, wanted.size)
+    formats, origin = _formats(data, wanted.size)
+    clips = formats[0]
     custom = [data["source_name"]] if data["source_name"] else []
     vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, data["text_vocab_size"], custom)
     with torch.device("meta"):
         training = LanguageModelTraining(vocabulary=vocabulary, **model)
-    lengths = Lengths.of_format(clips, data["audio_order"])
-    examples = {name: _example(load_task(name), vocabulary, lengths) for name in data["tasks"]}
+    tasks = [load_task(name) for name in data["tasks"]]
+    examples = _examples(tasks, vocabulary, formats, data["audio_order"])
     setting = _setting(model, trainer, wanted)
-    batch = (wanted.batch_size or data["batch_size"], data["row_tokens"] * (data["batching"] == "packed"))
-    plans = [_plan(example, vocabulary, *batch, setting) for example in examples.values()]
+    rows = wanted.batch_size or data["batch_size"]
+    row_tokens = data["row_tokens"] * (data["batching"] == "packed")
+    budget = None if wanted.batch_size else data["batch_tokens"]
+    plans = [_plan(each, vocabulary, rows, row_tokens, budget, setting) for each in examples.values()]
     costs = [memory_of(training, vocabulary, plan) for plan in plans]
     memory, plan = max(zip(costs, plans, strict=True), key=lambda pair: sum(pair[0].values()))
     parts = (
         _parameters(training.model),
-        _vocabulary(vocabulary, clips, origin),
+        _vocabulary(vocabulary, formats, origin),
         _sequences(training.model, vocabulary, examples),
         _memory(memory, plan, training.optimizer),
     )
@@ -103,18 +107,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     return model, parsed["data"], config.get("trainer") or {}
 
 
-def _clips(data: dict[str, Any], size: str | None) -> tuple[ClipFormat, str]:
+def _formats(data: dict[str, Any], size: str | None) -> tuple[list[ClipFormat], str]:
     """What the sequences are made of, and where that is known from."""
     shards = data["shards"]
-    if size is None and shards is not None and (Path(shards) / "index.json").is_file():
-        return ShardReader(shards).clips, f"of {shards}"
     if size is not None:
-        num_frames, height, width = sizes_of(size)[0]
-        return _videopoet(num_frames, height, width, 8.0), "VideoPoet's tokenizers"
+        return [_videopoet(*each, 8.0) for each in sizes_of(size)], "VideoPoet's tokenizers"
+    if shards is not None and holds_shards(Path(shards)):
+        return [reader.clips for reader in read_shards(shards)], f"of {shards}"
     if shards is not None:
-        return _videopoet(*_VIDEOPOET_SIZE, 8.0), f"VideoPoet's, as there are no codes in {shards} yet"
+        return [_videopoet(*_VIDEOPOET_SIZE, 8.0)], f"VideoPoet's, as there are no codes in {shards} yet"
     sizes = (data["num_frames"], data["height"], data["width"], data["fps"])
-    return _videopoet(*sizes), "VideoPoet's tokenizers"
+    return [_videopoet(*sizes)], "VideoPoet's tokenizers"
 
 
 def _videopoet(num_frames: int, height: int, width: int, fps: float) -> ClipFormat:
@@ -129,6 +132,19 @@ def _videopoet(num_frames: int, height: int, width: int, fps: float) -> ClipForm
         sample_rate=_SAMPLE_RATE,
         hop_length=_HOP_LENGTH,
     )  # fmt: skip
+
+
+def _examples(
+    tasks: Sequence[Task], vocabulary: Vocabulary, formats: Sequence[ClipFormat], audio_order: AudioOrder
+) -> dict[str, Batch]:
+    """One sequence of each task and size, by their names."""
+    latents, examples = [clips.grid[0] for clips in formats], {}
+    for task in tasks:
+        for size in task.fitting(latents):
+            lengths = Lengths.of_format(formats[size], audio_order, default=formats[0])
+            name = task.name if len(formats) == 1 else f"{task.name} {formats[size].name}"
+            examples[name] = _example(task, vocabulary, lengths)
+    return examples
 
 
 def _example(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Batch:
@@ -164,10 +180,20 @@ def _num_devices(devices: Any) -> int:
 
 
 def _plan(
-    example: Batch, vocabulary: Vocabulary, rows: int, row_tokens: int, setting: dict[str, Any]
+    example: Batch,
+    vocabulary: Vocabulary,
+    rows: int,
+    row_tokens: int,
+    batch_tokens: int | None,
+    setting: dict[str, Any],
 ) -> Plan:
-    """Rows of one task: an example in each, or as many as fill `row_tokens` positions."""
+    """Rows of one task: an example in each, or as many as fill `row_tokens` positions.
+
+    With `batch_tokens` there are as many rows as hold so many positions.
+    """
     length = int(example.length)
+    if batch_tokens is not None:
+        rows = max(batch_tokens // length, 1)
     positions = row_tokens or length
     blocks = Counter(_target_block(example).tolist())
     targets = {
@@ -186,9 +212,9 @@ def _parameters(model: PrefixLM) -> list[str]:
     return lines + [f"  {name:24} {getattr(parts, name):,}" for name in ("body", "embeddings", "heads")]
 
 
-def _vocabulary(vocabulary: Vocabulary, clips: ClipFormat, origin: str) -> list[str]:
-    frames = f"{clips.num_frames} frames of {clips.height}x{clips.width} at {clips.fps:g} fps"
-    lines = [f"{len(vocabulary):,} ids, clips of {frames} ({origin})"]
+def _vocabulary(vocabulary: Vocabulary, formats: Sequence[ClipFormat], origin: str) -> list[str]:
+    sizes = " or ".join(f"{clips.num_frames} frames of {clips.height}x{clips.width}" for clips in formats)
+    lines = [f"{len(vocabulary):,} ids, clips of {sizes} at {formats[0].fps:g} fps ({origin})"]
     return lines + [f"  {block.name:24} {block.size:,}" for block in vocabulary.blocks]
 
 

@@ -4,6 +4,7 @@ videolm encode SOURCE --model runs/mine/model --out runs/mine/shards
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,27 +54,7 @@ class ClipEncoder:
         self.geometry = geometry
         self.video = video.eval().requires_grad_(False)
         self.audio = audio.eval().requires_grad_(False) if audio is not None else None
-        sound = {}
-        if audio is not None:
-            sound = {
-                "codebook_sizes": tuple(audio.codebook_sizes),
-                "audio_frames": audio_latents(num_frames, fps, audio.sample_rate, audio.hop_length),
-                "sample_rate": audio.sample_rate,
-                "hop_length": audio.hop_length,
-                "audio_tokenizer": audio.fingerprint,
-            }
-        self.clips = ClipFormat(
-            height=height,
-            width=width,
-            num_frames=num_frames,
-            fps=fps,
-            grid=video.grid(num_frames, height, width),
-            temporal_stride=video.temporal_stride,
-            factors=tuple(video.factors),
-            video_tokenizer=video.fingerprint,
-            variants={name: settings_of(each) for name, each in self.conditions.items()},
-            **sound,
-        )
+        self.clips = self._format(height, width, num_frames, fps)
 
     @classmethod
     def from_pretrained(
@@ -108,6 +89,16 @@ class ClipEncoder:
             tasks=tasks,
             geometry=geometry,
         )
+
+    def of_size(self, *, num_frames: int, height: int, width: int) -> "ClipEncoder":
+        """The same tokenizers and conditions for clips of another size.
+
+        Raises:
+            ValueError: if the video tokenizer does not take this size.
+        """
+        other = copy(self)
+        other.clips = self._format(height, width, num_frames, self.clips.fps)
+        return other
 
     def to(self, device: torch.device | str) -> "ClipEncoder":
         self.video.to(device)
@@ -148,6 +139,30 @@ class ClipEncoder:
             for held, each in zip(codes, self._visual_codes(made), strict=True):
                 held[variant] = each
         return codes
+
+    def _format(self, height: int, width: int, num_frames: int, fps: float) -> ClipFormat:
+        sound = {}
+        if self.audio is not None:
+            rate, hop = self.audio.sample_rate, self.audio.hop_length
+            sound = {
+                "codebook_sizes": tuple(self.audio.codebook_sizes),
+                "audio_frames": audio_latents(num_frames, fps, rate, hop),
+                "sample_rate": rate,
+                "hop_length": hop,
+                "audio_tokenizer": self.audio.fingerprint,
+            }
+        return ClipFormat(
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            fps=fps,
+            grid=self.video.grid(num_frames, height, width),
+            temporal_stride=self.video.temporal_stride,
+            factors=tuple(self.video.factors),
+            video_tokenizer=self.video.fingerprint,
+            variants={name: settings_of(each) for name, each in self.conditions.items()},
+            **sound,
+        )
 
     def _variant(self, conditions: Conditions, variant: str, material: Material, name: str) -> Variant:
         if material.geometry is None:

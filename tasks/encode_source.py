@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..data.pretrained import write_json
+from ..data.bucket_folder import write_buckets
 from ..data.shards import CodedClip, ShardWriter
 from .encode import ClipEncoder, encode_clips
 from .progress import progress
@@ -71,10 +71,10 @@ class Ranges:
         self.source = open_source(formats[0] if len(formats) == 1 else formats, source, **chosen)
         self.encoders = encoders
         self.shard_size, self.batch_size = shard_size, batch_size
-        names = [bucket_name(encoder) for encoder in encoders]
+        names = [clips.name for clips in formats]
         folders = [out] if len(encoders) == 1 else [out / name for name in names]
         if len(folders) > 1:
-            write_json(out / "buckets.json", {"buckets": names})
+            write_buckets(out, names)
         self.writers = [
             ShardWriter(folder, encoder.clips, self.source.description)
             for folder, encoder in zip(folders, encoders, strict=True)
@@ -178,7 +178,7 @@ def ranges_of(
     shard_size: int,
     batch_size: int,
 ) -> Ranges:
-    """Ranges whose encoders are loaded here and now, one for each size, all with the same tokenizers.
+    """Ranges whose encoders are made here and now, one for each size, all with the same tokenizers.
 
     Args:
         load: an encoder of the given num_frames, height and width.
@@ -186,15 +186,12 @@ def ranges_of(
         device: of the tokenizers; "auto" is a GPU if there is one.
         source, chosen, out, shard_size, batch_size: as `Ranges`.
     """
-    encoders: list[ClipEncoder] = []
-    for num_frames, height, width in sizes:
-        encoder = load(num_frames=num_frames, height=height, width=width)
-        if encoders:
-            encoder.video, encoder.audio = encoders[0].video, encoders[0].audio
-        encoders.append(encoder)
+    first, *others = ({"num_frames": size[0], "height": size[1], "width": size[2]} for size in sizes)
+    encoder = load(**first)
+    encoders = [encoder, *(encoder.of_size(**size) for size in others)]
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoders[0].to(device)
+    encoder.to(device)
     return Ranges(encoders, source, chosen, out, shard_size, batch_size)
 
 
@@ -211,12 +208,6 @@ def sizes_of(buckets: str) -> list[tuple[int, int, int]]:
             raise ValueError(f"bucket {name!r}: expected different FRAMESxHEIGHTxWIDTH, such as 17x128x128")
         sizes.append(size)
     return sizes
-
-
-def bucket_name(encoder: ClipEncoder) -> str:
-    """Frames x height x width, the name of a bucket's folder."""
-    clips = encoder.clips
-    return f"{clips.num_frames}x{clips.height}x{clips.width}"
 
 
 def summary(encoded: Encoded, names: int = 5) -> list[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.pretrained import read_json, refuse_sharded
+from .model_folder import ModelConfig
 
 _PARTS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "lm")
 
@@ -50,6 +51,8 @@ def describe_folder(folder: Path) -> str:
     blocks = []
     if (folder / "config.json").is_file():
         blocks.append(_settings(folder.name, folder))
+    if parts and (folder / "config.json").is_file():
+        blocks.append(_sizes(ModelConfig.load(folder)))
     if (folder / "vocabulary.json").is_file():
         blocks.append(_vocabulary(folder))
     blocks += [_settings(name, folder / name) for name in parts]
@@ -67,7 +70,7 @@ def _settings(name: str, folder: Path) -> str:
     path = folder / "config.json"
     if path.is_file():
         for key, value in read_json(path).items():
-            lines += _lines(key, value)
+            lines += _lines(key, value) if key != "other_sizes" else []
     return "\n".join(lines)
 
 
@@ -77,6 +80,15 @@ def _lines(key: str, value: Any) -> list[str]:
     if isinstance(value, list):
         value = ", ".join(str(each) for each in value)
     return [f"  {key:24} {value}"]
+
+
+def _sizes(config: ModelConfig) -> str:
+    lines = ["sizes of clips, the default first"]
+    for clips in config.formats:
+        kinds = [kind for kind in clips.shapes if kind not in clips.variants]
+        codes = [f"{'x'.join(map(str, clips.shapes[kind]))} {kind} codes" for kind in kinds]
+        lines.append(f"  {clips.name:24} {', '.join(codes)}")
+    return "\n".join(lines)
 
 
 def _vocabulary(folder: Path) -> str:

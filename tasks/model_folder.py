@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from ..data.clip_format import ClipFormat
+from ..data.clip_format import SIZE_FIELDS, ClipFormat
 from ..data.pretrained import CONFIG_VERSION, read_json, refuse_sharded, write_json
 from .spans import AudioOrder, Lengths
 from .task import Task, configured, load_task
@@ -22,12 +22,13 @@ class ModelConfig:
     """What the parts of a model folder agree on.
 
     Args:
-        clips: sizes, and fingerprints of the video and audio tokenizers.
+        clips: the default size, and fingerprints of the video and audio tokenizers.
         tasks: names of the tasks that the language model was trained on.
         text_tokenizer: fingerprint; empty for a model without text.
         audio_order: as in `spans.Lengths`.
         source: the token that stands in all of its sequences, as in `spans.Lengths`.
         text_width: of the embeddings of text, as in `spans.Lengths`.
+        others: the further sizes of clips that it was trained on; all else is as in `clips`.
     """
 
     clips: ClipFormat
@@ -36,11 +37,21 @@ class ModelConfig:
     audio_order: AudioOrder = "level"
     source: str = ""
     text_width: int = 0
+    others: tuple[ClipFormat, ...] = ()
+
+    @property
+    def formats(self) -> tuple[ClipFormat, ...]:
+        """The clips of every size, the default first."""
+        return (self.clips, *self.others)
 
     @property
     def lengths(self) -> Lengths:
-        """The lengths of its sequences without text."""
-        lengths = Lengths.of_format(self.clips, self.audio_order)
+        """The lengths of its sequences of the default size without text."""
+        return self.lengths_of(self.clips)
+
+    def lengths_of(self, clips: ClipFormat) -> Lengths:
+        """As `lengths`, of one of `formats`."""
+        lengths = Lengths.of_format(clips, self.audio_order, default=self.clips)
         return replace(lengths, source=self.source, text_width=self.text_width)
 
     def task(self, name: str) -> Task:
@@ -81,6 +92,7 @@ class ModelConfig:
             "audio_order": self.audio_order,
             "source": self.source,
             "text_width": self.text_width,
+            "other_sizes": [clips.size for clips in self.others],
         }
         write_json(folder / "config.json", header | body)
 
@@ -111,10 +123,12 @@ class ModelConfig:
             order = stored.get("audio_order", "level")  # the paper's, where nothing is said
             if order not in get_args(AudioOrder):
                 raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
-            # Of models from before there were these two.
+            # Of models from before there were these three.
             source, text_width = stored.get("source", ""), stored.get("text_width", 0)
-            tasks = _task_names(stored["tasks"], path)
-            return cls(clips, tasks, stored["text_tokenizer"], order, source, text_width)
+            sizes = [_checked_size(size) for size in stored.get("other_sizes", [])]
+            others = tuple(ClipFormat.from_json(stored["clips"] | size) for size in sizes)
+            tasks, text = _task_names(stored["tasks"], path), stored["text_tokenizer"]
+            return cls(clips, tasks, text, order, source, text_width, others)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error
 
@@ -128,3 +142,9 @@ def _task_names(stored: list[str], path: Path) -> tuple[str, ...]:
                 "and the file of a task of one's own is given by --task-file"
             )
     return tuple(stored)
+
+
+def _checked_size(size: Any) -> dict[str, Any]:
+    if not isinstance(size, dict) or size.keys() != set(SIZE_FIELDS):
+        raise TypeError(f"a size is {size!r}; expected {', '.join(SIZE_FIELDS)}")
+    return size

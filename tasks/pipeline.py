@@ -33,6 +33,7 @@ from ..tokenizers.text_encoder import TextEncoder, load_text_tokenizer
 from .model_folder import ModelConfig
 from .prompt import Given, GivenMask, Prompt
 from .prompt_rows import Codes, Row, RowMaker, alike, with_given
+from .size_choice import SizeChoice
 from .streaming import ClipStream
 
 
@@ -64,7 +65,7 @@ class VideoLM:
 
     @property
     def clips(self) -> ClipFormat:
-        """Sizes of the clips that the model makes."""
+        """The size of the clips that the model makes if none is asked for; `config.formats` has all."""
         return self.config.clips
 
     @property
@@ -121,6 +122,7 @@ class VideoLM:
         audio: Given | None = None,
         mask: GivenMask | None = None,
         geometry: Geometry | None = None,
+        size: SizeChoice | None = None,
         seed: int = 0,
         temperature: float = 1.0,
         top_k: int | None = None,
@@ -135,6 +137,7 @@ class VideoLM:
 
         Args:
             task: one of `config.tasks`; `Prompt` says what each input is.
+            size: of those that the model was trained on, such as SizeChoice("16:9"); else its default.
             temperature: below 1 likelier, above 1 more varied.
             top_k: sample from the k likeliest codes only.
             top_p: sample from the likeliest codes that together have this probability.
@@ -142,7 +145,8 @@ class VideoLM:
             composite: put the known pixels of a painted video back into the result.
 
         Raises:
-            ValueError: if the task is not one of the model's, lacks an input or cannot use one.
+            ValueError: if the task is not one of the model's, lacks an input or cannot use one, or the model
+                was not trained on the size.
         """
         prompt = Prompt(
             text=text,
@@ -152,6 +156,7 @@ class VideoLM:
             audio=audio,
             mask=mask,
             geometry=geometry,
+            size=size,
         )
         clips = self.generate_batch(
             task,
@@ -234,18 +239,21 @@ class VideoLM:
         """Codes of a clip: "visual" (t h w) and, if clip and model have sound, "audio" (levels frames).
 
         Raises:
-            ValueError: if the clip has another size or frame rate than the model, or a length that the
+            ValueError: if the clip has a size or frame rate that the model has not, or a length that the
                 tokenizer does not take.
         """
-        wanted = (self.clips.height, self.clips.width, self.clips.fps)
-        if (clip.height, clip.width, clip.fps) != wanted:
+        frame = (clip.height, clip.width, clip.fps)
+        formats = [each for each in self.config.formats if (each.height, each.width, each.fps) == frame]
+        if not formats:
+            wanted = dict.fromkeys(f"{each.height}x{each.width}" for each in self.config.formats)
             raise ValueError(
                 f"clip is {clip.height}x{clip.width} at {clip.fps:g} fps; expected "
-                f"{wanted[0]}x{wanted[1]} at {wanted[2]:g} fps (Clip.resized, Clip.at_fps)"
+                f"{' or '.join(wanted)} at {self.clips.fps:g} fps (Clip.resized, Clip.at_fps)"
             )
+        clips = next((each for each in formats if each.num_frames == clip.num_frames), formats[0])
         codes = {"visual": self._visual_codes(clip)}
         if self.audio_tokenizer is not None and clip.waveform is not None:
-            codes["audio"] = self._audio_codes(clip, self.clips.audio_frames)
+            codes["audio"] = self._audio_codes(clip, clips.audio_frames)
         return codes
 
     def decode(self, codes: Codes) -> Clip:
@@ -259,7 +267,10 @@ class VideoLM:
         if "visual" in held:
             frames = frames_from_pixels(self.video_tokenizer.decode(held["visual"])).cpu()
         else:
-            shape = (len(codes), self.clips.num_frames, self.clips.height, self.clips.width, 3)
+            latents = held["audio"].shape[-1]
+            lasting = (each for each in self.config.formats if each.audio_frames == latents)
+            clips = next(lasting, self.clips)
+            shape = (len(codes), clips.num_frames, clips.height, clips.width, 3)
             frames = torch.zeros(shape, dtype=torch.uint8)
         if "audio" not in held:
             return [Clip(each, self.clips.fps) for each in frames]

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import torch
 
-from ..data.clip import Clip
+from ..data.clip import Clip, inscribed_size
 from ..data.clip_format import ClipFormat
 from ..data.geometry import Geometry
 from ..data.timing import audio_samples, video_frames, whole_frames
 from .masks import Mask, mask_of_frames, read_mask
+from .size_choice import SizeChoice
 from .task import Task
+
+# Share of a frame below which it is not worth while to paint around a video.
+_LEAST_TO_PAINT = 0.05
 
 Given = Clip | str | Path
 GivenMask = Mask | Clip | str | Path
@@ -31,6 +35,8 @@ class Prompt:
         mask: the part of the video to paint anew; a file or clip that is white there and black elsewhere,
             the name of a usual one (`masks.KINDS`), or the known pixels themselves.
         geometry: how flow and depth of the video are known, for tasks that are led by them.
+        size: of the clip, of those that the model was trained on; its default if not given. A task that
+            widens frames shows a video whole in one of another aspect ratio.
     """
 
     text: str | None = None
@@ -41,6 +47,7 @@ class Prompt:
     audio: Given | None = None
     mask: GivenMask | None = None
     geometry: Geometry | None = None
+    size: SizeChoice | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -86,12 +93,34 @@ def fitted_video(given: Given, clips: ClipFormat, num_frames: int) -> Clip:
 
     A longer one is cut at its end, a shorter one holds its last frame; a warning says so.
     """
-    clip = fitted(given, clips)
+    return _lasting(fitted(given, clips), num_frames)
+
+
+def whole_video(given: Given, clips: ClipFormat) -> tuple[Clip, Mask | None]:
+    """A clip at the model's rate and length, shown whole in the middle of the model's frame.
+
+    It is as large as the frame lets it be. Also the pixels that it covers, or None if these are all, or so
+    nearly that it is resized and cut.
+    """
+    clip = _at_rate(_read(given), clips)
+    height, width = inscribed_size(clip.height, clip.width, clips.height, clips.width)
+    if 1 - height * width / (clips.height * clips.width) < _LEAST_TO_PAINT:
+        return fitted_video(clip, clips, clips.num_frames), None
+    clip = _lasting(clip, clips.num_frames).resized(height, width)
+    top, left = (clips.height - height) // 2, (clips.width - width) // 2
+    window = (slice(None), slice(top, top + height), slice(left, left + width))
+    frames = torch.zeros((clips.num_frames, clips.height, clips.width, 3), dtype=torch.uint8)
+    inside = torch.zeros(frames.shape[:3], dtype=torch.bool)
+    frames[window], inside[window] = clip.frames, True
+    return replace(clip, frames=frames), inside
+
+
+def _lasting(clip: Clip, num_frames: int) -> Clip:
     if clip.num_frames > num_frames:
-        _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; the first {num_frames} are used")
+        _say(f"video has {clip.num_frames} frames at {clip.fps:g} fps; the first {num_frames} are used")
         return clip.window(0, num_frames)
     if clip.num_frames < num_frames:
-        _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; its last is held up to {num_frames}")
+        _say(f"video has {clip.num_frames} frames at {clip.fps:g} fps; its last is held up to {num_frames}")
         last = clip.frames[-1:].expand(num_frames - clip.num_frames, -1, -1, -1)
         return replace(clip, frames=torch.cat([clip.frames, last]))
     return clip

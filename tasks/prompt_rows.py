@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..data.clip import Clip
+from ..data.clip_format import ClipFormat
 from ..data.timing import video_latents
 from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
@@ -16,7 +17,8 @@ from .examples import MAX_TEXT
 from .layout import Layout
 from .masks import Mask
 from .model_folder import ModelConfig
-from .prompt import Prompt, fitted_image, fitted_mask, fitted_sound, fitted_video, given_frames
+from .prompt import Prompt, fitted_image, fitted_mask, fitted_sound, fitted_video, given_frames, whole_video
+from .size_choice import SizeChoice
 from .spans import Lengths
 from .task import Task
 
@@ -28,12 +30,14 @@ class Row:
     """One prompt, ready.
 
     Args:
+        clips: the size of the clip that is to come.
         unguided: layout and codes of the row that guidance leads away from.
         given: the clip that the result goes on from, or keeps the frames or the sound of.
         known: of painting: the pixels of `given` to put back into the result.
     """
 
     layout: Layout
+    clips: ClipFormat
     parts: Codes
     unguided: tuple[Layout, Codes]
     given: Clip | None = None
@@ -56,7 +60,7 @@ class RowMaker:
         visual_codes: Callable[[Clip], Tensor],
         audio_codes: Callable[[Clip, int], Tensor],
     ):
-        self.clips, self.lengths = config.clips, config.lengths
+        self.config = config
         self.vocabulary, self.text_tokenizer = vocabulary, text_tokenizer
         self.visual_codes, self.audio_codes = visual_codes, audio_codes
 
@@ -64,18 +68,20 @@ class RowMaker:
         """What the model reads for a prompt.
 
         Raises:
-            ValueError: if the task cannot use the prompt.
+            ValueError: if the task cannot use the prompt, or the model has no clips of the wanted size.
         """
         prompt.check(task, guidance_scale)
-        lengths = self.lengths
+        clips = (prompt.size or SizeChoice()).of(self.config.formats, task)
+        lengths = self.config.lengths_of(clips)
         if task.has_given:
-            lengths, parts, given, known = self._continued(task, prompt, lengths)
+            lengths, parts, given, known = self._continued(task, prompt, clips, lengths)
         elif task.conditions is not None:
-            parts, given, known = self._conditioned(task, prompt)
+            parts, given, known = self._conditioned(task, prompt, clips)
         else:
-            parts, given, known = *self._whole(prompt), None
+            parts, given, known = *self._whole(prompt, clips), None
         layout, with_text = self._with_text(task, lengths, parts, prompt.expanded or prompt.text)
-        return Row(layout, with_text, self._with_text(task, lengths, parts, prompt.negative), given, known)
+        unguided = self._with_text(task, lengths, parts, prompt.negative)
+        return Row(layout, clips, with_text, unguided, given, known)
 
     def pieces(self, text: str) -> Tensor:
         """A text as the model reads it: pieces, or their embeddings.
@@ -90,29 +96,29 @@ class RowMaker:
             raise ValueError(f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}")
         return pieces
 
-    def _whole(self, prompt: Prompt) -> tuple[Codes, Clip | None]:
+    def _whole(self, prompt: Prompt, clips: ClipFormat) -> tuple[Codes, Clip | None]:
         """An image, a video or a sound as it is."""
         parts: Codes = {}
         given: Clip | None = None
         if prompt.image is not None:
-            given = fitted_image(prompt.image, self.clips)
+            given = fitted_image(prompt.image, clips)
         elif prompt.video is not None:
-            given = fitted_video(prompt.video, self.clips, self.clips.num_frames)
+            given = fitted_video(prompt.video, clips, clips.num_frames)
         if given is not None:
             parts["visual"] = self.visual_codes(given)
         if prompt.audio is not None:
-            sounding = fitted_sound(prompt.audio, self.clips)
-            parts["audio"] = self.audio_codes(sounding, self.clips.audio_frames)
+            sounding = fitted_sound(prompt.audio, clips)
+            parts["audio"] = self.audio_codes(sounding, clips.audio_frames)
             given = given or sounding
         return parts, given
 
     def _continued(
-        self, task: Task, prompt: Prompt, lengths: Lengths
+        self, task: Task, prompt: Prompt, clips: ClipFormat, lengths: Lengths
     ) -> tuple[Lengths, Codes, Clip, Mask | None]:
         """The beginning of a clip, with its sound if the task goes on with that."""
         assert prompt.video is not None
-        given = given_frames(prompt.video, self.clips)
-        lengths = replace(lengths, given=video_latents(given.num_frames, self.clips.temporal_stride))
+        given = given_frames(prompt.video, clips)
+        lengths = replace(lengths, given=video_latents(given.num_frames, clips.temporal_stride))
         parts = {"visual": self.visual_codes(given)}
         if any(portion.kind == "audio" for portion in task.inputs):
             if given.waveform is None:
@@ -120,17 +126,24 @@ class RowMaker:
             parts["audio"] = self.audio_codes(given, lengths.given_audio)
         return lengths, parts, given, None
 
-    def _conditioned(self, task: Task, prompt: Prompt) -> tuple[Codes, Clip | None, Mask | None]:
+    def _conditioned(
+        self, task: Task, prompt: Prompt, clips: ClipFormat
+    ) -> tuple[Codes, Clip | None, Mask | None]:
         """Variants of a video, and a first frame if the task takes one."""
         assert prompt.video is not None and task.conditions is not None
-        video = fitted_video(prompt.video, self.clips, self.clips.num_frames)
-        mask = fitted_mask(prompt.mask, video) if prompt.mask is not None else None
+        if task.widens and prompt.size is not None and prompt.size.aspect is not None:
+            video, inside = whole_video(prompt.video, clips)
+        else:
+            video, inside = fitted_video(prompt.video, clips, clips.num_frames), None
+        mask = fitted_mask(prompt.mask, video) if prompt.mask is not None else inside
+        if mask is not None and inside is not None:
+            mask = mask & inside
         variants = task.conditions(Material(video, prompt.geometry, mask), None)
         parts = {
             name: self.visual_codes(replace(video, frames=variants[name].frames)) for name in task.variants
         }
         if prompt.image is not None:
-            parts["visual"] = self.visual_codes(fitted_image(prompt.image, self.clips))
+            parts["visual"] = self.visual_codes(fitted_image(prompt.image, clips))
         known = next((each.known for each in variants.values() if each.known is not None), None)
         return parts, video if known is not None else None, known
 
@@ -166,9 +179,9 @@ def composited(made: Clip, given: Clip, known: Mask) -> Clip:
 
 def alike(rows: Sequence[Row], batch_size: int) -> list[list[int]]:
     """Indices of rows whose outputs have the same layout, in batches."""
-    groups: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[tuple[str, int, int], list[int]] = {}
     for index, row in enumerate(rows):
-        key = (len(row.layout) - row.layout.prefix_length, row.layout.lengths.given_latents)
+        key = (row.clips.name, len(row.layout) - row.layout.prefix_length, row.layout.lengths.given_latents)
         groups.setdefault(key, []).append(index)
     return [
         group[start : start + batch_size]

@@ -72,7 +72,8 @@ def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
     for task in data.mixture.tasks:
         pool = usable(data.clips, data.validation, task)
         if pool and "visual" in {portion.kind for portion in task.outputs}:
-            frames, caption = _sample(model, data, Draw(task), pool[0])
+            draw = Draw(task, size=data.clips.size_of(pool[0]))
+            frames, caption = _sample(model, data, draw, pool[0])
             words = caption if caption is not None and task.text != "none" else ""
             rows.append((frames, f"{task.name}: {words}" if words else task.name))
     model.train(was_training)

@@ -29,7 +29,8 @@ class Lengths:
         text: pieces of text; 0 leaves the text out.
         text_width: features of each, where text comes as embeddings (at `<text>` ids); 0 for ids of pieces.
         given: latents that a task with given ones begins with; None is half of them, rounded up.
-        resolution: height and width in units of 8 pixels, if they are not the model's default.
+        resolution: rows and columns of the grid (height / 8 and width / 8 with VideoPoet's tokenizer), if
+            they are not the model's default.
         duration: latents, if not the default.
         rate: frames per second, if not the default.
         source: name of the data set or class of quality, a token of the vocabulary; empty leaves it out.
@@ -52,10 +53,19 @@ class Lengths:
     text_width: int = 0
 
     @classmethod
-    def of_format(cls, clips: ClipFormat, audio_order: AudioOrder) -> "Lengths":
-        """The lengths of clips without text."""
+    def of_format(
+        cls, clips: ClipFormat, audio_order: AudioOrder, default: ClipFormat | None = None
+    ) -> "Lengths":
+        """The lengths of clips without text.
+
+        Args:
+            default: the model's default, which is not told in the sequence; None if it is these clips'.
+        """
+        (t, *resolution), (usual_t, *usual_resolution) = clips.grid, (default or clips).grid
         return cls(
             *clips.grid,
+            resolution=None if resolution == usual_resolution else (resolution[0], resolution[1]),
+            duration=None if t == usual_t else t,
             audio_levels=len(clips.codebook_sizes),
             audio_frames=clips.audio_frames,
             audio_step=clips.audio_step,
@@ -114,7 +124,7 @@ class SpanBuilder:
         self.end = 0.0  # time after the last grid
 
     def prefix(self, task: Task) -> list[Span]:
-        head = [self._token("bos"), self._token(task.token), *self._numbers()]
+        head = [self._token("bos"), self._token(task.token), *self._numbers(task)]
         if self.lengths.source:
             head.append(self._token(self.lengths.source))
         if self.lengths.text:
@@ -187,11 +197,13 @@ class SpanBuilder:
         ids, block = self._codes(["text"], torch.zeros(n, dtype=torch.int64))
         return Span("text", ids, block, torch.zeros(n, 3), "text", "text", last=n, forced=n, known=n)
 
-    def _numbers(self) -> list[Span]:
+    def _numbers(self, task: Task) -> list[Span]:
         lengths = self.lengths
+        # A picture is the beginning of a video of any length: its sequence stopped after the first latent.
+        has_duration = lengths.duration is not None and not task.makes_image
         settings = (
             ("resolution", lengths.resolution or ()),
-            ("duration", () if lengths.duration is None else (lengths.duration,)),
+            ("duration", (lengths.duration,) if has_duration else ()),
             ("rate", () if lengths.rate is None else (lengths.rate,)),
         )
         return [

@@ -9,7 +9,7 @@ short file in `definitions/`, found by its name:
 A task from outside the package is a file of the same kind, named by its path wherever a task is named.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
@@ -74,6 +74,8 @@ class Task:
         outputs: codes that are generated, in order; visual before audio.
         forced_latents: leading latents of the visual output that are given rather than sampled.
         is_closed: the sequence ends with <eov_o> and <eos>; without them generation can go on.
+        widens: a given video of another aspect ratio than the one asked for is shown whole, and what is left
+            of the frame is painted, rather than cut.
         conditions: makes the variants of a clip that `inputs` name as their source (conditions.py).
         description: what it is for; `load_task` takes it from the docstring of the task's file.
     """
@@ -85,6 +87,7 @@ class Task:
     text: Literal["required", "optional", "none"] = "none"
     forced_latents: int = 0
     is_closed: bool = True
+    widens: bool = False
     conditions: Conditions | None = None
     description: str = ""
 
@@ -127,6 +130,19 @@ class Task:
     def makes_image(self) -> bool:
         """Only the first latent of a video is generated."""
         return all(portion.which == "first" for portion in self.outputs)
+
+    def fitting(self, latents: Sequence[int]) -> list[int]:
+        """Which of a model's sizes the task can have.
+
+        Clips of one latent are pictures: a task that makes videos has them only if there are no longer ones.
+
+        Args:
+            latents: of a clip of each size.
+        """
+        least = 2 if self.has_given else self.forced_latents + 1
+        if not self.makes_image and max(latents) > 1:
+            least = max(least, 2)
+        return [size for size, count in enumerate(latents) if count >= least]
 
     @property
     def has_given(self) -> bool:

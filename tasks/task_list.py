@@ -9,7 +9,7 @@ from .task import Portion, Task, all_tasks, load_task
 
 
 def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> str:
-    """Every task in a few lines; of a model its own, with numbers of codes.
+    """Every task in a few lines; of a model its own, with numbers of codes for each size.
 
     Raises:
         FileNotFoundError, ValueError: if the model folder or the file cannot be read.
@@ -20,7 +20,7 @@ def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> 
     config = ModelConfig.load(model)
     vocabulary = Vocabulary.load(model / "vocabulary.json")
     own = [task for task in tasks if task.name in config.tasks]
-    return "\n\n".join(f"{_described(task)}\n{'':24} {_counted(task, config, vocabulary)}" for task in own)
+    return "\n\n".join("\n".join([_described(task), *_counted(task, config, vocabulary)]) for task in own)
 
 
 def _described(task: Task) -> str:
@@ -37,9 +37,14 @@ def _product(portion: Portion) -> str:
     return "picture" if portion.which == "first" else "video"
 
 
-def _counted(task: Task, config: ModelConfig, vocabulary: Vocabulary) -> str:
-    layout = Layout.of(task, vocabulary, config.lengths)
-    generated = int(layout.weight.sum())
-    given = int((layout.forced & (layout.block > 0)).sum())
-    half = f", {layout.lengths.given_latents} of {layout.lengths.t} latents given" if task.has_given else ""
-    return f"{given} codes given{half} and the text, {generated} generated"
+def _counted(task: Task, config: ModelConfig, vocabulary: Vocabulary) -> list[str]:
+    """A line for each size that the task can have."""
+    lines = []
+    for number in task.fitting([clips.grid[0] for clips in config.formats]):
+        clips = config.formats[number]
+        layout = Layout.of(task, vocabulary, config.lengths_of(clips))
+        generated = int(layout.weight.sum())
+        given = int((layout.forced & (layout.block > 0)).sum())
+        part = f", {layout.lengths.given_latents} of {layout.lengths.t} latents given" * task.has_given
+        lines.append(f"{'':24} {clips.name}: {given} codes given{part} and the text, {generated} generated")
+    return lines

@@ -2,11 +2,13 @@
 
 data:
   model: runs/mine/model      tokenizers that are trained already
-  shards: runs/mine/shards    codes of `videolm encode`; or `source:` to tokenise clips on the fly
+  shards: runs/mine/shards    codes of `videolm encode`, of one size or several (--buckets); or `source:` to
+                              tokenise clips on the fly
   tasks: {text_to_video: 4, image_to_video: 2, frame_prediction: 2, video_to_audio: 1}
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -15,17 +17,20 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from ..data.bucket_folder import read_shards
+from ..data.clip_format import ClipFormat
 from ..data.datamodule import Draws, conditions
-from ..data.shards import ShardReader
 from ..lm.vocabulary import Vocabulary
 from ..tokenizers.text import TextTokenizer
 from ..tokenizers.text_encoder import TextEncoder, load_text_tokenizer
-from .coded_clips import CodedClips, CodedFiles, LiveCorpus
+from .coded_clips import CodedClips, CodedFiles, LiveCorpus, SizedClips
 from .encode import ClipEncoder
 from .examples import (
     ExampleMaker,
     GroupedBatches,
+    GroupRows,
     PackedBatches,
+    Pools,
     TrainingExamples,
     ValidationBatches,
     held_out,
@@ -51,7 +56,8 @@ class LMDataModule(LightningDataModule):
     Args:
         model: model folder with the tokenizers.
         tasks: task -> weight, how often it is drawn relative to the others.
-        shards: folder of codes.
+        shards: folder of codes; of several sizes the first that was named when they were encoded, and has
+            clips, becomes the model's default.
         source: in place of shards: "synthetic", "synthetic-plain", or a folder or captions.jsonl.
         where: "key=value" conditions on the entries of a source that is not synthetic.
         height: of the frames of a source, as the next three; shards say their own.
@@ -60,9 +66,13 @@ class LMDataModule(LightningDataModule):
         fps: frames per second.
         clips: how many, of the synthetic source.
         batch_size: rows of a step and process.
-        batching: "grouped" has one example in a row, and all of one task in a step; "packed" has examples of
-            all tasks one after the other in rows of `row_tokens` positions.
+        batching: "grouped" has one example in a row, and all of one task and size in a step; "packed" has
+            examples of all tasks and sizes one after the other in rows of `row_tokens` positions.
         row_tokens: of "packed"; a batch holds batch_size * row_tokens positions.
+        batch_tokens: of "grouped"; in place of `batch_size` as many rows as hold so many positions together,
+            so that steps of all tasks and sizes cost about the same.
+        sizes: how often each size, such as 17x128x128, is drawn relative to the others; by its number of
+            clips if not given.
         images_first: draw tasks that make images in 90 % of the first quarter of `trainer.max_steps`, and in
             10 % after it.
         long_captions: share of rows that show what a captioner wrote (`videolm data caption`), of those whose
@@ -98,6 +108,8 @@ class LMDataModule(LightningDataModule):
         batch_size: int = 32,
         batching: Literal["grouped", "packed"] = "grouped",
         row_tokens: int = 2048,
+        batch_tokens: int | None = None,
+        sizes: dict[str, float] | None = None,
         images_first: bool = False,
         long_captions: float = LONG_CAPTIONS,
         validation_share: float = 0.05,
@@ -119,26 +131,37 @@ class LMDataModule(LightningDataModule):
                 f"batch_size is {batch_size} and validation_share {validation_share}; "
                 "expected 1 or more, and a share between 0 and 1"
             )
+        if batch_tokens is not None and (batching == "packed" or batch_tokens < 1):
+            raise ValueError(
+                f"batch_tokens is {batch_tokens} with {batching} batches; "
+                "expected 1 or more and grouped ones"
+            )
         self.folder = Path(model)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         if shards is not None:
             self.clips, self.encoder = _from_shards(shards, self.folder)
         else:
-            sizes = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
+            size = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
             self.encoder = ClipEncoder.from_pretrained(
-                self.folder, **sizes, tasks=[load_task(name) for name in tasks]
+                self.folder, **size, tasks=[load_task(name) for name in tasks]
             )
-            self.clips = _from_source(self.encoder, str(source), where or [], clips, seed)
+            self.clips = SizedClips([_from_source(self.encoder, str(source), where or [], clips, seed)])
         self.tasks = tasks
         self.long_captions = long_captions
-        self.mixture = Mixture(tasks, self.clips.clips.grid[0], seed)
+        self.latents = [each.grid[0] for each in self.clips.formats]
+        self.mixture = Mixture(tasks, self.latents, seed)
+        self.size_shares = _size_shares(self.clips.formats, sizes)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
+        self.pools = Pools(self.clips, self.training, self.mixture.tasks)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
         self._vocabulary = self._fitting_vocabulary(source_name)
         self.config = self._config(audio_order, source_name)
-        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, self.config.lengths)
+        lengths = [self.config.lengths_of(each) for each in self.config.formats]
+        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths)
+        self.rows = GroupRows(self.maker, batch_size, batch_tokens)
         self.batching, self.row_tokens, self.images_first = batching, row_tokens, images_first
-        self._training_batches()  # whatever a task lacks is said now rather than at the first step
+        self._training_batches()  # what does not fit is said now rather than at the first step
+        self._say_what_is_left_out()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -157,20 +180,18 @@ class LMDataModule(LightningDataModule):
             self.text_tokenizer.to(self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> StatefulDataLoader:
-        rank, world_size = data_rank(self.trainer)
-        steps = max(len(self.training) // (self.batch_size * world_size), 1)
+        batches = self._training_batches(*data_rank(self.trainer))
         return StatefulDataLoader(
-            self._training_batches(rank, world_size),
+            batches,
             batch_size=None,
             # Every process takes every step: they share its task and divide its clips by rank.
-            sampler=Draws(range(steps), num_replicas=1, rank=0, endless=True),
+            sampler=Draws(range(batches.steps), num_replicas=1, rank=0, endless=True),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
 
     def val_dataloader(self) -> DataLoader:
-        tasks = self.mixture.tasks
-        batches = ValidationBatches(self.maker, tasks, self.clips, self.validation, self.batch_size)
+        batches = ValidationBatches(self.rows, self.mixture.tasks, self.clips, self.validation)
         return DataLoader(batches, batch_size=None, num_workers=self.num_workers)
 
     def export(self, folder: str | Path) -> None:
@@ -184,15 +205,31 @@ class LMDataModule(LightningDataModule):
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         names = tuple(task.name for task in self.mixture.tasks)
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
-        return ModelConfig(self.clips.clips, names, text, audio_order, source_name, self.text_width)
+        clips, *others = self.clips.formats
+        return ModelConfig(
+            clips, names, text, audio_order, source_name, self.text_width, others=tuple(others)
+        )
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
-        latents, images_first = self.mixture.latents, self._image_steps()
-        mixture = Mixture(self.tasks, latents, self.seed, images_first, self.long_captions)
-        examples = TrainingExamples(self.maker, mixture, self.clips, self.training)
+        mixture = Mixture(
+            self.tasks,
+            self.latents,
+            self.seed,
+            self._image_steps(),
+            self.long_captions,
+            size_shares=self.size_shares or [float(count) for count in self.pools.sizes],
+            served=self.pools.served(self.mixture.tasks),
+        )
+        examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
         if self.batching == "grouped":
-            return GroupedBatches(examples, self.batch_size, rank, world_size)
+            return GroupedBatches(examples, self.rows, self.size_shares, rank, world_size)
         return PackedBatches(examples, self.batch_size, self.row_tokens, rank, world_size)
+
+    def _say_what_is_left_out(self) -> None:
+        for clips, shown in zip(self.clips.formats, self.pools.sizes, strict=True):
+            if not shown:
+                hint = "; text_to_image would" if clips.grid[0] == 1 else ""
+                warnings.warn(f"no task learns from the clips of {clips.name}{hint}", stacklevel=3)
 
     def _image_steps(self) -> int | None:
         """The batches of the whole training, if images are to come first."""
@@ -229,7 +266,7 @@ class LMDataModule(LightningDataModule):
 
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
-        clips = self.clips.clips
+        clips = self.clips.formats[0]
         text = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
         vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
         needed = {block.name: block.factors for block in vocabulary.blocks}
@@ -245,20 +282,34 @@ class LMDataModule(LightningDataModule):
         return vocabulary
 
 
-def _from_shards(shards: str, folder: Path) -> tuple[CodedClips, ClipEncoder]:
+def _from_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]:
     """Codes, and the tokenizers that they must come from."""
-    reader = ShardReader(shards)
-    stored = reader.clips
+    readers = read_shards(shards)
+    first = readers[0].clips
     encoder = ClipEncoder.from_pretrained(
-        folder, height=stored.height, width=stored.width, num_frames=stored.num_frames, fps=stored.fps
+        folder, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
     )
-    encoder.clips = replace(encoder.clips, variants=stored.variants)
-    if encoder.clips != stored:
-        raise ValueError(
-            f"{shards} holds codes of other tokenizers than {folder} has "
-            f"({stored.differences(encoder.clips)}); encode the clips again"
-        )
-    return reader, encoder
+    for reader in readers:
+        stored = reader.clips
+        size = {"num_frames": stored.num_frames, "height": stored.height, "width": stored.width}
+        own = replace(encoder.of_size(**size).clips, variants=stored.variants)
+        if own != stored:
+            raise ValueError(
+                f"{shards} holds codes of other tokenizers than {folder} has "
+                f"({stored.differences(own)}); encode the clips again"
+            )
+    encoder.clips = first
+    return SizedClips(readers), encoder
+
+
+def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
+    """How often each size is drawn, if it is said."""
+    if sizes is None:
+        return None
+    names = [clips.name for clips in formats]
+    if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
+        raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
+    return [sizes[name] for name in names]
 
 
 def _from_source(encoder: ClipEncoder, source: str, where: list[str], count: int, seed: int) -> CodedClips:

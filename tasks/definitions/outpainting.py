@@ -13,6 +13,7 @@ TASK = Task(
     text="optional",
     inputs=(Portion("visual", "masked_video", source="outpainting"),),
     outputs=(VIDEO_OUTPUT,),
+    widens=True,
     conditions=Painting(
         "outpainting", masks=("centre", "vertical", "horizontal", "moving strip"), pad="edge"
     ),

@@ -277,7 +277,7 @@ def test_clips_without_sound_are_never_shown_to_tasks_that_need_it(run, settings
     data = LMDataModule(**settings | {"shards": shards, "tasks": {"video_to_audio": 1.0}})
     reader = ShardReader(shards)
     sounding = {index for index in range(NUM_CLIPS) if reader.has(index, "audio")}
-    pool = data._training_batches().examples.pools["video_to_audio"]
+    pool = data._training_batches().examples.pools.of["video_to_audio", 0]
     assert set(pool) == sounding & set(data.training)
     some_batches(data, 20)
 
@@ -290,9 +290,9 @@ def test_tasks_that_need_a_text_see_clips_with_captions_only(run, settings, tmp_
     shards = rewritten(run, tmp_path / "some", lambda number, clip: replace(
         clip, captions=clip.captions if number % 3 else ()))  # fmt: skip
     data = LMDataModule(**settings | {"shards": shards})
-    pools = data._training_batches().examples.pools
-    assert all(data.clips.captions(index) for index in pools["text_to_video"])
-    assert len(pools["text_to_video"]) < len(pools["image_to_video"]) == len(data.training)
+    pools = data._training_batches().examples.pools.of
+    assert all(data.clips.captions(index) for index in pools["text_to_video", 0])
+    assert len(pools["text_to_video", 0]) < len(pools["image_to_video", 0]) == len(data.training)
 
     shards = rewritten(run, tmp_path / "none", lambda number, clip: replace(clip, captions=()))
     with pytest.raises(ValueError, match=r"no clip has what task text_to_video needs: .*caption"):
@@ -333,7 +333,7 @@ def test_export_writes_what_a_model_folder_needs(settings, tmp_path):
     assert text.encode("a red square") == data.text_tokenizer.encode("a red square")
     config = ModelConfig.load(tmp_path)
     assert config.tasks == tuple(TASKS)
-    assert config.clips == data.clips.clips
+    assert config.clips == data.clips.formats[0]
     config.check_tokenizers(data.encoder.video, data.encoder.audio, text)
 
 

@@ -11,23 +11,23 @@ TEXT_TO_VIDEO = load_task("text_to_video")
 
 
 def test_tasks_are_drawn_by_their_weights():
-    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    mixture = Mixture(WEIGHTS, latents=(3,), seed=0)
     counts = Counter(mixture.draw(step).task.name for step in range(DRAWS))
     assert counts["text_to_video"] / DRAWS == pytest.approx(0.75, abs=0.03)
     assert counts["frame_prediction"] / DRAWS == pytest.approx(0.25, abs=0.03)
 
 
 def test_given_latents_are_drawn_from_one_to_all_but_one():
-    mixture = Mixture({"frame_prediction": 1.0}, latents=4, seed=0)
+    mixture = Mixture({"frame_prediction": 1.0}, latents=(4,), seed=0)
     counts = Counter(mixture.draw(step).given for step in range(DRAWS))
     assert counts.keys() == {1, 2, 3}
     assert min(counts.values()) / DRAWS == pytest.approx(1 / 3, abs=0.04)
-    assert Mixture({"text_to_video": 1.0}, latents=4, seed=0).draw(0).given is None
+    assert Mixture({"text_to_video": 1.0}, latents=(4,), seed=0).draw(0).given is None
 
 
 @pytest.mark.parametrize(("task", "dropped"), [("text_to_video", 0.1), ("frame_prediction", 0.5)])
 def test_a_tenth_of_the_rows_learn_without_their_text_and_half_where_it_is_optional(task, dropped):
-    mixture, task = Mixture(WEIGHTS, latents=3, seed=0), load_task(task)
+    mixture, task = Mixture(WEIGHTS, latents=(3,), seed=0), load_task(task)
     captions = [
         mixture.caption(task, step, row, ("a", "b")) for step in range(DRAWS // 4) for row in range(4)
     ]
@@ -39,7 +39,7 @@ def test_a_tenth_of_the_rows_learn_without_their_text_and_half_where_it_is_optio
 
 def test_rows_show_long_captions_by_their_share_where_there_are_both():
     for share in (0.0, 0.95, 1.0):
-        mixture = Mixture(WEIGHTS, latents=3, seed=0, long_captions=share)
+        mixture = Mixture(WEIGHTS, latents=(3,), seed=0, long_captions=share)
         shown = Counter(mixture.caption(TEXT_TO_VIDEO, 0, row, ("a", "b"), "long") for row in range(DRAWS))
         texts = DRAWS - shown[None]
         assert shown["long"] / texts == pytest.approx(share, abs=0.015)
@@ -47,11 +47,11 @@ def test_rows_show_long_captions_by_their_share_where_there_are_both():
         alone = [mixture.caption(TEXT_TO_VIDEO, 0, row, (), "long") for row in range(200)]
         assert set(alone) == {"long", None}
     with pytest.raises(ValueError, match=r"long_captions is 1\.5; expected a share"):
-        Mixture(WEIGHTS, latents=3, seed=0, long_captions=1.5)
+        Mixture(WEIGHTS, latents=(3,), seed=0, long_captions=1.5)
 
 
 def test_long_captions_of_others_change_nothing_for_clips_without():
-    mixtures = [Mixture(WEIGHTS, latents=3, seed=0, long_captions=share) for share in (0.1, 0.9)]
+    mixtures = [Mixture(WEIGHTS, latents=(3,), seed=0, long_captions=share) for share in (0.1, 0.9)]
     one, other = ([m.caption(TEXT_TO_VIDEO, 1, row, ("a", "b")) for row in range(100)] for m in mixtures)
     assert one == other
     assert one == [mixtures[0].caption(TEXT_TO_VIDEO, 1, row, ("a", "b"), None) for row in range(100)]
@@ -60,7 +60,7 @@ def test_long_captions_of_others_change_nothing_for_clips_without():
 
 
 def test_draws_follow_from_seed_and_step_alone():
-    first, again, other = (Mixture(WEIGHTS, latents=5, seed=seed) for seed in (7, 7, 8))
+    first, again, other = (Mixture(WEIGHTS, latents=(5,), seed=seed) for seed in (7, 7, 8))
     again.draw(100)  # an order of calls that differs changes nothing
     steps = range(200)
     assert [first.draw(step) for step in steps] == [again.draw(step) for step in steps]
@@ -80,33 +80,33 @@ def test_draws_follow_from_seed_and_step_alone():
 )
 def test_mixtures_that_make_no_sense_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
-        Mixture(weights, latents=3, seed=0)
+        Mixture(weights, latents=(3,), seed=0)
 
 
 def test_images_cannot_be_continued():
     with pytest.raises(ValueError, match="frame_prediction needs clips of at least 2 latents"):
-        Mixture(WEIGHTS, latents=1, seed=0)
+        Mixture(WEIGHTS, latents=(1,), seed=0)
 
 
 def test_images_come_first_and_videos_later():
     """Nine of ten draws in the first quarter, one of ten after it; the tasks of a kind keep their weights."""
-    mixture = Mixture(WEIGHTS | {"text_to_image": 1.0}, latents=3, seed=0, images_first=4 * DRAWS)
+    mixture = Mixture(WEIGHTS | {"text_to_image": 1.0}, latents=(3,), seed=0, images_first=4 * DRAWS)
     for first, images in ((0, 0.9), (DRAWS, 0.1)):
         counts = Counter(mixture.draw(step).task.name for step in range(first, first + DRAWS))
         assert counts["text_to_image"] / DRAWS == pytest.approx(images, abs=0.02)
         assert counts["text_to_video"] / DRAWS == pytest.approx(0.75 * (1 - images), abs=0.03)
     with pytest.raises(ValueError, match=r"images_first needs tasks that make images, .*got text_to_video"):
-        Mixture(WEIGHTS, latents=3, seed=0, images_first=100)
+        Mixture(WEIGHTS, latents=(3,), seed=0, images_first=100)
 
 
 def test_rows_of_a_step_draw_each_for_themselves():
-    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    mixture = Mixture(WEIGHTS, latents=(3,), seed=0)
     shown = {mixture.caption(TEXT_TO_VIDEO, 0, row, tuple("abcdefgh")) for row in range(40)}
     assert len(shown) > 6
 
 
 def test_whether_a_row_keeps_its_text_has_nothing_to_do_with_the_task():
-    mixture = Mixture(WEIGHTS, latents=3, seed=0)
+    mixture = Mixture(WEIGHTS, latents=(3,), seed=0)
     steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "frame_prediction"]
     dropped = sum(mixture.caption(TEXT_TO_VIDEO, step, 0, ("a",)) is None for step in steps)
     assert dropped / len(steps) == pytest.approx(0.1, abs=0.035)
