@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -463,28 +460,19 @@ def test_a_slip_in_the_yaml_of_a_bucket_is_named():
             parser.instantiate(parser.parse_string(YAML.replace("share: 0.6", wrong)))
 
 
-def test_two_processes_with_two_workers_each_see_every_clip_once(tmp_path):
+def test_two_processes_with_two_workers_each_see_every_clip_once(tmp_path, in_two_processes):
     for index in range(25):  # the last one is held out
         Image.new("RGB", (8, 8), (index, index, index)).save(tmp_path / f"{index:02d}.png")
         (tmp_path / f"{index:02d}.txt").write_text(str(index))
-    script = (
-        "import sys, types; from videolm.data.datamodule import ClipDataModule;"
-        f"data = ClipDataModule({str(tmp_path)!r}, height=8, width=8, num_frames=1, batch_size=3, clips=24,"
-        " validation_clips=1, num_workers=2);"
-        "data.trainer = types.SimpleNamespace(global_rank=int(sys.argv[1]), world_size=2);"
-        "data.setup(); loader = data.train_dataloader();"
-        "print(*(caption for epoch in range(2) for _ in [loader.sampler.set_epoch(epoch)]"
-        " for batch in loader for caption in batch['caption']))"
-    )
-    paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(rank)],
-            env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    first, second = ([int(word) for word in process.communicate()[0].split()] for process in processes)
+
+    def seen(rank: int) -> list[int]:
+        sizes = {"height": 8, "width": 8, "num_frames": 1, "batch_size": 3, "clips": 24}
+        data = module(tmp_path, **sizes, validation_clips=1, num_workers=2)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        found = batches(data, epoch=0) + batches(data, epoch=1)
+        return [int(caption) for batch in found for caption in batch["caption"]]
+
+    first, second = in_two_processes(seen)
     for epoch in (slice(0, 12), slice(12, 24)):
         assert sorted(first[epoch] + second[epoch]) == list(range(24))
     assert first[:12] != sorted(first[:12]) and first[:12] != first[12:]

@@ -1,13 +1,13 @@
 """A whole model with random weights: every task, sound and text, sizes of a few hundred codes."""
 
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from lightning import LightningModule
 
 from videolm.data.captions import NUM_PHRASINGS, caption_of
 from videolm.data.clip import Clip
@@ -15,6 +15,7 @@ from videolm.data.shards import CodedClip, ShardWriter
 from videolm.data.synthetic import Corpus
 from videolm.lm.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
+from videolm.tasks.cli import main
 from videolm.tasks.encode import ClipEncoder
 from videolm.tasks.model_folder import ModelConfig
 from videolm.tasks.pipeline import VideoLM
@@ -76,24 +77,24 @@ def coded_run(model: VideoLM, corpus: Corpus, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def run_until_killed() -> Callable[..., None]:
+def run_until_killed(start_forked) -> Callable[..., None]:
     """Run a fit in a process of its own that gets SIGKILL when a step begins."""
 
-    def run(command: list[str], training: str, step: int) -> None:
-        module, name = training.rsplit(".", 1)
-        killing = f"""
-import os, signal
-from {module} import {name} as Training
-from videolm.tasks.cli import main
-real = Training.training_step
-def killed(self, batch, index):
-    if self.global_step == {step}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, batch, index)
-Training.training_step = killed
-main({command!r})
-"""
-        assert subprocess.run([sys.executable, "-c", killing]).returncode == -signal.SIGKILL
+    def run(command: list[str], training: type[LightningModule], step: int) -> None:
+        real = training.training_step
+
+        def killed(self, batch, index):
+            if self.global_step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, batch, index)
+
+        def fit() -> None:
+            training.training_step = killed
+            main(command)
+
+        process = start_forked(fit)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
 
     return run
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from videolm.tasks.cli import main
+from videolm.tokenizers.audio_training import AudioCodecTraining
 
 SETTINGS = ["--trainer.max_steps", "5", "--checkpoint-every", "2", "--model.balanced", "true"]
 SETTINGS += ["--model.discriminator", "{channels: 4, windows: [256, 64]}"]
@@ -26,9 +27,7 @@ def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     run: Path, tmp_path: Path, run_until_killed, same_weights
 ) -> None:
     """Of codec, codebooks, discriminators and the balancer's averages, bit for bit."""
-    run_until_killed(
-        command("fit", tmp_path), "videolm.tokenizers.audio_training.AudioCodecTraining", step=3
-    )
+    run_until_killed(command("fit", tmp_path), AudioCodecTraining, step=3)
     assert not (tmp_path / "model").exists()
     assert main(command("fit", tmp_path)) == 0
     assert same_weights(run / "training/audio", tmp_path / "training/audio")

@@ -3,14 +3,11 @@
 import base64
 import io
 import json
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -143,20 +140,26 @@ def test_a_list_has_long_captions_beside_those_that_were_there(films, server, tm
     assert np.all(np.diff([picture.mean() for picture in pictures]) > 0)  # in order
 
 
-def test_a_run_that_was_killed_goes_on_without_a_lost_or_doubled_line(films, server, tmp_path, capsys):
+def test_a_run_that_was_killed_goes_on_without_a_lost_or_doubled_line(
+    films, server, tmp_path, capsys, reading_here, start_forked
+):
     out = tmp_path / "list.jsonl"
     named = ["--endpoint", server.address, "--model-name", "looker"]
     killed = ["data", "caption", str(films), "--out", str(out), *named]
-    program = f"from videolm.tasks.cli import main; main({killed})"
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    asked, is_over = Event(), Event()
 
-    def killing(request):
-        if len(server.requests) == 5:
-            process.kill()
+    def waiting(request):
+        if len(server.requests) >= 5:
+            asked.set()
+            is_over.wait()
         return server.describe(request)
 
-    server.reply = killing
-    assert process.wait() == -signal.SIGKILL
+    server.reply = waiting
+    process = start_forked(main, killed)
+    assert asked.wait(60)
+    process.kill()
+    process.join()
+    is_over.set()
     part = tmp_path / "list.jsonl.part"
     assert len(part.read_bytes().splitlines()) == 4 and not out.exists()
     with part.open("ab") as file:

@@ -1,7 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,38 +54,44 @@ def test_an_interrupted_chunk_leaves_nothing_and_is_done_whole_later(tmp_path: P
     assert asked == [4, 5, 6, 7, 8, 9]
 
 
-SCRIPT = """
-import sys, time, torch
-from pathlib import Path
-from videolm.tasks.chunks import Part
-def compute(numbers):
-    print("chunk", numbers[0], flush=True)
-    time.sleep(0.05)
-    return [{"x": torch.full((1000,), float(number)).sin()} for number in numbers]
-Part(Path(sys.argv[1]), 40, compute, 4).work()
-"""
+@pytest.mark.parametrize("where", ["in the middle of a chunk", "before a file has its name"])
+def test_a_killed_run_ends_with_the_files_of_an_uninterrupted_one(
+    tmp_path: Path, start_forked, where: str
+) -> None:
+    asked: list[int] = []
 
+    def waves(folder: str, kill: bool = False) -> Part:
+        def compute(numbers: Sequence[int]) -> list[Item]:
+            asked.extend(numbers)
+            if kill and 12 in numbers and where == "in the middle of a chunk":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return [{"x": torch.full((1000,), float(number)).sin()} for number in numbers]
 
-def test_a_killed_run_ends_with_the_files_of_an_uninterrupted_one(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+        return Part(tmp_path / folder, 40, compute, 4)
 
-    def start(folder: str) -> subprocess.Popen:
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path / folder)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    def killed() -> None:
+        replace = os.replace
 
-    killed = start("killed")
-    for line in killed.stdout:
-        if line.strip() == "chunk 12":
-            killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert 3 <= len(list((tmp_path / "killed").glob("*.npz"))) < 10
-    again, whole = start("killed"), start("whole")
-    assert "chunk 0\n" not in again.communicate()[0]
-    whole.communicate()
-    for path in sorted((tmp_path / "whole").glob("*.npz")):
-        with np.load(path) as one, np.load(tmp_path / "killed" / path.name) as two:
+        def replaced(temporary: Path, path: Path) -> None:
+            if Path(path).name == "000003.npz":
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(temporary, path)
+
+        os.replace = replaced
+        waves("killed", kill=True).work()
+
+    process = start_forked(killed)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    names = [f"{number:06d}.npz" for number in range(10)]
+    assert sorted(path.name for path in (tmp_path / "killed").glob("*.npz")) == names[:3]
+    waves("killed").work()
+    assert asked == list(range(12, 40))
+    waves("whole").work()
+    for name in names:
+        with np.load(tmp_path / "whole" / name) as one, np.load(tmp_path / "killed" / name) as two:
             assert one.files == two.files
-            assert all(np.array_equal(one[name], two[name]) for name in one.files)
+            assert all(np.array_equal(one[key], two[key]) for key in one.files)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

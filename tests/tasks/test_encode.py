@@ -182,7 +182,7 @@ def test_workers_give_the_same_shards(encoder, clips, tmp_path):
         assert torch.equal(alone[index].codes["visual"], together[index].codes["visual"])
 
 
-def test_a_run_that_was_killed_for_good_goes_on_to_the_same_shards(model, encoder, clips, tmp_path):
+def test_a_run_that_was_killed_for_good_goes_on_to_the_same_shards(encoder, clips, tmp_path, start_forked):
     """In a process of its own, at whatever point it is when its first shard is complete."""
     folder = tmp_path / "many"
     folder.mkdir()
@@ -191,17 +191,11 @@ def test_a_run_that_was_killed_for_good_goes_on_to_the_same_shards(model, encode
         (folder / f"{index:02d}.mp4").write_bytes(content)
     settings = {"batch_size": 2, "shard_size": 4}
     encode_source(encoder, str(folder), tmp_path / "whole", **settings)
-    script = (
-        "from pathlib import Path; from videolm.tasks.encode import ClipEncoder;"
-        "from videolm.tasks.encode_source import encode_source;"
-        f"encoder = ClipEncoder.from_pretrained({str(model)!r}, **{SIZES});"
-        f"encode_source(encoder, {str(folder)!r}, Path({str(tmp_path / 'parts')!r}), **{settings})"
-    )
-    process = _python("-c", script)
-    while process.poll() is None and not (tmp_path / "parts" / "shard-00001.json").exists():
+    process = start_forked(lambda: encode_source(encoder, str(folder), tmp_path / "parts", **settings))
+    while process.is_alive() and not (tmp_path / "parts" / "shard-00001.json").exists():
         time.sleep(0.005)
     process.kill()
-    process.wait()
+    process.join()
     encode_source(encoder, str(folder), tmp_path / "parts", **settings)
     whole, parts = (
         {path.name: path.read_bytes() for path in (tmp_path / name).glob("[!.]*")}

@@ -7,6 +7,7 @@ import pytest
 
 from videolm.tasks.cli import main
 from videolm.tasks.fitting import CONFIGS, packaged_config, with_packaged_configs
+from videolm.tokenizers.training import VideoTokenizerTraining
 
 
 def fit(out: Path, *more: str) -> int:
@@ -34,8 +35,6 @@ def test_a_fit_writes_model_checkpoint_metrics_config_and_samples(run: Path) -> 
 
 def test_a_killed_fit_goes_on_to_the_same_losses(run: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """Killed in step 5, after the checkpoint of step 3: steps 3 and 4 are done again."""
-    from videolm.tokenizers.training import VideoTokenizerTraining
-
     real_step = VideoTokenizerTraining.training_step
 
     def killed_step(self, batch, batch_index):
@@ -61,9 +60,8 @@ def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     more = ["--trainer.max_steps", "5", "--checkpoint-every", "2"]
     more += ["--model.discriminator", "{channels: 4, multipliers: [1, 2]}"]
     assert fit(tmp_path / "whole", *more) == 0
-    training = "videolm.tokenizers.training.VideoTokenizerTraining"
     command = ["tokenizer", "fit", "--config", "debug", "--out", str(tmp_path / "killed"), *more]
-    run_until_killed(command, training, step=3)
+    run_until_killed(command, VideoTokenizerTraining, step=3)
     assert fit(tmp_path / "killed", *more) == 0
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
     assert same_weights(*(tmp_path / run / "training/tokenizer" for run in ("whole", "killed")))

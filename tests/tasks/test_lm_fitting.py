@@ -10,6 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from videolm.data.media import write_clip
+from videolm.lm.training import LanguageModelTraining
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.cli import main
 from videolm.tasks.curves import read_curves
@@ -39,8 +40,7 @@ def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     more = ["--trainer.max_steps", "5", "--trainer.val_check_interval", "10", "--checkpoint-every", "2"]
     more += ["--trainer.accumulate_grad_batches", "2", "--model.ema_decay", "0.9"]
     assert fit(coded_run, tmp_path / "whole", *more) == 0
-    training = "videolm.lm.training.LanguageModelTraining"
-    run_until_killed(command(coded_run, tmp_path / "killed", *more), training, step=3)
+    run_until_killed(command(coded_run, tmp_path / "killed", *more), LanguageModelTraining, step=3)
     assert fit(coded_run, tmp_path / "killed", *more) == 0
     assert same_weights(*(tmp_path / run / "training/lm" for run in ("whole", "killed")))
 
