@@ -85,18 +85,15 @@ def row_of(task: str, label: str, found: dict[str, Any]) -> Record:
     """A metric on both kinds of held-out prompts; it is met if both reach their share of the ceiling."""
     entries = [found[split][label] for split in ("triples", "pairs") if split in found]
     unit = f", {entries[0]['unit']}" if "unit" in entries[0] else ""
-    shares = [share_of(entry) for entry in entries]
+    shares = [entry["score"] / entry["ceiling"] for entry in entries if entry["ceiling"]]
     row: Record = {"task": task, "metric": label + unit}
-    for name, column in (("score", "score"), ("chance", "chance"), ("ceiling", "ceiling")):
-        row[column] = " / ".join(f"{entry[name]:.2f}" for entry in entries)
-    row["share of the ceiling"] = " / ".join(f"{share:.2f}" for share in shares)
+    for name in ("score", "chance", "ceiling"):
+        row[name] = " / ".join(f"{entry[name]:.2f}" for entry in entries)
+    row["share of the ceiling"] = " / ".join(f"{share:.2f}" for share in shares) or "-"
     row["n"] = " / ".join(str(entry["n"]) for entry in entries)
-    row[f">= {LEAST_SHARE}"] = "met" if min(shares) >= LEAST_SHARE else "**MISSED**"
+    verdict = "met" if min(shares, default=0) >= LEAST_SHARE else "**MISSED**"
+    row[f">= {LEAST_SHARE}"] = verdict if shares else "no ceiling"
     return row
-
-
-def share_of(entry: dict[str, Any]) -> float:
-    return entry["score"] / entry["ceiling"] if entry["ceiling"] else 1.0
 
 
 if __name__ == "__main__":
