@@ -13,6 +13,7 @@ from torch import nn
 
 LAYERS, DIM, HEADS, HIDDEN = 8, 640, 10, 2400
 VOCABULARY = 2**18 + 4 * 1024 + 256
+CACHE_BYTES = 2 * LAYERS * DIM * 4  # of keys and values of one position of one row, with HEADS key heads
 TOP_P, GUIDANCE = 0.95, 3.0
 UNCONDITIONAL = 20  # positions that the unconditional row lacks: a text
 
@@ -30,7 +31,7 @@ class Contestant:
 
     modes: dict[str, tuple[Run, int]]
     weight_bytes: int
-    cache_bytes: int = 2 * LAYERS * DIM * 4
+    cache_bytes: int = CACHE_BYTES
 
 
 def build(name: str, prefix: int, most: int) -> Contestant:
@@ -42,20 +43,7 @@ def hugging_face(cache: str) -> Callable[[int, int], Contestant]:
     """Llama through `generate`, with the cache of that name and its own guidance and top-p."""
 
     def contestant(prefix: int, most: int) -> Contestant:
-        from transformers import LlamaConfig, LlamaForCausalLM
-
-        config = LlamaConfig(
-            hidden_size=DIM,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=HEADS,
-            num_key_value_heads=HEADS,
-            intermediate_size=HIDDEN,
-            vocab_size=VOCABULARY,
-            max_position_embeddings=8192,
-            tie_word_embeddings=True,
-        )
-        model = LlamaForCausalLM(config).eval()
-        model.generation_config.disable_compile = True
+        model = llama()
         ids, without = torch.randint(VOCABULARY, (2, 1, prefix)).unbind(0)
 
         def mode(**options: Any) -> Run:
@@ -72,6 +60,25 @@ def hugging_face(cache: str) -> Callable[[int, int], Contestant]:
         return Contestant(modes, _bytes(model))  # tied: the table of embeddings is the head
 
     return contestant
+
+
+def llama() -> Any:
+    """The body as transformers' LlamaForCausalLM, with a full softmax."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=DIM,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        intermediate_size=HIDDEN,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=8192,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config).eval()
+    model.generation_config.disable_compile = True
+    return model
 
 
 def x_transformers(prefix: int, most: int) -> Contestant:
@@ -110,14 +117,8 @@ def videolm(head: str, kv_heads: int = HEADS, int8: bool = False) -> Callable[[i
         from videolm.lm.generate import generate
         from videolm.lm.quantized import quantize
         from videolm.lm.sampling import Sampling
-        from videolm.lm.transformer import LMConfig, PrefixLM
-        from videolm.lm.vocabulary import Vocabulary
 
-        config = LMConfig(DIM, LAYERS, HEADS, kv_heads, HIDDEN, rotary_dims=(16, 24, 24), head=head)
-        model = PrefixLM(config, Vocabulary.of_sizes()).eval()
-        for linear in model.heads["visual"].digits:
-            nn.init.normal_(linear.weight, std=DIM**-0.5)
-
+        model = prefix_lm(head, kv_heads)
         if int8:
             quantize(model)
 
@@ -136,11 +137,28 @@ def videolm(head: str, kv_heads: int = HEADS, int8: bool = False) -> Callable[[i
             "guided": (mode(temperature=0.0, guidance_scale=GUIDANCE), 2),
             "top-p": (mode(top_p=TOP_P), 1),
         }
-        codes = model.heads["visual"]
-        read = [model.layers, model.norm, codes.digits, *(each.hidden for each in codes.later)]
-        return Contestant(modes, sum(map(_bytes, read)), 2 * LAYERS * kv_heads * DIM // HEADS * 4)
+        return Contestant(modes, read_bytes(model), CACHE_BYTES * kv_heads // HEADS)
 
     return contestant
+
+
+def prefix_lm(head: str = "factorized", kv_heads: int = HEADS) -> Any:
+    """The body as a `PrefixLM` whose heads are not zero."""
+    from videolm.lm.transformer import LMConfig, PrefixLM
+    from videolm.lm.vocabulary import Vocabulary
+
+    config = LMConfig(DIM, LAYERS, HEADS, kv_heads, HIDDEN, rotary_dims=(16, 24, 24), head=head)
+    model = PrefixLM(config, Vocabulary.of_sizes()).eval()
+    for linear in model.heads["visual"].digits:
+        nn.init.normal_(linear.weight, std=DIM**-0.5)
+    return model
+
+
+def read_bytes(model: Any) -> int:
+    """Bytes of the weights of a `PrefixLM` that each visual code reads."""
+    codes = model.heads["visual"]
+    read = [model.layers, model.norm, codes.digits, *(each.hidden for each in codes.later)]
+    return sum(map(_bytes, read))
 
 
 CONTESTANTS: dict[str, Callable[[int, int], Contestant]] = {
@@ -155,8 +173,8 @@ CONTESTANTS: dict[str, Callable[[int, int], Contestant]] = {
 }
 
 
-def records_of(prefix: int, count: int) -> Any:
-    """A row of `prefix` given visual codes and `count` to sample, on a grid of 16 x 16."""
+def records_of(prefix: int, count: int, rows: int = 1) -> Any:
+    """Rows of `prefix` given visual codes and `count` to sample, on a grid of 16 x 16."""
     from videolm.lm.batch import Batch, Sequence
 
     length = prefix + count
@@ -174,6 +192,7 @@ def records_of(prefix: int, count: int) -> Any:
                 prefix_length=prefix,
                 task="benchmark",
             )
+            for _ in range(rows)
         ]
     )
 
