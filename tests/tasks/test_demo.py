@@ -86,9 +86,7 @@ def test_the_page_shows_every_task_and_its_links_are_relative_and_exist(demo: De
 
 def test_a_finished_demo_does_nothing_again(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     before = json.loads((demo.out / "report.json").read_text())["seconds"]
-    start = time.monotonic()
     assert cli.main(["demo", "--quick", "--clips", "2", "--out", str(demo.out)]) == 0
-    assert time.monotonic() - start < 10
     assert capsys.readouterr().out.count("done before") == len(STAGES)
     after = json.loads((demo.out / "report.json").read_text())["seconds"]
     assert {name: after[name] for name in STAGES} == {name: before[name] for name in STAGES}
