@@ -124,10 +124,11 @@ def _matches(entry: Entry, where: Mapping[str, str]) -> bool:
 def _found(entries: list[Entry], where: Mapping[str, str]) -> str:
     """What the entries have under the keys that were asked for, the most frequent values first."""
     keys = sorted({key for entry in entries for key in entry.extra})
+    others = f", only {', '.join(keys)}" if keys else " or any other key"
     parts = []
     for key in where:
         values = Counter(str(entry.extra[key]) for entry in entries if key in entry.extra)
         shown = [value for value, _ in values.most_common(_SHOWN_VALUES)]
         more = [f"{len(values) - len(shown)} more"] if len(values) > len(shown) else []
-        parts.append(f"{key} is {', '.join(shown + more)}" if values else f"no clip has {key}, only {keys}")
+        parts.append(f"{key} is {', '.join(shown + more)}" if values else f"no clip has {key}{others}")
     return "; ".join(parts)

@@ -70,13 +70,15 @@ class ShardWriter:
         source: from where and how the clips are taken; a folder is only continued from the same.
 
     Raises:
-        ValueError: if the folder holds codes of another format or source.
+        ValueError: if the folder is a file, or holds codes of another format or source.
     """
 
     def __init__(self, folder: str | Path, clips: ClipFormat, source: dict[str, Any]):
         if clips.has_audio and max(clips.codebook_sizes) > torch.iinfo(_DTYPES["audio"]).max + 1:
             raise ValueError(f"audio codebooks of {clips.codebook_sizes} codes do not fit 16 bits")
         self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"{folder} is a file; expected a folder for the codes")
         self.clips = clips
         self.source = json.loads(json.dumps(source))  # as it comes back from index.json
         self._records: dict[int, dict[str, Any]] = {}

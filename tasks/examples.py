@@ -3,7 +3,7 @@
 step -> size, tasks, given latents (mixture) -> the next clips of those -> captions -> Layout.pack -> rows
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby, zip_longest
@@ -92,14 +92,15 @@ class Pools:
         ValueError: if no clip has what a task needs.
     """
 
-    def __init__(self, clips: SizedClips, indices: Sequence[int], tasks: Sequence[Task]):
+    def __init__(self, clips: SizedClips, indices: Sequence[int], mixture: Mixture):
         self.of: dict[tuple[str, int], list[int]] = {}
         shown: list[set[int]] = [set() for _ in clips.formats]
-        for task in tasks:
-            found = usable(clips, indices, task)
-            if not found:
-                raise ValueError(f"no clip has what task {task.name} needs: {' and '.join(_needs(task))}")
-            for index in found:
+        found = {task.name: usable(clips, indices, task) for task in mixture.tasks}
+        for task in mixture.tasks:
+            if not found[task.name]:
+                needs = " and ".join(_needs(task)) + _way_out(mixture, found)
+                raise ValueError(f"no clip has what task {task.name} needs: {needs}")
+            for index in found[task.name]:
                 size = clips.size_of(index)
                 self.of.setdefault((task.name, size), []).append(index)
                 shown[size].add(index)
@@ -113,6 +114,14 @@ class Pools:
         """Whether each task has clips of each size."""
         sizes = range(len(self.sizes))
         return np.array([[size in self.sizes_of(task) for size in sizes] for task in tasks])
+
+
+def _way_out(mixture: Mixture, found: Mapping[str, list[int]]) -> str:
+    """What to say for the tasks that can be learnt, if any, with their weights relative to the least."""
+    shares = zip(mixture.tasks, mixture.shares, strict=True)
+    possible = {task.name: share for task, share in shares if found[task.name]}
+    weights = ", ".join(f"{name}: {share / min(possible.values()):g}" for name, share in possible.items())
+    return f"; for the others say --data.tasks '{{{weights}}}'" if possible else ""
 
 
 class TrainingExamples:

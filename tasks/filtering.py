@@ -30,6 +30,9 @@ class Wishes:
         duplicates: bits in which its fingerprint must differ from those of all earlier shots; 0 keeps copies.
         cuts: whether files are cut into shots at all.
         fps: frames per second that are looked at.
+
+    Raises:
+        ValueError: if a number is negative.
     """
 
     min_seconds: float = 0.0
@@ -38,6 +41,11 @@ class Wishes:
     duplicates: int = 0
     cuts: bool = True
     fps: float = 8.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ValueError(f"{name} is {value}; expected 0 or more")
 
 
 class _Look:

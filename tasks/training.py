@@ -152,7 +152,7 @@ class LMDataModule(LightningDataModule):
         self.mixture = Mixture(tasks, self.latents, seed)
         self.size_shares = _size_shares(self.clips.formats, sizes)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
-        self.pools = Pools(self.clips, self.training, self.mixture.tasks)
+        self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
         self._vocabulary = self._fitting_vocabulary(source_name)
         self.config = self._config(audio_order, source_name)

@@ -65,7 +65,7 @@ def test_where_without_a_match_tells_what_there_is(listed):
     folder = listed(*LINES)
     with pytest.raises(ValueError, match=r"no clip with group=boats; group is pets, cars$"):
         read_manifest(folder, {"group": "boats"})
-    with pytest.raises(ValueError, match=r"no clip has colour, only \['age', 'group'\]"):
+    with pytest.raises(ValueError, match=r"no clip has colour, only age, group$"):
         read_manifest(folder, {"colour": "red"})
 
 
@@ -120,7 +120,7 @@ def test_a_folder_without_a_list_is_all_its_media_files_in_order(tmp_path):
     for entry in entries[3:]:
         with pytest.raises(FileNotFoundError, match="is not there"):
             read_clip(entry.media)
-    with pytest.raises(ValueError, match="no clip with group=x; no clip has group"):
+    with pytest.raises(ValueError, match="no clip with group=x; no clip has group or any other key"):
         read_manifest(tmp_path, {"group": "x"})
 
 

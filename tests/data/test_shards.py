@@ -211,6 +211,12 @@ def test_what_is_not_a_folder_of_codes_is_said_in_one_line(tmp_path):
         ShardReader(tmp_path)
 
 
+def test_a_file_in_place_of_the_folder_is_refused_before_clips_are_read(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; expected a folder"):
+        ShardWriter(tmp_path / "file", CLIPS, {})
+
+
 def test_shards_in_object_storage_are_copied_as_they_are_needed(tmp_path, monkeypatch):
     import fsspec
 

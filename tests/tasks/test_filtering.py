@@ -50,3 +50,9 @@ def test_the_list_holds_the_shots_that_may_stay(tmp_path, capsys):
     assert (first.start, first.end, second.start, second.end) == (0.0, 1.5, 1.5, 3.0)
     assert {first.path.name, second.path.name} == {"a.mp4"} and first.caption == "two shots"
     assert json.loads(out.read_text().splitlines()[0])["motion"] > 0.2
+
+
+def test_a_negative_number_is_refused_before_anything_is_read(tmp_path, capsys):
+    out = tmp_path / "list.jsonl"
+    assert cli.main(["data", "filter", str(tmp_path), "--out", str(out), "--duplicates", "-3"]) == 2
+    assert "duplicates is -3; expected 0 or more" in capsys.readouterr().err

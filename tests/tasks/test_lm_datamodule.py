@@ -284,6 +284,9 @@ def test_clips_without_sound_are_never_shown_to_tasks_that_need_it(run, settings
     shards = rewritten(run, tmp_path / "silent", lambda number, clip: silence(1, clip))
     with pytest.raises(ValueError, match=r"no clip has what task video_to_audio needs: .*audio codes"):
         LMDataModule(**settings | {"shards": shards, "tasks": {"video_to_audio": 1.0}})
+    tasks = {"text_to_video": 4.0, "video_to_audio": 1.0, "unconditional": 2.0}
+    with pytest.raises(ValueError, match=r"audio codes; .*{text_to_video: 2, unconditional: 1}"):
+        LMDataModule(**settings | {"shards": shards, "tasks": tasks})
 
 
 def test_tasks_that_need_a_text_see_clips_with_captions_only(run, settings, tmp_path):
