@@ -331,7 +331,8 @@ def encode(
         fps: frames per second; files are converted.
         buckets: in place of height, width and num_frames several sizes, such as
             17x128x128,17x224x128,1x128x128; each file goes to the longest that it fills, of the nearest
-            aspect ratio, and each size gets a folder of its own in --out.
+            aspect ratio, and each size gets a folder of its own in --out. `videolm lm fit` learns from all of
+            them; the first size that has clips is the default of the model.
         batch_size: files that go through the tokenizers together.
         shard_size: files of a shard.
         num_workers: processes that read files, where one that hangs is given up; 0 reads in this process,
