@@ -13,7 +13,7 @@ from .pretrained import read_json, write_json
 from .remote import RemoteFolder, is_address
 from .shards import ShardReader
 
-_INDEX = "buckets.json"
+_INDEX, _SHARDS = "buckets.json", "index.json"
 _NAME = re.compile(r"\d+x\d+x\d+")
 
 
@@ -24,7 +24,7 @@ def write_buckets(folder: Path, names: Sequence[str]) -> None:
 
 def holds_shards(folder: Path) -> bool:
     """Whether there are shards in a folder, of one size or several."""
-    return any((folder / name).is_file() for name in (_INDEX, "index.json"))
+    return any((folder / name).is_file() for name in (_INDEX, _SHARDS))
 
 
 def read_shards(folder: str | Path) -> list[ShardReader]:
@@ -64,6 +64,11 @@ def _names(folder: str | Path) -> list[str] | None:
         path = Path(folder) / _INDEX
         if not path.is_file():
             return None
+        if (path.parent / _SHARDS).is_file():
+            raise ValueError(
+                f"{folder} holds shards of its own ({_SHARDS}) beside folders of several sizes ({_INDEX}); "
+                "remove what is not meant"
+            )
     stored = read_json(path)
     names = stored.get("buckets") if isinstance(stored, dict) else None
     if not isinstance(names, list) or not names or not all(_NAME.fullmatch(str(name)) for name in names):

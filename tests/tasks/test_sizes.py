@@ -321,6 +321,9 @@ def test_damaged_lists_of_sizes_are_refused(run, tmp_path, text, message):
     (tmp_path / "buckets.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_shards(tmp_path)
+    (tmp_path / "index.json").write_text("{}")
+    with pytest.raises(ValueError, match="beside folders of several sizes"):
+        read_shards(tmp_path)
 
 
 def test_sizes_that_differ_in_more_are_refused(run, encoder, corpus, tmp_path):
