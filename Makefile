@@ -19,7 +19,7 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@if $(MAKE) --no-print-directory $(ENCODEC_STAMP) > $(VENV)/encodec.log 2>&1; \
 	then $(ENCODEC_VENV)/bin/python -m pytest tests/tokenizers/test_encodec_package.py; \
 	else echo 'the package encodec cannot be installed here ($(VENV)/encodec.log says why): its tests are left out'; fi
