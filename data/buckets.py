@@ -110,8 +110,9 @@ class BucketSchedule:
         for bucket in buckets:
             bucket.check()
         self.buckets = buckets
-        self.turns = ShuffledTurns(whole_parts([bucket.share for bucket in buckets], _BLOCK), seed)
-        for bucket, quota in zip(buckets, self.turns.quotas, strict=True):
+        self.quotas = whole_parts([bucket.share for bucket in buckets], _BLOCK)
+        self.turns = ShuffledTurns(self.quotas, seed)
+        for bucket, quota in zip(buckets, self.quotas, strict=True):
             if quota == 0:
                 raise ValueError(f"share {bucket.share:g} of bucket {bucket} is under 1 in {_BLOCK} batches")
 
@@ -121,7 +122,7 @@ class BucketSchedule:
 
     def batches_of(self, clips: int) -> int:
         """How many batches hold so many clips in the mean over the stream, rounded down."""
-        parts = zip(self.turns.quotas, self.buckets, strict=True)
+        parts = zip(self.quotas, self.buckets, strict=True)
         return clips * _BLOCK // sum(quota * bucket.batch_size for quota, bucket in parts)
 
 
