@@ -83,11 +83,11 @@ class Plan:
         return [
             Stage("synthesize", (self._synthesize(),), 2),
             self._fit("tokenizer", 130, *self.precision),
-            self._fit("audio", 40),
-            Stage("encode", (self._encode(shards),), 60, folder=self.out / "shards"),
-            self._fit("lm", 350, "--data.shards", shards, *self.precision),
+            self._fit("audio", 38),
+            Stage("encode", (self._encode(shards),), 45, folder=self.out / "shards"),
+            self._fit("lm", 420, "--data.shards", shards, *self.precision),
             Stage("generate", (*reconstructions, *generations), 15, prepare=self._write_given),
-            Stage("evaluate", (evaluation,), 75),
+            Stage("evaluate", (evaluation,), 60),
         ]
 
     def examples(self) -> list[Example]:
