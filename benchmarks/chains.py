@@ -20,9 +20,8 @@ from PIL import Image
 from videolm.data.captions import caption_of
 from videolm.data.clip import Clip
 from videolm.data.scene import COLOURS, PITCH_OF_COLOUR, Scene
-from videolm.data.synthetic import Corpus, corpus_settings
 from videolm.lm.sampling import Sampling
-from videolm.tasks.examination import SPLITS
+from videolm.tasks.examination import SPLITS, corpus_of
 from videolm.tasks.metrics.shapes import describe_all, score, words_of
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.prompt import Prompt
@@ -88,8 +87,7 @@ def main() -> None:
 
 
 def scenes_of(model: VideoLM, source: str, split: str, number: int, seed: int) -> list[Scene]:
-    sizes = {"height": model.clips.height, "width": model.clips.width, "num_frames": model.clips.num_frames}
-    corpus = Corpus(**sizes, split=split, seed=seed, **corpus_settings(source))
+    corpus = corpus_of(model, source, split, seed)
     return [corpus.scene(index) for index in range(number)]
 
 

@@ -18,9 +18,10 @@ import torch
 
 from videolm.data.clip import Clip
 from videolm.data.scene import Scene
-from videolm.data.synthetic import Corpus, caption_of, corpus_settings
+from videolm.data.synthetic import caption_of
 from videolm.lm.sampling import Sampling
 from videolm.tasks.drift import kept, rounds, rounds_at, windows
+from videolm.tasks.examination import corpus_of
 from videolm.tasks.long_video import LongPrompt, generate_long
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.script import Line, Segment
@@ -66,17 +67,7 @@ def moving(
     model: VideoLM, source: str, split: str, number: int, seed: int
 ) -> tuple[list[Scene], list[Clip]]:
     """Scenes of the corpus whose object stays in view, equally many of each motion, and their clips."""
-    sizes = model.clips
-    corpus = Corpus(
-        height=sizes.height,
-        width=sizes.width,
-        num_frames=sizes.num_frames,
-        fps=sizes.fps,
-        sample_rate=sizes.sample_rate if sizes.has_audio else None,
-        split=split,
-        seed=seed,
-        **corpus_settings(source),
-    )
+    corpus = corpus_of(model, source, split, seed)
     chosen: dict[str, list[int]] = {motion: [] for motion in MOTIONS}
     index = 0
     while sum(map(len, chosen.values())) < number:

@@ -5,7 +5,6 @@ and, if files had to be left out, `skipped` with their names and the reasons.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +76,7 @@ class DecodedFiles:
         except (MediaError, FileNotFoundError) as error:
             return str(error)
         if self.sample_rate is None:
-            return replace(clip, waveform=None, sample_rate=None)
+            return clip.silent()
         if clip.waveform is None:
             return f"{entry.path}: it has no sound, and sample_rate asks for it"
         return clip

@@ -77,7 +77,7 @@ def examine(
         raise ValueError(f"clips is {clips}; expected at least 1")
     known = [task for task in examination.tasks if task in model.config.tasks]
     total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
-    population = _corpus(model, source, "train", seed)
+    population = corpus_of(model, source, "train", seed)
     training = [population.scene(index) for index in range(_POPULATION)]
     report: dict[str, Any] = {}
     held_out: dict[str, HeldOut] = {}
@@ -130,7 +130,7 @@ def _generate(
 
 
 def _held_out(model: VideoLM, source: str, split: str, clips: int, seed: int) -> HeldOut:
-    corpus = _corpus(model, source, split, seed)
+    corpus = corpus_of(model, source, split, seed)
     real = [corpus[index] for index in range(clips)]
     codes = [model.encode(clip) for clip in real]
     again = [
@@ -141,7 +141,8 @@ def _held_out(model: VideoLM, source: str, split: str, clips: int, seed: int) ->
     return HeldOut(split, real, [corpus.scene(index) for index in range(clips)], codes, again)
 
 
-def _corpus(model: VideoLM, source: str, split: str, seed: int) -> Corpus:
+def corpus_of(model: VideoLM, source: str, split: str, seed: int) -> Corpus:
+    """The embedded corpus in the size of the model's clips, with sound if the model has any."""
     clips = model.clips
     return Corpus(
         height=clips.height,

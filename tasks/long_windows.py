@@ -104,8 +104,7 @@ class WindowMaker:
         window = self._made(self.task(segment), prompt, seed, tell)
         if self.sound == "none" or (self.sound == "continued" and tail is not None):
             return window
-        silent = replace(window, waveform=None, sample_rate=None)
-        return self._made("video_to_audio", Prompt(video=silent), seed, lambda done: None)
+        return self._made("video_to_audio", Prompt(video=window.silent()), seed, lambda done: None)
 
     def _made(self, task: str, prompt: Prompt, seed: int, tell: Tell) -> Clip:
         sampling = self.sampling if prompt.text is not None else replace(self.sampling, guidance_scale=1.0)

@@ -34,7 +34,6 @@ from .pipeline import VideoLM
 from .prompt import Prompt
 
 SEEN = ("colour", "shape", "motion")
-_SILENT = {"waveform": None, "sample_rate": None}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ PROBES = {
         lambda clip, scene, given: Prompt(video=clip.window(0, given)), SEEN, "first half"
     ),
     "video_to_audio": Probe(
-        lambda clip, scene, given: Prompt(video=replace(clip, **_SILENT)), ("pitch",)
+        lambda clip, scene, given: Prompt(video=clip.silent()), ("pitch",)
     ),
     "unconditional": Probe(lambda clip, scene, given: Prompt(), SEEN),
 }
