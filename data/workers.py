@@ -15,6 +15,7 @@ import select
 import struct
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -57,6 +58,7 @@ class Worker:
     def __init__(self, function: Callable[[int], Any], seconds: float):
         self.pickled, self.seconds = pickle.dumps(function), seconds
         self.process: subprocess.Popen | None = None
+        self.stopped, self.starting_or_stopping = False, threading.Lock()
 
     def __call__(self, index: int) -> Any:
         """The result, or a `Lost`.
@@ -78,31 +80,44 @@ class Worker:
             raise WorkerError(answer["error"])
         return Lost(answer["lost"]) if "lost" in answer else answer["value"]
 
+    def stop(self) -> None:
+        """Kill the process, and start none any more: from another thread than the one that waits for it."""
+        with self.starting_or_stopping:
+            self.stopped = True
+            if self.process is not None:
+                self.process.kill()
+
     def close(self) -> None:
         self._obituary()
 
     def _started(self) -> subprocess.Popen:
         if self.process is not None and self.process.poll() is None:
             return self.process
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        with self.starting_or_stopping:
+            if self.stopped:
+                raise EOFError
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
         self.process.stdin.write(struct.pack("<q", len(self.pickled)) + self.pickled)
         self.process.stdin.flush()
         try:
             ready = _receive(self.process.stdout.fileno(), _START_SECONDS)
         except (TimeoutError, EOFError) as error:
+            if self.stopped:
+                raise EOFError from error
             raise WorkerError(f"a worker could not be started ({self._obituary()})") from error
         if "error" in ready:
             raise WorkerError(ready["error"])
         return self.process
 
     def _obituary(self) -> str:
-        process, self.process = self.process, None
+        with self.starting_or_stopping:
+            process, self.process = self.process, None
         if process is None:
             return "it was ended"
         process.kill()
@@ -132,19 +147,20 @@ def in_order(
             idle.put(worker)
 
     waiting: deque[Future] = deque()
-    with ThreadPoolExecutor(num_workers) as pool:
-        try:
-            for index in indices:
-                waiting.append(pool.submit(computed, index))
-                if len(waiting) > 2 * num_workers:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(num_workers)
+    try:
+        for index in indices:
+            waiting.append(pool.submit(computed, index))
+            if len(waiting) > 2 * num_workers:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-            for worker in workers:
-                worker.close()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for worker in workers:
+            worker.stop()
+        pool.shutdown(cancel_futures=True)
+        for worker in workers:
+            worker.close()
 
 
 def serve() -> None:

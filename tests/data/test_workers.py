@@ -4,11 +4,12 @@ import math
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from videolm.data.workers import Lost, WorkerError, in_order
+from videolm.data.workers import Lost, Worker, WorkerError, in_order
 
 
 def test_results_come_in_order_from_several_processes():
@@ -52,3 +53,15 @@ def test_leaving_early_ends_the_processes():
     start = time.monotonic()
     results.close()
     assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.005, 0.05, 0.5, 2.0])
+def test_a_worker_can_be_stopped_before_while_and_after_it_starts(seconds):
+    worker = Worker(time.sleep, 1000)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(worker, 1000)
+        time.sleep(seconds)
+        worker.stop()
+        assert isinstance(answer.result(timeout=60), Lost)
+    assert isinstance(worker(1000), Lost), "a stopped worker starts no process"
+    assert worker.process is None
