@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 ENCODEC_VENV := $(VENV)-encodec
 ENCODEC_STAMP := $(ENCODEC_VENV)/.installed
 
-.PHONY: demo test install clean
+.PHONY: demo test test-encodec install clean
 
 demo: install
 	$(BIN)/videolm demo --out $(OUT)
@@ -20,6 +20,9 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(MAKE) --no-print-directory test-encodec
+
+test-encodec: install
 	@if $(MAKE) --no-print-directory $(ENCODEC_STAMP) > $(VENV)/encodec.log 2>&1; \
 	then $(ENCODEC_VENV)/bin/python -m pytest tests/tokenizers/test_encodec_package.py; \
 	else echo 'the package encodec cannot be installed here ($(VENV)/encodec.log says why): its tests are left out'; fi

@@ -267,7 +267,7 @@ def test_a_server_that_is_silent_or_endless_is_given_up(server, monkeypatch):
     with pytest.raises(Unanswered, match="does not come to an end"):
         ServerCaptioner(server.address, "looker", IMPATIENT)("Say something.")
     captioner = ServerCaptioner(server.address, "looker", Patience(seconds=0.2, pauses=(0.0,)))
-    server.reply = lambda request: time.sleep(0.5) or (200, {}, completion("too late"))
+    server.reply = lambda request: time.sleep(2) or (200, {}, completion("too late"))
     with pytest.raises(Unanswered, match="timed out"):
         captioner("Say something.")
     server.shutdown()
