@@ -1,6 +1,6 @@
 """The optimizer and the care of gradients that every stage of training shares."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,11 @@ from torch.distributed.tensor import DTensor, Replicate
 
 # Coefficients of the quintic iteration that drives singular values to about 1 (Jordan et al. 2024).
 _QUINTIC = (3.4445, -4.7750, 2.0315)
-_MUCH_WIDER = 3  # columns for each row from which iterating the square X X^T in single precision is cheaper
+# Columns for each row from which iterating the square X X^T in single precision is cheaper than iterating X.
+_WIDER = {torch.bfloat16: 3, torch.float32: 2}
+_TOGETHER = (
+    2**21
+)  # numbers in matrices of one shape that are orthogonalised in one go; more would only take memory
 
 
 class Muon(torch.optim.Optimizer):
@@ -56,36 +60,44 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                if group["weight_decay"]:
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                update = self._orthogonal if group["is_matrix"] else self._adam
-                parameter.add_(update(parameter, group), alpha=-group["lr"])
+            parameters = [each for each in group["params"] if each.grad is not None]
+            update = self._orthogonal if group["is_matrix"] else self._adam
+            for some in _alike(parameters) if group["is_matrix"] else [parameters]:
+                for parameter, change in zip(some, update(some, group), strict=True):
+                    if group["weight_decay"]:
+                        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(change, alpha=-group["lr"])
         return loss
 
-    def _orthogonal(self, parameter: nn.Parameter, group: dict) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-        ahead = _whole(parameter.grad + group["momentum"] * momentum)
-        matrix = ahead.flatten(1)
-        scale = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
-        half = has_fast_bfloat16(parameter.device.type)  # which is exact enough here
-        update = orthogonalized(matrix, torch.bfloat16 if half else torch.float32).view_as(ahead) * scale
-        return _placed_like(update, parameter)
+    def _orthogonal(self, parameters: list[nn.Parameter], group: dict) -> list[Tensor]:
+        """Of matrices of one shape, which are orthogonalised together."""
+        ahead = []
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+            ahead.append(_whole(parameter.grad.add(momentum, alpha=group["momentum"])))
+        matrices = torch.stack([each.flatten(1) for each in ahead])
+        rows, columns = matrices.shape[1:]
+        half = has_fast_bfloat16(matrices.device.type)  # which is exact enough here
+        updates = orthogonalized(matrices, torch.bfloat16 if half else torch.float32)
+        updates = updates.mul_(max(1, rows / columns) ** 0.5)
+        return [
+            _placed_like(update.view(each.shape), each)
+            for update, each in zip(updates, parameters, strict=True)
+        ]
 
-    def _adam(self, parameter: nn.Parameter, group: dict) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
-        state["step"] += 1
+    def _adam(self, parameters: list[nn.Parameter], group: dict) -> Iterator[Tensor]:
         first, second = group["betas"]
-        mean = state["mean"].lerp_(parameter.grad, 1 - first) / (1 - first ** state["step"])
-        square = state["square"].lerp_(parameter.grad.square(), 1 - second) / (1 - second ** state["step"])
-        return mean / (square.sqrt() + 1e-8)
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
+            state["step"] += 1
+            mean = state["mean"].lerp_(parameter.grad, 1 - first) / (1 - first ** state["step"])
+            square = state["square"].lerp_(parameter.grad.square(), 1 - second)
+            yield mean / ((square / (1 - second ** state["step"])).sqrt() + 1e-8)
 
 
 def clip_gradients(networks: Iterable[nn.Module | None], limit: float | None, algorithm: str | None) -> None:
@@ -127,38 +139,54 @@ def parameter_groups(
 
 
 def orthogonalized(
-    matrix: Float[Tensor, "rows columns"], dtype: torch.dtype = torch.float32, steps: int = 5
-) -> Float[Tensor, "rows columns"]:
-    """About U V^T for a matrix U S V^T: its singular values are brought to between 0.7 and 1.2.
+    matrices: Float[Tensor, "batch rows columns"], dtype: torch.dtype = torch.float32, steps: int = 5
+) -> Float[Tensor, "batch rows columns"]:
+    """About U V^T for matrices U S V^T: their singular values are brought to between 0.7 and 1.2.
 
     A Newton-Schulz iteration, X <- (a + b G + c G^2) X with G = X X^T, which needs matrix products only.
-    They are made in `dtype`, but for much wider (or taller) matrices in the matrix' own: there only G is
+    They are made in `dtype`, but for much wider (or taller) matrices in the matrices' own: there only G is
     iterated, in which the squares of small singular values stand, and half precision would lose them.
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / (wide.norm() + 1e-7)
-    if wide.shape[1] >= _MUCH_WIDER * wide.shape[0]:
-        wide = _factor(wide @ wide.T, steps) @ wide
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if is_tall else matrices
+    size = torch.linalg.vector_norm(wide, dim=(1, 2), keepdim=True).add_(1e-7)
+    if wide.shape[2] >= _WIDER[dtype] * wide.shape[1]:
+        wide = _factor((wide @ wide.mT).div_(size.square()), steps).div_(size) @ wide
     else:
-        wide = wide.to(dtype)
-        linear, cubic, quintic = _QUINTIC
+        wide = (wide / size).to(dtype)
         for _ in range(steps):
-            gram = wide @ wide.T
-            wide = linear * wide + (cubic * gram + quintic * gram @ gram) @ wide
-    return (wide if matrix.shape[0] <= matrix.shape[1] else wide.T).to(matrix.dtype)
+            gram = wide @ wide.mT
+            wide = torch.baddbmm(wide, _quadratic(gram), wide, beta=_QUINTIC[0])
+    return (wide.mT if is_tall else wide).to(matrices.dtype)
 
 
-def _factor(gram: Float[Tensor, "rows rows"], steps: int) -> Float[Tensor, "rows rows"]:
-    """What the iteration multiplies a matrix X by in all, given X X^T: its steps' polynomials commute."""
-    linear, cubic, quintic = _QUINTIC
-    whole = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+def _factor(gram: Float[Tensor, "batch rows rows"], steps: int) -> Float[Tensor, "batch rows rows"]:
+    """What the iteration multiplies matrices X by in all, given X X^T: its steps' polynomials commute."""
+    whole = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     for step in range(steps):
-        factor = torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic)
-        factor.diagonal().add_(linear)
-        whole = whole @ factor
+        factor = _quadratic(gram)
+        factor.diagonal(dim1=1, dim2=2).add_(_QUINTIC[0])
+        whole = factor if step == 0 else whole @ factor
         if step < steps - 1:
             gram = factor @ gram @ factor
     return whole
+
+
+def _quadratic(gram: Float[Tensor, "batch rows rows"]) -> Float[Tensor, "batch rows rows"]:
+    """b G + c G^2."""
+    return torch.baddbmm(gram, gram, gram, beta=_QUINTIC[1], alpha=_QUINTIC[2])
+
+
+def _alike(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Matrices in groups of one shape, of as many as are worth orthogonalising in one go."""
+    groups: dict[Any, list[list[nn.Parameter]]] = {}
+    for parameter in parameters:
+        kind = parameter.shape, parameter.device, parameter.dtype
+        of_kind = groups.setdefault(kind, [[]])
+        if of_kind[-1] and (len(of_kind[-1]) + 1) * parameter.numel() > _TOGETHER:
+            of_kind.append([])
+        of_kind[-1].append(parameter)
+    return [some for of_kind in groups.values() for some in of_kind]
 
 
 @cache

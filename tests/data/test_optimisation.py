@@ -11,12 +11,33 @@ from videolm.data.optimisation import Muon, orthogonalized, parameter_groups
 @pytest.mark.parametrize("shape", [(24, 60), (60, 24), (32, 32), (24, 240), (240, 24)])
 def test_orthogonalized_keeps_directions_and_levels_their_strength(shape):
     torch.manual_seed(0)
-    matrix = torch.randn(shape) * torch.logspace(0, -2, shape[1])
-    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    levelled = left.T @ orthogonalized(matrix) @ right.T
-    strengths = levelled.diagonal()
-    assert (levelled - strengths.diag()).abs().max() < 1e-4
-    assert strengths[: min(shape) // 2].min() > 0.6 and strengths.max() < 1.3
+    matrices = torch.randn(3, *shape) * torch.logspace(0, -2, shape[1])
+    for matrix, result in zip(matrices, orthogonalized(matrices), strict=True):
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        levelled = left.T @ result @ right.T
+        strengths = levelled.diagonal()
+        assert (levelled - strengths.diag()).abs().max() < 1e-4
+        assert strengths[: min(shape) // 2].min() > 0.6 and strengths.max() < 1.3
+
+
+def test_matrices_of_one_shape_take_the_steps_that_each_takes_alone(monkeypatch):
+    """However many are orthogonalised together."""
+    torch.manual_seed(0)
+    shapes = [(6, 4), (4, 4), (6, 4), (6, 4), (4, 4)]
+    gradients = [[torch.randn(shape) for shape in shapes] for _ in range(3)]
+    results = []
+    for together in (1, 50, 1000):
+        monkeypatch.setattr("videolm.data.optimisation._TOGETHER", together)
+        weights = [nn.Parameter(torch.ones(shape)) for shape in shapes]
+        optimizer = Muon((weights, []), weight_decay=0.1)
+        for step in gradients:
+            for weight, gradient in zip(weights, step, strict=True):
+                weight.grad = gradient.clone()
+            optimizer.step()
+        results.append(weights)
+    for one, *others in zip(*results, strict=True):
+        for other in others:
+            torch.testing.assert_close(one, other)
 
 
 def test_what_is_no_matrix_follows_adam():
@@ -43,7 +64,7 @@ def test_a_convolution_is_one_matrix_of_output_by_fan_in():
     optimizer.step()
     update = (before - model[0].weight.detach()).flatten(1)
     # Where the processor has instructions for it, the products are made in bfloat16.
-    torch.testing.assert_close(update, orthogonalized(gradient.flatten(1)), atol=0.05, rtol=0.0)
+    torch.testing.assert_close(update, orthogonalized(gradient.flatten(1)[None])[0], atol=0.05, rtol=0.0)
 
 
 def test_groups_hold_every_parameter_once():
