@@ -108,7 +108,8 @@ def main() -> None:
         for name in arguments.heads:
             if (name, seed) in done:
                 continue
-            record = run(name, seed, training, validation, bit_factors(codebook_size), settings)
+            factors = bit_factors(codebook_size)
+            record = run(name, seed, training, validation, factors, settings, arguments.device)
             done[name, seed] = record
             print(json.dumps(record), flush=True)
             if arguments.out:
@@ -128,6 +129,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=64, help="clips")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--learning-rate", type=float, default=0.02, help="of the matrices in the layers")
     parser.add_argument("--adam-learning-rate", type=float, default=0.01, help="of everything else")
     return parser.parse_args()
@@ -173,10 +175,16 @@ def frequency_nats(training: Codes, validation: Codes, codebook_size: int) -> fl
 
 
 def run(
-    name: str, seed: int, training: Codes, validation: Codes, factors: tuple[int, ...], settings: Record
+    name: str,
+    seed: int,
+    training: Codes,
+    validation: Codes,
+    factors: tuple[int, ...],
+    settings: Record,
+    device: str = "cpu",
 ) -> Record:
     """Train a body with one head on every clip once, then validate."""
-    model = model_of(name, seed, factors, settings["dim"], settings["layers"])
+    model = model_of(name, seed, factors, settings["dim"], settings["layers"]).to(device)
     random = torch.Generator().manual_seed(seed)
     batches = torch.randperm(len(training), generator=random).split(settings["batch"])
     linear = [module for module in model.layers.modules() if isinstance(module, nn.Linear)]
@@ -186,7 +194,8 @@ def run(
     rates = scheduled(optimizer, round(WARM_UP * len(batches)), len(batches))["lr_scheduler"]["scheduler"]
     start = time.process_time()
     for clips in batches:
-        loss_of(model, batch_of(training[clips], settings["share"], random)).mean.backward()
+        batch = batch_of(training[clips], settings["share"], random).to(device)
+        loss_of(model, batch).mean.backward()
         clip_gradients([model], 1.0, None)
         optimizer.step()
         optimizer.zero_grad()
@@ -194,7 +203,7 @@ def run(
     return {
         "head": name,
         "seed": seed,
-        "nats": nats_of(model, validation, settings["batch"]),
+        "nats": nats_of(model, validation, settings["batch"], device),
         "steps": len(batches),
         "head parameters": sum(weight.numel() for weight in model.heads["visual"].parameters()),
         "body parameters": sum(weight.numel() for weight in model.layers.parameters()),
@@ -237,9 +246,9 @@ def batch_of(codes: Codes, share: float = 1.0, random: torch.Generator | None = 
 
 
 @torch.inference_mode()
-def nats_of(model: PrefixLM, codes: Codes, batch: int) -> float:
+def nats_of(model: PrefixLM, codes: Codes, batch: int, device: str = "cpu") -> float:
     """Mean nats of every code of the clips."""
-    nats = [loss_of(model, batch_of(clips)).nats for clips in codes.split(batch)]
+    nats = [loss_of(model, batch_of(clips).to(device)).nats for clips in codes.split(batch)]
     return torch.cat(nats).double().mean().item()
 
 
