@@ -133,11 +133,13 @@ def orthogonalized(
 
     A Newton-Schulz iteration, X <- (a + b G + c G^2) X with G = X X^T, which needs matrix products only.
     They are made in `dtype`, but for much wider (or taller) matrices in the matrix' own: there only G is
-    iterated, in which the squares of small singular values stand, and half precision would lose them.
+    iterated, in which the squares of small singular values stand, and half precision would lose them. On GPUs
+    half precision is ten times as fast, so that iterating all of the matrix in it costs less.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
-    if wide.shape[1] >= _MUCH_WIDER * wide.shape[0]:
+    in_half_on_gpu = matrix.is_cuda and dtype != matrix.dtype
+    if wide.shape[1] >= _MUCH_WIDER * wide.shape[0] and not in_half_on_gpu:
         wide = _factor(wide @ wide.T, steps) @ wide
     else:
         wide = wide.to(dtype)
