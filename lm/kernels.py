@@ -9,15 +9,20 @@ residual of the one before it, and attention is divided among programs that read
 
 `PrefixLM.body` is the same function, written to be read, and `InferenceBody` the one for many positions.
 Every sum is made in float32.
+
+From Hopper on a kernel is launched while the one before it still runs, and loads its weights meanwhile (CUDA
+C++ programming guide, "programmatic dependent launch"). Nothing else may be touched before `_wait`.
 """
 
-from typing import no_type_check
+from functools import cache
+from typing import Any, no_type_check
 
 import torch
 import triton
 import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 from .attention import RMSNorm
 from .cache import KVCache
@@ -103,6 +108,7 @@ class KernelBody:
             COLUMNS=_COLUMNS,
             EPS=RMSNorm.eps,
             num_warps=4,
+            **early(keys.device),
         )
         read = projected.new_empty(rows, heads * head_dim)
         _merge[rows, heads](
@@ -115,6 +121,7 @@ class KernelBody:
             PARTS=triton.next_power_of_2(parts),
             COLUMNS=_COLUMNS,
             num_warps=4,
+            **early(keys.device),
         )
         return read
 
@@ -154,8 +161,25 @@ def project(
         SOME=some,
         BLOCK=block,
         num_warps=warps,
+        **early(features.device),
     )
     return out
+
+
+@cache
+def early(device: torch.device) -> dict[str, Any]:
+    """Options of a launch: whether it may begin before what was launched before it has ended."""
+    is_hopper = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+    return {"EARLY": True, "launch_pdl": True} if is_hopper else {"EARLY": False}
+
+
+@triton.jit
+@no_type_check
+def _wait(EARLY: tl.constexpr):
+    """For all that was launched before; what comes after may then be launched."""
+    if EARLY:
+        gdc_wait()
+        gdc_launch_dependents()
 
 
 @triton.jit
@@ -163,7 +187,7 @@ def project(
 def _project(
     features, matrix, norm, residual, out,
     WIDTH: tl.constexpr, COUNT: tl.constexpr, ROWS: tl.constexpr, NORM: tl.constexpr, GATED: tl.constexpr,
-    ADD: tl.constexpr, EPS: tl.constexpr, SOME: tl.constexpr, BLOCK: tl.constexpr,
+    ADD: tl.constexpr, EPS: tl.constexpr, SOME: tl.constexpr, BLOCK: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """Some classes of all rows; their weights are loaded once, all at the same time."""
     place = tl.arange(0, BLOCK)
@@ -176,6 +200,7 @@ def _project(
         second = tl.load(matrix + COUNT * WIDTH + at, mask=held, other=0.0)
     if NORM:
         scale = tl.load(norm + place, mask=inside, other=0.0).to(tl.float32)
+    _wait(EARLY)
     for row in tl.static_range(ROWS):
         given = tl.load(features + row * WIDTH + place, mask=inside, other=0.0).to(tl.float32)
         factor = 1.0
@@ -206,10 +231,11 @@ def _attend(
     projected, query_norm, key_norm, cosine, sine, keys, values, column, start, best, total, read,
     columns, parts,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, SHARED: tl.constexpr,
-    COLUMNS: tl.constexpr, EPS: tl.constexpr,
+    COLUMNS: tl.constexpr, EPS: tl.constexpr, EARLY: tl.constexpr,
 ):  # fmt: skip
     """The query heads of one head of keys and values, on the columns of one part."""
     row, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    _wait(EARLY)
     now = tl.load(column)
     if part * COLUMNS <= now:
         shared: tl.constexpr = HEADS // KV_HEADS
@@ -263,9 +289,11 @@ def _attend(
 def _merge(
     best, total, read, column, out, parts,
     HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, PARTS: tl.constexpr, COLUMNS: tl.constexpr,
+    EARLY: tl.constexpr,
 ):  # fmt: skip
     """What all parts of the columns read together, for one head of a row."""
     one = tl.program_id(0) * HEADS + tl.program_id(1)
+    _wait(EARLY)
     part, place = tl.arange(0, PARTS), tl.arange(0, HEAD_DIM)
     filled = part <= tl.load(column) // COLUMNS
     highest = tl.load(best + one * parts + part, mask=filled, other=float("-inf"))
