@@ -1,6 +1,6 @@
 """What one GPU makes of it: generation, training, tokenizers and attention. A line of JSON a measurement.
 
-    python -m benchmarks.gpu decode 1b              # a guided clip; --engine: with other kernels, or not recorded
+    python -m benchmarks.gpu decode 1b              # a guided clip; --engine: other kernels, not recorded
     python -m benchmarks.gpu llama 1b               # Hugging Face's Llama of the same body
     python -m benchmarks.gpu train 300m             # steps of `lm fit`; --eager: nothing compiled
     python -m benchmarks.gpu tokenizer compact-128  # coding, and steps of `tokenizer fit`
