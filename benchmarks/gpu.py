@@ -7,7 +7,7 @@
     python -m benchmarks.gpu attention
 
 Bodies are those of configs/lm/*.yaml with random weights. Times are wall-clock seconds between two moments
-at which the GPU has nothing to do, the median of several. With `--lock FILE` several of these commands may
+at which the GPU has nothing to do, the least of several. With `--lock FILE` several of these commands may
 run side by side: one is timed, the others compile. `--tiny` tries a command out on a CPU.
 
 Model-FLOPs utilisation is `lm.costs.training_flops` (products of layers and heads, and attention to what has
