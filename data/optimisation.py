@@ -145,12 +145,14 @@ def orthogonalized(
 
     A Newton-Schulz iteration, X <- (a + b G + c G^2) X with G = X X^T, which needs matrix products only.
     They are made in `dtype`, but for much wider (or taller) matrices in the matrices' own: there only G is
-    iterated, in which the squares of small singular values stand, and half precision would lose them.
+    iterated, in which the squares of small singular values stand, and half precision would lose them. On GPUs
+    half precision is ten times as fast, so that iterating all of the matrix in it costs less.
     """
     is_tall = matrices.shape[1] > matrices.shape[2]
     wide = matrices.mT if is_tall else matrices
     size = torch.linalg.vector_norm(wide, dim=(1, 2), keepdim=True).add_(1e-7)
-    if wide.shape[2] >= _WIDER[dtype] * wide.shape[1]:
+    in_half_on_gpu = matrices.is_cuda and dtype != matrices.dtype
+    if wide.shape[2] >= _WIDER[dtype] * wide.shape[1] and not in_half_on_gpu:
         wide = _factor((wide @ wide.mT).div_(size.square()), steps).div_(size) @ wide
     else:
         wide = (wide / size).to(dtype)

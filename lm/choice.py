@@ -10,7 +10,7 @@ from torch import Tensor
 from .decoder import Decoder
 from .heads import Head
 from .joint import choose_jointly
-from .sampling import Noise, Sampling, draw, guided
+from .sampling import FIRST_CANDIDATES, Noise, Sampling, draw, guided
 from .vocabulary import Block
 
 
@@ -22,17 +22,44 @@ class Chooser:
     """
 
     def __init__(self, decoder: Decoder, sampling: Sampling, generators: list[torch.Generator]):
-        self.model, self.rows, self.sampling = decoder.model, decoder.rows, sampling
+        self.decoder, self.sampling = decoder, sampling
+        self.model, self.rows = decoder.model, decoder.rows
         self.count = len(generators)
         device = self.rows.ids.device
+        self.columns = torch.tensor(self.rows.sampled, dtype=torch.long, device=device)
         self.scales = sampling.guidance_scales(len(self.rows.sampled)).to(device)
         numbers = [sum(self.block(index).factors) for index in range(len(self.rows.sampled))]
         self.noise = Noise(generators, numbers, device)
-        self.before = self.rows.at_same_place([1]) if sampling.repetition_penalty else None
+        self.before: Tensor | None = None
+        if sampling.repetition_penalty:
+            self.before = torch.tensor(self.rows.at_same_place([1]), device=device)
 
     def block(self, index: int) -> Block:
         """The block of a sampled position."""
-        return self.model.blocks[self.rows.block_of[self.rows.sampled[index]]]
+        return self.model.blocks[self._number(index)]
+
+    def fill(self, index: int) -> None:
+        """Read up to a sampled position and fill in its column."""
+        column = self.rows.sampled[index]
+        chosen = self(self.decoder.read(column), index)
+        self.rows.ids[:, column] = chosen.squeeze(1).repeat(len(self.rows.ids) // len(chosen))
+
+    def stop_of_run(self, index: int) -> int:
+        """Behind the last sampled position in an unbroken row of columns of one block with this one."""
+        sampled, stop = self.rows.sampled, index + 1
+        while stop < len(sampled) and sampled[stop] == sampled[stop - 1] + 1:
+            if self._number(stop) != self._number(index):
+                break
+            stop += 1
+        return stop
+
+    def waits(self, index: int) -> bool:
+        """Whether a choice at a sampled position has to look at numbers on the way: top_p of many classes."""
+        *_, last = factors = self.block(index).factors
+        most = max(factors)
+        if self.sampling.joint is not None and len(factors) > 1:
+            most = max(most, self.sampling.joint * last)
+        return self.sampling.top_p is not None and min(self.sampling.top_k or most, most) > FIRST_CANDIDATES
 
     def __call__(
         self, hidden: Float[Tensor, "rows positions dim"], first: int
@@ -42,23 +69,43 @@ class Chooser:
         Args:
             hidden: of the columns before them.
         """
-        positions = hidden.shape[1]
-        block, columns = self.block(first), self.rows.sampled[first : first + positions]
-        noise = self.noise.at(first, first + positions).flatten(0, 1) if self.sampling.temperature else None
+        stop = first + hidden.shape[1]
+        noise = self.noise.at(first, stop) if self.sampling.temperature else None
+        indices = torch.arange(first, stop, device=hidden.device)
+        return self.choose(hidden, self._number(first), indices, noise)
+
+    def choose(
+        self,
+        hidden: Float[Tensor, "rows positions dim"],
+        number: int,
+        indices: Int[Tensor, " positions"],
+        noise: Float[Tensor, "chosen positions numbers"] | None,
+    ) -> Int[Tensor, "chosen positions"]:
+        """The same, with all that differs between positions in tensors.
+
+        Args:
+            number: of the block.
+            indices: of the sampled positions.
+        """
+        block = self.model.blocks[number]
         scale = None
         if len(hidden) > self.count:
-            scale = self.scales[first : first + positions].repeat(self.count)[:, None]
-        avoided = self._avoided(columns, block)
+            scale = self.scales[indices].repeat(self.count)[:, None]
+        avoided = self._avoided(self.columns[indices], block)
         penalty = None if avoided is None else (avoided, self.sampling.repetition_penalty)
+        flat = None if noise is None else noise.flatten(0, 1)
         head = self.model.heads[block.name]
-        ids = choose(head, block, hidden.flatten(0, 1), noise, self.sampling, scale, penalty)
-        return ids.view(self.count, positions)
+        ids = choose(head, block, hidden.flatten(0, 1), flat, self.sampling, scale, penalty)
+        return ids.view(self.count, -1)
 
-    def _avoided(self, columns: list[int], block: Block) -> Int[Tensor, " chosen"] | None:
+    def _number(self, index: int) -> int:
+        return self.rows.block_of[self.rows.sampled[index]]
+
+    def _avoided(self, columns: Int[Tensor, " positions"], block: Block) -> Int[Tensor, " chosen"] | None:
         """Ids that stood at the same places one latent before; -1 where there are none."""
         if self.before is None:
             return None
-        source = torch.tensor([self.before[column] for column in columns], device=self.rows.ids.device)
+        source = self.before[columns]
         held = self.rows.ids[: self.count, source.clamp(min=0)]
         fits = (source >= 0) & (held >= block.start) & (held < block.stop)
         return held.where(fits, -1).flatten()

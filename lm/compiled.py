@@ -1,9 +1,8 @@
 """One position a pass through a function that is compiled once, since none of its shapes ever changes.
 
-On GPUs a layer of one position is dozens of kernels, each done sooner than the next can be launched;
-torch.compile merges them and replays a pass as one CUDA graph. So the whole cache is read in every pass, with
-a mask over the columns that are not filled yet, and what differs between passes stands in tensors. Compiling
-takes a minute, once for every model, size of batch and length of clip; on CPUs it saves next to nothing.
+The whole cache is read in every pass, with a mask over the columns that are not filled yet, and what differs
+between passes stands in tensors. Compiling takes a minute, once for every model, size of batch and length of
+clip, and saves next to nothing on CPUs. On GPUs with CUDA a pass is recorded instead (graphs.py).
 """
 
 from collections.abc import Callable
@@ -29,13 +28,8 @@ class CompiledDecoder(Decoder):
 
     def __init__(self, model: PrefixLM, rows: Rows, backend: str = "inductor"):
         super().__init__(model, rows)
-        device = rows.ids.device
-        on_gpu = device.type == "cuda"
-        self._step = compiled_step(backend, "reduce-overhead" if on_gpu else None)
-        self._columns = torch.arange(self.cache.columns, device=device)
-        if on_gpu:  # where a CUDA graph writes must not move
-            for held in (*self.cache.keys, *self.cache.values):
-                torch._dynamo.mark_static_address(held)
+        self._step = compiled_step(backend)
+        self._columns = torch.arange(self.cache.columns, device=rows.ids.device)
 
     def read(self, stop: int, wanted: int = 1) -> Float[Tensor, "rows {wanted} dim"]:
         if self.cache.length == 0:
@@ -81,6 +75,6 @@ def step(
 
 
 @cache
-def compiled_step(backend: str, mode: str | None) -> Callable[..., Tensor]:
+def compiled_step(backend: str) -> Callable[..., Tensor]:
     """`step`, which is compiled when it is first called with tensors of some shapes."""
-    return torch.compile(step, backend=backend, mode=mode, dynamic=False)
+    return torch.compile(step, backend=backend, dynamic=False)

@@ -15,6 +15,7 @@ from .batch import Batch
 from .choice import Chooser
 from .compiled import CompiledDecoder
 from .decoder import Decoder
+from .graphs import decide_by_graphs
 from .jacobi import decide_in_parallel
 from .rows import Rows
 from .sampling import Sampling
@@ -78,7 +79,8 @@ class Generation:
         self.sampling, self.batch = sampling, batch.to(device)
         with torch.no_grad():
             self.rows = Rows.align(model, [given.to(device) for given in batches])
-            decoder = CompiledDecoder if sampling.decoding == "compiled" else Decoder
+            on_cpu = sampling.decoding == "compiled" and device.type != "cuda"
+            decoder = CompiledDecoder if on_cpu else Decoder
             self.decoder = decoder(model, self.rows)
             self.chooser = Chooser(self.decoder, sampling, generators)
 
@@ -95,14 +97,14 @@ class Generation:
     def __iter__(self) -> Iterator[int]:
         if self.sampling.decoding == "jacobi":
             return decide_in_parallel(self.decoder, self.chooser, self.sampling.window)
-        return decide_one_by_one(self.decoder, self.chooser)
+        if self.sampling.decoding == "compiled" and self.rows.ids.is_cuda:
+            return decide_by_graphs(self.decoder, self.chooser)
+        return decide_one_by_one(self.chooser)
 
 
 @torch.inference_mode()
-def decide_one_by_one(decoder: Decoder, chooser: Chooser) -> Iterator[int]:
+def decide_one_by_one(chooser: Chooser) -> Iterator[int]:
     """Fill in one column to sample after the other; after each how many are filled."""
-    rows = decoder.rows
-    for index, column in enumerate(rows.sampled):
-        chosen = chooser(decoder.read(column), index)
-        rows.ids[:, column] = chosen.squeeze(1).repeat(len(rows.ids) // len(chosen))
+    for index in range(len(chooser.rows.sampled)):
+        chooser.fill(index)
         yield index + 1

@@ -32,8 +32,8 @@ class Sampling:
         repetition_penalty: nats taken from the code that stands at the same place one latent earlier: above
             0 against pictures that freeze, below 0 against flicker.
         joint: draw whole codes instead of digits, of so many of the likeliest first digits (joint.py).
-        decoding: `sequential`; `compiled`, the same by a compiled pass (compiled.py); or `jacobi`, which
-            chooses several positions in a pass and the same ids.
+        decoding: `sequential`; `compiled`, the same by passes that are recorded (graphs.py) or, without
+            CUDA, compiled (compiled.py); or `jacobi`, several positions in a pass and the same ids.
         window: positions that `jacobi` guesses at a time.
     """
 

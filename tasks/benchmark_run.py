@@ -21,7 +21,6 @@ from ..data.media import write_clip
 from ..data.weights_file import file_hash
 from ..lm.sampling import Sampling
 from .chunks import Item, Part, same_settings, work_through
-from .metrics.extractors import default_device
 from .metrics.measures import Measure, measures
 from .metrics.resizing import Resize
 from .metrics.score import Score
@@ -106,7 +105,7 @@ class BenchmarkRun:
     ):
         self.benchmark, self.folder, self.data, self.settings = benchmark, model, data, settings
         self.geometry = geometry
-        self.model = VideoLM.from_pretrained(model).to(default_device())
+        self.model = VideoLM.from_pretrained(model)
         _check_task(self.model, benchmark)
         self.num_frames = min(benchmark.num_frames, self.model.clips.num_frames)
         self.size = benchmark.size or (self.model.clips.height, self.model.clips.width)

@@ -13,9 +13,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..data.bucket_folder import write_buckets
+from ..data.device import device_of
 from ..data.shards import CodedClip, ShardWriter
 from .encode import ClipEncoder, encode_clips
 from .progress import progress
@@ -189,9 +188,7 @@ def ranges_of(
     first, *others = ({"num_frames": size[0], "height": size[1], "width": size[2]} for size in sizes)
     encoder = load(**first)
     encoders = [encoder, *(encoder.of_size(**size) for size in others)]
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder.to(device)
+    encoder.to(device_of(device))
     return Ranges(encoders, source, chosen, out, shard_size, batch_size)
 
 

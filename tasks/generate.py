@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..data.clip import Clip
 from ..data.media import write_clip
 from ..data.pretrained import replacing
@@ -32,6 +34,7 @@ from .streaming import write_preview
 from .task import load_task
 
 _TOGETHER = 32  # clips after which results are written
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Request:
         expand_model: which of the server's models.
         quantize: "int8" turns the language model's weights into 8 bits.
         preview: file that shows the frames of a single clip while it is generated.
+        device: of the model.
+        dtype: of the language model's weights.
     """
 
     model: Path
@@ -69,8 +74,12 @@ class Request:
     expand_model: str | None = None
     quantize: str | None = None
     preview: Path | None = None
+    device: str = "auto"
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r}; expected {' or '.join(_DTYPES)}")
         if self.quantize not in (None, "int8"):
             raise ValueError(f"quantize is {self.quantize!r}; expected int8")
         if self.preview is not None and self.tries > 1:
@@ -127,7 +136,7 @@ def _make(
     request: Request, waiting: list[tuple[int, str, Prompt]], folder: Path, suffix: str, fit: Fit | None
 ) -> None:
     """Generate prompts by number, name and content, and write each group as soon as it is there."""
-    pipeline = VideoLM.from_pretrained(request.model)
+    pipeline = VideoLM.from_pretrained(request.model, request.device, _DTYPES[request.dtype])
     if request.quantize is not None:
         quantize(pipeline.lm)
     together = max(_TOGETHER // request.tries, 1)

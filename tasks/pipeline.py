@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..data.clip import Clip
 from ..data.clip_format import ClipFormat
+from ..data.device import device_of
 from ..data.geometry import Geometry
 from ..data.pixels import frames_from_pixels, pixels_from_frames
 from ..data.timing import audio_samples
@@ -81,24 +82,32 @@ class VideoLM:
         return self
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "VideoLM":
+    def from_pretrained(
+        cls, folder: str | Path, device: str = "auto", dtype: torch.dtype | None = None
+    ) -> "VideoLM":
         """Load a model folder.
+
+        Args:
+            device: "auto" is a GPU if there is one.
+            dtype: of the language model's weights, if not as they are stored: in bfloat16 a GPU generates
+                nearly twice as fast.
 
         Raises:
             FileNotFoundError: if the folder or a part of it is missing.
-            ValueError: if a part does not fit the others.
+            ValueError: if a part does not fit the others, or there is no such device.
         """
-        folder = Path(folder)
+        folder, target = Path(folder), device_of(device)
         config = ModelConfig.load(folder)
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        return cls(
+        loaded = cls(
             config,
             vocabulary,
-            PrefixLM.from_pretrained(folder / "lm", vocabulary),
+            PrefixLM.from_pretrained(folder / "lm", vocabulary).to(dtype=dtype),
             load_video_tokenizer(folder / "video_tokenizer"),
             load_audio_tokenizer(folder / "audio_tokenizer") if config.clips.has_audio else None,
             load_text_tokenizer(folder / "text_tokenizer") if config.text_tokenizer else None,
         )
+        return loaded.to(target)
 
     def save_pretrained(self, folder: str | Path) -> None:
         folder = Path(folder)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...data.clip import Clip
+from ...data.device import device_of
 from ...data.pixels import pixels_from_frames
 from ...data.pretrained import read_json
 from ...data.timing import shown_frames
@@ -38,10 +39,6 @@ class Extractor(Protocol):
     def __call__(self, clips: Sequence[Clip]) -> list[Tensor]: ...
 
 
-def default_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 class PixelFeatures:
     """Features of a network that sees whole clips.
 
@@ -61,7 +58,7 @@ class PixelFeatures:
         scaled: Callable[[Tensor], Tensor] | None = None,
         num_frames: int | None = None,
     ):
-        self.device = default_device()
+        self.device = device_of()
         if isinstance(network, nn.Module):
             network = network.to(self.device).eval()
         self.network, self.resize, self.scaled, self.num_frames = network, resize, scaled, num_frames
@@ -118,7 +115,7 @@ def c3d_logits(network: nn.Module, file: Path, mean: Tensor, mean_name: str) -> 
         mean: of the training set, subtracted from BGR values 0..255; broadcast to "3 16 112 112".
     """
     constants = _of_file("C3D, UCF-101, logits", file) | {"range": f"BGR 0..255 less {mean_name}"}
-    mean = mean.to(default_device())
+    mean = mean.to(device_of())
     return PixelFeatures(
         network,
         Resize(c3d.SIZE, c3d.SIZE, align_corners=True),
@@ -153,7 +150,7 @@ class ClassifierLogits:
 
         _needs(folder, "config.json", "preprocessor_config.json")
         model = AutoModelForVideoClassification.from_pretrained(folder, local_files_only=True)
-        self.model = model.eval().to(default_device())
+        self.model = model.eval().to(device_of())
         feeding = read_json(folder / "preprocessor_config.json")
         self.frames = getattr(model.config, "num_frames", 16)
         size = model.config.image_size
@@ -189,7 +186,7 @@ class ClipSimilarity:
         from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
 
         _needs(folder, "config.json", "model.safetensors", "preprocessor_config.json")
-        self.model = CLIPModel.from_pretrained(folder, local_files_only=True).eval().to(default_device())
+        self.model = CLIPModel.from_pretrained(folder, local_files_only=True).eval().to(device_of())
         self.processor = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         vision = self.model.config.vision_config
@@ -222,13 +219,13 @@ class VGGishEmbeddings:
     """Embeddings of the parts of a clip's sound by VGGish, as FAD compares them."""
 
     def __init__(self, network: nn.Module, file: Path):
-        self.network = network.eval().to(default_device())
+        self.network = network.eval().to(device_of())
         self.constants = _of_file("VGGish, 128 numbers per 0.96 s", file)
         self.constants |= {"sample_rate": vggish.SAMPLE_RATE, "channels": 1}
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[Clip]) -> list[Tensor]:
-        sounds = [_sound(clip, vggish.SAMPLE_RATE).to(default_device()) for clip in clips]
+        sounds = [_sound(clip, vggish.SAMPLE_RATE).to(device_of()) for clip in clips]
         return [self.network(vggish.log_mel_examples(sound)).cpu() for sound in sounds]
 
 
@@ -242,7 +239,7 @@ class ClapEmbeddings:
         from transformers import ClapFeatureExtractor, ClapModel
 
         _needs(folder, "config.json", "preprocessor_config.json")
-        self.model = ClapModel.from_pretrained(folder, local_files_only=True).eval().to(default_device())
+        self.model = ClapModel.from_pretrained(folder, local_files_only=True).eval().to(device_of())
         self.extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
         self.sample_rate = self.extractor.sampling_rate
         self.most = self.extractor.max_length_s * self.sample_rate
