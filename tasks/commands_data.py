@@ -74,7 +74,8 @@ def data_filter(
         min_seconds: shots that are shorter go.
         min_motion: mean difference between frames, of 255 levels; 0.5 leaves out still pictures.
         min_sharpness: standard deviation of the Laplacian at 64x64; 5 leaves out what is out of focus.
-        duplicates: shots whose fingerprint differs from an earlier one in fewer bits go; 4 finds copies.
+        duplicates: shots whose fingerprint differs from an earlier one in fewer bits go; 4 finds copies, and
+            takes clips of one and the same scene for copies, too.
         cuts: find cuts by the histograms of neighbouring frames; --cuts=false keeps files whole.
         num_workers: processes that decode.
         seconds: after which a file is given up.
