@@ -27,6 +27,7 @@ from .geometry_choice import geometry_of
 from .kept_clips import SUFFIX, keep_clip, kept_clip
 from .pipeline import VideoLM
 from .prompt import Prompt
+from .size_choice import SizeChoice
 from .task import load_task
 
 MEDIA = ("image", "video", "audio")
@@ -44,6 +45,7 @@ class Step:
         image, video, audio: name of an earlier step, or a file. What the task needs and is not named comes
             from the step before.
         mask: a file, or the name of a usual mask.
+        size: of the result, of those that the model was trained on; its default if not given.
         depth: how depth is found, for tasks that need it (`geometry_of`).
         raw: leave a painted video as it is decoded.
         seed: the step's result follows from it, from what it is given and from the model.
@@ -58,6 +60,7 @@ class Step:
     video: str | Path | None = None
     audio: str | Path | None = None
     mask: str | Path | None = None
+    size: SizeChoice | None = None
     depth: str | None = None
     raw: bool = False
     seed: int = 0
@@ -85,7 +88,8 @@ def run_chain(
     steps = checked(steps)
     for step in steps:
         with _named(step):
-            model.config.task(step.task)
+            task = model.config.task(step.task)
+            (step.size or SizeChoice()).of(model.config.formats, task)
             for text in (step.text, step.negative):
                 if text is not None:
                     model.rows.pieces(text)
@@ -178,7 +182,7 @@ def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[fl
 def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
     media = {name: getattr(step, name) for name in MEDIA}
     found = {name: clips.get(value, value) for name, value in media.items()}
-    return Prompt(text=step.text, negative=step.negative, mask=step.mask, **found)
+    return Prompt(text=step.text, negative=step.negative, mask=step.mask, size=step.size, **found)
 
 
 def _made_of(step: Step, steps: Sequence[Step], folder: Path) -> dict[str, Any]:

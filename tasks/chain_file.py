@@ -1,13 +1,15 @@
 """Chains as YAML, and what `videolm chain` does.
 
-    seed: 0                          # of every step that has none of its own; sampling as well
+    seed: 0                          # of every step that has none of its own; sampling and aspect as well
     sampling: {temperature: 0.9}
+    aspect: "16:9"                   # in quotes, or YAML reads 969: 16 minutes and 9 seconds
     steps:
       - task: text_to_image          # a step is named after its task, or: name: picture
         text: a red square
       - task: image_to_video
         image: text_to_image         # an earlier step, or a file beside this one
         text: a red square spins
+        frames: 17                   # or seconds
         seed: 3
 """
 
@@ -24,10 +26,11 @@ from .masks import KINDS
 from .pipeline import VideoLM
 from .progress import progress
 from .request_file import claim_folder
+from .size_choice import WORDS, size_of
 from .task import task_names
 
-_TYPES = {"raw": bool, "seed": int, "sampling": dict}  # all else is text
-_FIELDS = tuple(each.name for each in fields(Step))
+_FIELDS = (*(each.name for each in fields(Step) if each.name != "size"), *WORDS)
+_TYPES = {"raw": (bool,), "seed": (int,), "frames": (int,), "seconds": (float, int), "sampling": (dict,)}
 
 
 def read_chain(path: Path) -> list[Step]:
@@ -43,7 +46,7 @@ def read_chain(path: Path) -> list[Step]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    known = ("seed", "sampling", "steps")
+    known = ("seed", "sampling", "aspect", "steps")
     if not isinstance(content, dict) or not content.keys() <= set(known):
         raise ValueError(f"{path} is no chain; expected {', '.join(known)}")
     listed = content.pop("steps", None)
@@ -86,15 +89,19 @@ def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path) -
         found = ", ".join(map(str, values)) if isinstance(values, dict) else str(values)[:60]
         raise ValueError(f"it says {found}; expected some of {', '.join(_FIELDS)}")
     for name, value in (common | values).items():
-        kind = _TYPES.get(name, str)
-        if type(value) is not kind:
-            raise ValueError(f"{name} is {value!r}; expected {kind.__name__}")
+        kinds = _TYPES.get(name, (str,))
+        if type(value) not in kinds:
+            quotes = ", in quotes" if kinds == (str,) else ""
+            raise ValueError(f"{name} is {value!r}; expected {kinds[0].__name__}{quotes}")
     if values.get("task") not in task_names():
         raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(task_names())}")
     words = dict.fromkeys(MEDIA, names) | {"mask": KINDS}
     files = {name: beside / values[name] for name in words if values.get(name, "") not in ("", *words[name])}
     named = {"name": values["task"], "seed": common.get("seed", 0)}
-    return Step(**(named | values | files | {"sampling": _sampling(values, common.get("sampling", {}))}))
+    own = {name: value for name, value in (named | values | files).items() if name not in WORDS}
+    said = {name: value for name, value in (common | values).items() if name in WORDS}
+    sampling = _sampling(values, common.get("sampling", {}))
+    return Step(**own | {"size": size_of(**said), "sampling": sampling})
 
 
 def _sampling(values: dict[str, Any], common: dict[str, Any]) -> Sampling:

@@ -15,7 +15,8 @@ def data_inspect(
 ) -> list[Path]:
     """What a source of clips holds: counts, lengths, sizes, sound, and why which files cannot be read.
 
-    Every file is decoded to its end, by processes that are killed when a file makes them hang or crash.
+    Every file is decoded to its end, by processes that are killed when a file makes them hang or crash. If
+    none of them can be read the command fails.
 
     Args:
         source: a folder of media (with name.txt or name.json beside name.mp4, or a captions.jsonl); a .jsonl,
@@ -34,14 +35,14 @@ def data_inspect(
     from .output import check_target
 
     if sheet is not None:
-        check_target(sheet)
-        if sheet.suffix.lower() != ".png":
-            raise ValueError(f"{sheet.name} is not the name of a .png")
+        check_target(sheet, (".png",))
     if seconds <= 0:
         raise ValueError(f"seconds is {seconds:g}; expected a positive number")
     chosen = conditions(where or [])
     findings = inspect_source(source, chosen, quick=quick, num_workers=num_workers, seconds=seconds)
     print(to_json(findings) if json else "\n".join(lines_of(findings)))
+    if all(finding.info is None for finding in findings):
+        raise ValueError(f"none of the {len(findings)} files can be read; the first: {findings[0].problem}")
     if sheet is None:
         return []
     write_sheet(findings, sheet)
@@ -64,7 +65,7 @@ def data_filter(
     """Cut clips into shots and leave out still, blurred and doubled ones: writes a list for other commands.
 
     The list has a line for each shot that stays, with its motion, sharpness and fingerprint, and what the
-    source says of the file.
+    source says of the file. If none stays there is no list, and the command fails.
 
     Args:
         source: a folder or list of files, as `videolm data inspect` takes it.
@@ -73,16 +74,17 @@ def data_filter(
         min_seconds: shots that are shorter go.
         min_motion: mean difference between frames, of 255 levels; 0.5 leaves out still pictures.
         min_sharpness: standard deviation of the Laplacian at 64x64; 5 leaves out what is out of focus.
-        duplicates: shots whose fingerprint differs from an earlier one in fewer bits go; 4 finds copies.
+        duplicates: shots whose fingerprint differs from an earlier one in fewer bits go; 4 finds copies, and
+            takes clips of one and the same scene for copies, too.
         cuts: find cuts by the histograms of neighbouring frames; --cuts=false keeps files whole.
         num_workers: processes that decode.
         seconds: after which a file is given up.
     """
     from ..data.datamodule import conditions
     from .filtering import Wishes, filter_source
+    from .output import check_target
 
-    if out.suffix != ".jsonl":
-        raise ValueError(f"{out.name} is not the name of a .jsonl list")
+    check_target(out, (".jsonl",))
     wishes = Wishes(min_seconds, min_motion, min_sharpness, duplicates, cuts)
     counts = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
@@ -123,10 +125,10 @@ def data_caption(
     """
     from ..data.datamodule import conditions
     from .captioner import captioner_of
+    from .output import check_target
     from .recaptioning import caption_source
 
-    if out.suffix != ".jsonl":
-        raise ValueError(f"{out.name} is not the name of a .jsonl list")
+    check_target(out, (".jsonl",))
     if (captioner is None) == (endpoint is None):
         raise ValueError("give the folder of a captioner (--captioner) or the address of one (--endpoint)")
     if frames < 1:

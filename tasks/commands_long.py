@@ -15,6 +15,7 @@ def long_video(
     negative: str | None = None,
     given: int | None = None,
     silent: bool = False,
+    aspect: str | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -42,6 +43,8 @@ def long_video(
         given: frames that each segment is shown (1, 5, 9, …): more join more steadily, fewer are faster;
             about half of a clip if left out.
         silent: make no sound.
+        aspect: of the frames, width to height as 16:9, or their size as HEIGHTxWIDTH: of the sizes that the
+            model was trained on the nearest; else the model's default.
         seed: of the first segment; the next has the next.
         temperature: below 1 likelier, above 1 more varied.
         top_k: sample from the k likeliest codes only.
@@ -57,7 +60,7 @@ def long_video(
     if text is not None and script is not None:
         raise ValueError("give either --text or --script")
     lines = read_script(script) if script is not None else [] if text is None else [Line(text)]
-    prompt = LongPrompt(lines, seconds, image, video, negative, given, silent)
+    prompt = LongPrompt(lines, seconds, image, video, negative, given, silent, aspect)
     sampling = {
         "temperature": temperature,
         "top_k": top_k,
@@ -83,7 +86,8 @@ def chain(chain: Path, *, model: Path, out: Path) -> list[Path]:
     - {name: sound, task: video_to_audio, video: film}
 
     A step takes image, video and audio (an earlier step or a file; if left out, the step before), text,
-    negative, mask, depth, raw, seed and sampling, as `videolm generate` does. All results are kept; run
+    negative, mask, aspect (in quotes: "16:9"), frames, seconds, depth, raw, seed and sampling, as `videolm
+    generate` does; seed, sampling and aspect may also be given for all steps. All results are kept; run
     again, only those are made that are missing or asked for in another way.
 
     Args:

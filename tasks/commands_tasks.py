@@ -76,8 +76,9 @@ def generate(
         frames: of the clip; the model must have been trained on clips of so many.
         seconds: in place of frames; `videolm long-video` makes longer ones than the model was trained on.
         depth: for stylization: folder of a depth model of transformers, or "none" to do without.
-        prompts: file of prompts, one text a line, or .jsonl with text, negative, image, video, audio, mask
-            and name; writes 000.mp4, 001.mp4, … into --out, and goes on where it was stopped.
+        prompts: file of prompts, one text a line, or .jsonl with text, negative, image, video, audio, mask,
+            aspect, frames, seconds and name; writes 000.mp4, 001.mp4, … into --out, and goes on where it was
+            stopped.
         num_samples: clips of each prompt, with a sheet of all of them.
         best_of: make so many of each prompt and keep the one that fits its text best.
         judge: of the best: describe (words of the embedded corpus), or the folder of a CLIP model.
@@ -104,7 +105,7 @@ def generate(
         dtype: of the language model: float32, or bfloat16, in which a GPU is nearly twice as fast.
     """
     from .generate import Request, generate_files
-    from .size_choice import SizeChoice
+    from .size_choice import size_of
 
     request = Request(
         model=model,
@@ -116,7 +117,7 @@ def generate(
             "video": video,
             "audio": audio,
             "mask": mask,
-            "size": SizeChoice(aspect, frames, seconds) if (aspect, frames, seconds) != (None,) * 3 else None,
+            "size": size_of(aspect, frames, seconds),
         },
         sampling={
             "temperature": temperature,

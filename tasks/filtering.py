@@ -79,7 +79,8 @@ def filter_source(
     """Write the shots that may stay as JSON lines; the result counts them and why others went.
 
     Raises:
-        FileNotFoundError, ValueError: if the source cannot be read, or is not one of files of their own.
+        FileNotFoundError, ValueError: if the source cannot be read, is not one of files of their own, or no
+            shot of it may stay.
     """
     entries = read_files(source, where)
     answers = in_order(_Look(entries, wishes), range(len(entries)), max(num_workers, 1), seconds)
@@ -97,6 +98,9 @@ def filter_source(
                     kept.append(int(shot["fingerprint"], 16))
                     lines.append(_line(entry, shot, is_whole=len(shots) == 1))
             report(number)
+    if not lines:
+        gone = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        raise ValueError(f"nothing is left of the {len(entries)} clips ({gone}), so no list is written")
     with replacing(out.absolute()) as temporary:
         temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return counts

@@ -139,10 +139,10 @@ def overview(findings: Sequence[Finding]) -> dict[str, Any]:
 def lines_of(findings: Sequence[Finding]) -> list[str]:
     """The overview for people, and a line for every file that cannot be read."""
     counts = overview(findings)
-    lines = [
-        f"{counts['files']} files, {counts['clips']} clips, {counts['clips_with_captions']} with captions",
-        f"kinds          {_row(counts['kinds'])}",
-    ]
+    clips = f"{counts['clips']} clips, {counts['clips_with_captions']} with captions"
+    lines = [f"{counts['files']} files, {clips}"]
+    if counts["kinds"]:
+        lines.append(f"kinds          {_row(counts['kinds'])}")
     for name, unit in (("seconds", "s"), ("frames", "")):
         spread = counts[name]
         if spread:

@@ -32,6 +32,8 @@ from .progress import progress
 from .prompt import Given, fitted
 from .request_file import claim_folder
 from .script import Line, Segment, plan
+from .size_choice import SizeChoice
+from .task import load_task
 from .timeline import Timeline
 
 Report = Callable[[float, int], None]
@@ -53,6 +55,7 @@ class LongPrompt:
         given: frames, 1 + a multiple of the stride, that every window is given: more join more steadily,
             fewer are faster. None is about half of a clip.
         silent: make no sound, whatever the model can.
+        aspect: of the frames, as `SizeChoice` takes it; that of the model's default size if not given.
     """
 
     lines: Sequence[Line] = ()
@@ -62,6 +65,7 @@ class LongPrompt:
     negative: str | None = None
     given: int | None = None
     silent: bool = False
+    aspect: str | None = None
 
     def __post_init__(self) -> None:
         if self.image is not None and self.video is not None:
@@ -85,18 +89,19 @@ def generate_long(
         report: called with the segments that are done, counting parts, and those in all.
 
     Raises:
-        ValueError: if the model lacks a task that this takes, or an input does not fit.
+        ValueError: if the model lacks a task or size that this takes, or an input does not fit.
     """
-    start = None if prompt.video is None else fitted(prompt.video, model.clips)
+    clips = SizeChoice(prompt.aspect).of(model.config.formats, load_task("frame_prediction"))
+    start = None if prompt.video is None else fitted(prompt.video, clips)
     sound = sound_of(model, start, prompt.silent)
     if sound == "none" and not prompt.silent and start is not None and start.waveform is not None:
         warnings.warn("this model cannot go on with the video's sound; the result is silent", stacklevel=2)
-    maker = WindowMaker(model, prompt.image, prompt.negative, sampling or Sampling(), sound)
-    given = given_frames_of(model, prompt.given)
+    maker = WindowMaker(model, clips, prompt.image, prompt.negative, sampling or Sampling(), sound)
+    given = given_frames_of(model, clips, prompt.given)
     first = 0 if start is None else start.num_frames
-    segments, total = plan(prompt.lines, model.clips, given=given, seconds=prompt.seconds, first=first)
+    segments, total = plan(prompt.lines, clips, given=given, seconds=prompt.seconds, first=first)
     maker.check(segments)
-    made = Timeline(model.clips, total + model.clips.num_frames, sound != "none")
+    made = Timeline(clips, total + clips.num_frames, sound != "none")
     if start is not None:
         made.begin(start)
     rows = []
@@ -106,9 +111,9 @@ def generate_long(
         make = partial(maker.window, segment, tail, seed + segment.number, tell)
         window = kept_or_made(keep and keep / f"{segment.number:04d}{SUFFIX}", make)
         joins = made.join(window, segment.given, align=sound == "of each window")
-        rows.append(_row(segment, maker.task(segment), seed, model.clips.fps, *joins))
+        rows.append(_row(segment, maker.task(segment), seed, clips.fps, *joins))
         tell(1)
-    about = {"seconds": total / model.clips.fps, "frames": total, "given_frames": given, "sound": sound}
+    about = {"seconds": total / clips.fps, "frames": total, "given_frames": given, "sound": sound}
     return made.clip(total), about | {"sampling": asdict(maker.sampling), "segments": rows}
 
 

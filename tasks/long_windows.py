@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Literal
 
 from ..data.clip import Clip
+from ..data.clip_format import ClipFormat
 from ..data.timing import video_frames, video_latents
 from ..lm.sampling import Sampling
 from .pipeline import VideoLM
 from .prompt import Given, Prompt
 from .script import Segment
+from .size_choice import SizeChoice
 
 # Whether each window goes on with the sound of the last (audio_video_continuation), gets one of its own
 # (video_to_audio), or all are silent.
@@ -33,15 +35,14 @@ def sound_of(model: VideoLM, video: Clip | None, silent: bool) -> SoundOf:
     return "of each window" if "video_to_audio" in can else "none"
 
 
-def given_frames_of(model: VideoLM, given: int | None) -> int:
-    """Frames that every window is given; of about half of its latents if nothing is said.
+def given_frames_of(model: VideoLM, clips: ClipFormat, given: int | None) -> int:
+    """Frames that every window of a size is given; of about half of its latents if nothing is said.
 
     Raises:
         ValueError: if they are no 1 + 4k frames, or leave none to generate.
     """
-    clips = model.clips
     if given is None:
-        return video_frames(model.config.lengths.given_latents, clips.temporal_stride)
+        return video_frames(model.config.lengths_of(clips).given_latents, clips.temporal_stride)
     if given < 1 or video_latents(given, clips.temporal_stride) >= clips.grid[0]:
         most = video_frames(clips.grid[0] - 1, clips.temporal_stride)
         raise ValueError(f"{given} given frames; expected 1 to {most} of the {clips.num_frames} of a clip")
@@ -52,6 +53,7 @@ class WindowMaker:
     """Makes the windows of one long video.
 
     Args:
+        clips: their size, one of the model's.
         image: that it begins with, if there is one.
         negative: as in `Prompt`.
         sampling: its guidance acts on windows with a text, and not on sound.
@@ -64,12 +66,14 @@ class WindowMaker:
     def __init__(
         self,
         model: VideoLM,
+        clips: ClipFormat,
         image: Given | None,
         negative: str | None,
         sampling: Sampling,
         sound: SoundOf,
     ):
         self.model, self.image, self.negative = model, image, negative
+        self.size = SizeChoice(f"{clips.height}x{clips.width}", clips.num_frames)
         self.sampling, self.sound = sampling, sound
         self.continuing = "audio_video_continuation" if sound == "continued" else "frame_prediction"
 
@@ -108,5 +112,6 @@ class WindowMaker:
 
     def _made(self, task: str, prompt: Prompt, seed: int, tell: Tell) -> Clip:
         sampling = self.sampling if prompt.text is not None else replace(self.sampling, guidance_scale=1.0)
+        prompt = replace(prompt, size=self.size)
         (clip,) = self.model.generate_batch(task, [prompt], seed=seed, sampling=sampling, progress=tell)
         return clip

@@ -1,20 +1,24 @@
 """Where results go: checked before the work begins, so that an hour is not lost to a mistyped folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-SUFFIXES = (".mp4", ".webm", ".gif", ".png", ".wav")
+CLIP_SUFFIXES = (".mp4", ".webm", ".gif", ".png", ".wav")
 
 
-def check_target(path: Path) -> None:
+def check_target(path: Path, suffixes: Sequence[str] = CLIP_SUFFIXES) -> None:
     """Refuse a file that cannot be written.
+
+    Args:
+        suffixes: of the formats that it can have, the usual one first.
 
     Raises:
         FileNotFoundError: if its folder does not exist.
         ValueError: if it is a folder or its suffix names no format.
     """
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file such as {path / 'clip.mp4'}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path.name} names no format; expected a suffix of {' '.join(SUFFIXES)}")
+        raise ValueError(f"{path} is a folder; name a file such as {path / f'name{suffixes[0]}'}")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path.name} names no format; expected a suffix of {' '.join(suffixes)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to; make it first")

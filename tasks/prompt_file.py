@@ -1,8 +1,9 @@
 """A file of prompts: one text a line, or JSONL with whatever a prompt takes.
 
-    {"text": "a red square moves left", "image": "red.png", "name": "left"}
+    {"text": "a red square moves left", "image": "red.png", "aspect": "16:9", "name": "left"}
 
-Paths are relative to the file. `name` names the clip that is written; else it is its number.
+Paths are relative to the file. `name` names the clip that is written; else it is its number. `aspect`,
+`frames` and `seconds` choose its size, as the options of `videolm generate` do.
 """
 
 import json
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .masks import KINDS
+from .size_choice import WORDS, SizeChoice, size_of
 
-_TEXTS = ("text", "negative")
 _FILES = ("image", "video", "audio", "mask")
+_KNOWN = ("name", "text", "negative", *_FILES, *WORDS)
+_TYPES = {"frames": ("a whole number", int), "seconds": ("a number", int, float)}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def read_prompts(path: Path, given: dict[str, Any]) -> list[NamedPrompt]:
     prompts = []
     for number, line in enumerate(lines, start=1):
         if line:
-            own = _fields(line, path, number) if is_jsonl else {"text": line}
+            own = _fields(line, path, number, given.get("size")) if is_jsonl else {"text": line}
             name = own.pop("name", f"{len(prompts):03d}")
             prompts.append(NamedPrompt(str(name), given | own))
     if not prompts:
@@ -49,17 +52,22 @@ def read_prompts(path: Path, given: dict[str, Any]) -> list[NamedPrompt]:
     return prompts
 
 
-def _fields(line: str, path: Path, number: int) -> dict[str, Any]:
+def _fields(line: str, path: Path, number: int, usual: SizeChoice | None) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{number} is not JSON: {error.msg}") from None
-    known = ("name", *_TEXTS, *_FILES)
-    if not isinstance(fields, dict) or not fields.keys() <= set(known):
+    if not isinstance(fields, dict) or not fields.keys() <= set(_KNOWN):
         found = ", ".join(sorted(fields)) if isinstance(fields, dict) else line[:40]
-        raise ValueError(f"{path}:{number} says {found}; expected an object with some of {', '.join(known)}")
-    wrong = [name for name, value in fields.items() if not isinstance(value, str)]
-    if wrong:
-        raise ValueError(f"{path}:{number} has {wrong[0]} {fields[wrong[0]]!r}; expected a string")
+        raise ValueError(f"{path}:{number} says {found}; expected an object with some of {', '.join(_KNOWN)}")
+    for name, value in fields.items():
+        wanted, *kinds = _TYPES.get(name, ("a string", str))
+        if type(value) not in kinds:
+            raise ValueError(f"{path}:{number} has {name} {value!r}; expected {wanted}")
+    try:
+        size = size_of(**{name: fields.pop(name) for name in WORDS if name in fields}, usual=usual)
+    except ValueError as error:
+        raise ValueError(f"{path}:{number}: {error}") from None
     is_path = {name: name in _FILES and value not in KINDS for name, value in fields.items()}
-    return {name: path.parent / value if is_path[name] else value for name, value in fields.items()}
+    own = {name: path.parent / value if is_path[name] else value for name, value in fields.items()}
+    return own | {"size": size}

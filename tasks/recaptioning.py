@@ -180,7 +180,6 @@ class _Lines:
     def add(self, index: int, caption: str) -> None:
         values = self.clips[index] | {LONG_CAPTION: caption, AUTHOR: self.author}
         line = json.dumps(values, ensure_ascii=False)
-        self.part.parent.mkdir(parents=True, exist_ok=True)
         with self.part.open("ab") as file:
             file.truncate(self.part_bytes)  # half a line may be left of a run that was killed
             file.write(f"{line}\n".encode())

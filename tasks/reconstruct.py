@@ -50,7 +50,7 @@ def encode_file(source: Path, target: Path, model: Path) -> Path:
         FileNotFoundError: if the source, the target's folder or the tokenizer is missing.
         ValueError: if the target is a folder or no .codes file, or the source cannot be read.
     """
-    _check_codes_target(target)
+    check_target(target, (SUFFIX,))
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
     codes = encode_clip(tokenizer, read_clip(source))
     codes.save(target)
@@ -92,15 +92,6 @@ def _quality(clip: Clip, result: Clip) -> str:
     shown = {"psnr_db": "PSNR {:.2f} dB (worst frame {:.2f})", "ssim": "SSIM {:.4f} (worst frame {:.4f})"}
     values = frame_quality(clip.frames, result.frames)
     return ", ".join(shown[name].format(each.mean(), worst(name, each)) for name, each in values.items())
-
-
-def _check_codes_target(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file such as {path / f'clip{SUFFIX}'}")
-    if path.suffix.lower() != SUFFIX:
-        raise ValueError(f"{path.name} would hold codes; expected a name that ends in {SUFFIX}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to; make it first")
 
 
 @torch.inference_mode()

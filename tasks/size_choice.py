@@ -11,6 +11,8 @@ from ..data.clip_format import ClipFormat
 from ..data.timing import exact_rate
 from .task import Task
 
+# What users say of a size, in options and files (`size_of`).
+WORDS = ("aspect", "frames", "seconds")
 # Of the logarithms of two aspect ratios; larger ones are told: 5 % are not seen.
 _NOTICED = 0.05
 
@@ -105,6 +107,28 @@ class SizeChoice:
                 f"this model was not trained on clips of {num_frames} frames; it has {_names(found)}"
             )
         return chosen
+
+
+def size_of(
+    aspect: str | None = None,
+    frames: int | None = None,
+    seconds: float | None = None,
+    *,
+    usual: SizeChoice | None = None,
+) -> SizeChoice | None:
+    """What a user says of a size, None if that is nothing.
+
+    Args:
+        usual: where nothing is said of the aspect, or of the length.
+
+    Raises:
+        ValueError: as `SizeChoice`.
+    """
+    usual = usual or SizeChoice()
+    if frames is None and seconds is None:
+        frames, seconds = usual.num_frames, usual.seconds
+    choice = SizeChoice(usual.aspect if aspect is None else aspect, frames, seconds)
+    return None if choice == SizeChoice() else choice
 
 
 def _distance(clips: ClipFormat, ratio: float) -> float:

@@ -152,7 +152,7 @@ def test_a_chain_is_read_from_a_file(tmp_path):
     ("content", "message"),
     [
         ("steps: [", "is not YAML"),
-        ("- task: unconditional", "is no chain; expected seed, sampling, steps"),
+        ("- task: unconditional", "is no chain; expected seed, sampling, aspect, steps"),
         ("steps: []", "has no steps"),
         ("steps: [unconditional]", "step 1: it says unconditional; expected some of name, task"),
         ("steps: [{task: unconditional, sed: 3}]", "step 1: it says task, sed"),

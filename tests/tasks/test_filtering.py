@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from videolm.data.clip import Clip
@@ -56,3 +57,32 @@ def test_a_negative_number_is_refused_before_anything_is_read(tmp_path, capsys):
     out = tmp_path / "list.jsonl"
     assert cli.main(["data", "filter", str(tmp_path), "--out", str(out), "--duplicates", "-3"]) == 2
     assert "duplicates is -3; expected 0 or more" in capsys.readouterr().err
+
+
+def test_a_filter_that_leaves_nothing_fails_and_writes_no_list(tmp_path, capsys):
+    write_clip(Clip(frames_of(5)[:1].expand(12, -1, -1, -1).contiguous(), 8.0), tmp_path / "still.mp4")
+    (tmp_path / "text.mp4").write_text("no film")
+    out = tmp_path / "list.jsonl"
+    wishes = ["--min-motion", "0.2", "--num-workers", "1"]
+    assert cli.main(["data", "filter", str(tmp_path), "--out", str(out), *wishes]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nothing is left of the 2 clips (1 still, 1 unreadable)" in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no/such/list.jsonl", "there is no folder"),
+        ("list.txt", "names no format; expected a suffix of .jsonl"),
+        (".", "is a folder; name a file such as"),
+    ],
+)
+@pytest.mark.parametrize("command", ["filter", "caption"])
+def test_a_list_that_cannot_be_written_is_refused_before_anything_is_read(
+    command, name, message, tmp_path, capsys
+):
+    assert cli.main(["data", command, str(tmp_path / "nowhere"), "--out", str(tmp_path / name)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not list(tmp_path.iterdir())

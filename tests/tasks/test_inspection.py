@@ -61,3 +61,13 @@ def test_a_sheet_shows_the_clips_and_the_text_names_what_is_unreadable(folder, t
         shown = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8).reshape(96, 8, 96, 3)
     blank = [bool((shown[:, column] == 255).all()) for column in range(8)]
     assert blank == [False] * 4 + [True] * 4
+
+
+def test_a_source_of_which_nothing_can_be_read_is_a_mistake_told_after_the_verdicts(folder, capsys):
+    arguments = ["data", "inspect", str(folder), "--num-workers", "1"]
+    assert cli.main([*arguments, "--json", "--where", "group=t"]) == 2
+    printed = capsys.readouterr()
+    (file,) = json.loads(printed.out)["files"]
+    assert not file["readable"]
+    (line,) = printed.err.splitlines()
+    assert line.endswith(f"error: none of the 1 files can be read; the first: {file['reason']}")

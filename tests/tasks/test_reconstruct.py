@@ -122,7 +122,7 @@ BAD = {
     "no codes": ("decode {tmp}/none.codes {tmp}/x.mp4 --model {model}", "there is no file"),
     "codes for a video": ("encode {tmp}/good.codes {tmp}/x.codes --model {model}", "good.codes"),
     "no video": ("encode {tmp}/none.mp4 {tmp}/x.codes --model {model}", "none.mp4"),
-    "another suffix": ("encode {clip} {tmp}/x.mp4 --model {model}", "ends in .codes"),
+    "another suffix": ("encode {clip} {tmp}/x.mp4 --model {model}", "expected a suffix of .codes"),
     "a folder": ("encode {clip} {tmp} --model {model}", "is a folder"),
     "no folder": ("encode {clip} {tmp}/no/x.codes --model {model}", "there is no folder"),
     "no format": ("decode {tmp}/good.codes {tmp}/x.flv --model {model}", "names no format"),

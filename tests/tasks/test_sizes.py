@@ -1,5 +1,6 @@
 """Clips of several sizes in one language model: batches, sequences, model folders, generation."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,13 +18,18 @@ from videolm.data.shards import CodedClip, ShardWriter
 from videolm.data.synthetic import Corpus
 from videolm.lm.batch import Batch
 from videolm.lm.vocabulary import Vocabulary
+from videolm.tasks.chain import Step, run_chain
+from videolm.tasks.chain_file import read_chain
 from videolm.tasks.cli import main
 from videolm.tasks.encode import ClipEncoder
 from videolm.tasks.layout import Layout
+from videolm.tasks.long_video import LongPrompt, generate_long
 from videolm.tasks.mixture import Mixture
 from videolm.tasks.model_folder import ModelConfig
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.prompt import Prompt, whole_video
+from videolm.tasks.prompt_file import read_prompts
+from videolm.tasks.script import Line
 from videolm.tasks.size_choice import SizeChoice
 from videolm.tasks.task import ROLES, load_task
 from videolm.tasks.training import LMDataModule
@@ -272,6 +278,93 @@ def test_given_media_are_brought_to_the_chosen_size(sized, clip):
     with pytest.warns(UserWarning):
         sounding = sized.generate("video_to_audio", video=clip, size=SizeChoice(num_frames=5))
     assert sounding.frames.shape == (5, 48, 32, 3) and sounding.waveform.shape == (1, 10000)
+
+
+def test_a_line_of_a_file_of_prompts_chooses_its_size_over_the_one_of_all(sized, tmp_path):
+    sized.save_pretrained(tmp_path / "model")
+    lines = [
+        {},
+        {"aspect": "32x48"},
+        {"frames": 5},
+        {"seconds": 0.6, "name": "short"},
+        {"frames": 9, "aspect": "1:1"},
+    ]
+    text = "a red square moves left"
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps({"text": text} | line) + "\n" for line in lines))
+    (tmp_path / "out").mkdir()
+    command = ["generate", "--model", str(tmp_path / "model"), "--task", "text_to_video", "--seconds", "1"]
+    assert main([*command, "--prompts", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "out")]) == 0
+    names = ("000", "001", "002", "short", "004")
+    sizes = [read_clip(tmp_path / "out" / f"{name}.mp4").frames.shape[:3] for name in names]
+    assert sizes == [(9, 32, 32), (9, 32, 48), (5, 48, 32), (5, 48, 32), (9, 32, 32)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"aspect": "wide"}, ":1: aspect is 'wide'; expected W:H"),
+        ({"aspect": 1.5}, ":1 has aspect 1.5; expected a string"),
+        ({"frames": "9"}, ":1 has frames '9'; expected a whole number"),
+        ({"seconds": "1"}, ":1 has seconds '1'; expected a number"),
+        ({"frames": 9, "seconds": 1}, ":1: give the length of the clip either in frames or in seconds"),
+    ],
+)
+def test_sizes_of_a_line_that_make_no_sense_name_the_line(line, message, tmp_path):
+    (tmp_path / "p.jsonl").write_text(json.dumps({"text": "a red square"} | line))
+    with pytest.raises(ValueError, match=message):
+        read_prompts(tmp_path / "p.jsonl", {"text": None, "size": SizeChoice("1:1")})
+
+
+def test_steps_of_a_chain_have_sizes_of_their_own(sized, tmp_path):
+    text = "a red square moves left"
+    wide = SizeChoice("32x48")
+    steps = [
+        Step("picture", "text_to_image", text=text, size=wide),
+        Step("film", "image_to_video", image="picture", size=wide, seed=1),
+        Step("tall", "image_to_video", image="picture", size=SizeChoice(num_frames=5)),
+    ]
+    with pytest.warns(UserWarning, match="32x48 are resized and cut to 48x32"):
+        clips = run_chain(sized, steps)
+    shapes = [clips[step.name].frames.shape[:3] for step in steps]
+    assert shapes == [(1, 32, 48), (9, 32, 48), (5, 48, 32)]
+    assert torch.equal(clips["film"].frames[:1], clips["picture"].frames)
+    (tmp_path / "chain.yaml").write_text(
+        f"""
+aspect: 32x48
+steps:
+- {{name: picture, task: text_to_image, text: {text}}}
+- {{name: film, task: image_to_video, seed: 1}}
+- {{name: tall, task: image_to_video, image: picture, aspect: "1:2", frames: 5}}
+"""
+    )
+    picture, film, tall = read_chain(tmp_path / "chain.yaml")
+    assert (picture.size, film.size, tall.size) == (wide, wide, SizeChoice("1:2", 5))
+
+
+def test_a_chain_of_a_size_that_the_model_has_not_is_refused_before_any_step(sized, tmp_path):
+    steps = [Step("film", "unconditional"), Step("long", "unconditional", size=SizeChoice(num_frames=17))]
+    with pytest.raises(ValueError, match="step long: this model was not trained on clips of 17 frames"):
+        run_chain(sized, steps, keep=tmp_path)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "chain.yaml").write_text("steps: [{task: unconditional, aspect: 16:9}]")
+    with pytest.raises(ValueError, match="step 1: aspect is 969; expected str, in quotes"):
+        read_chain(tmp_path / "chain.yaml")
+
+
+def test_a_long_video_has_the_chosen_aspect_in_every_window(sized, clip, tmp_path):
+    size = SizeChoice("32x48")
+    prompt = LongPrompt([Line("a red square moves left")], seconds=2.0, aspect="32x48")
+    long, report = generate_long(sized, prompt, seed=3, keep=tmp_path)
+    assert long.frames.shape == (16, 32, 48, 3) and long.waveform.shape == (1, 32000)
+    assert [row["first_frame"] for row in report["segments"]] == [0, 9, 13]
+    first = sized.generate("text_to_video", text=prompt.lines[0].text, seed=3, size=size)
+    assert torch.equal(long.frames[:4], first.frames[:4])
+    with pytest.warns(UserWarning, match="32x32 are resized and cut to 48x32"):
+        tall, report = generate_long(sized, LongPrompt(video=clip, seconds=2.0, aspect="48x32"))
+    assert tall.frames.shape == (16, 48, 32, 3)
+    assert torch.equal(tall.frames[:9], clip.resized(48, 32).frames)
+    with pytest.raises(ValueError, match="not trained on clips of 64x64"):
+        generate_long(sized, LongPrompt(seconds=2.0, aspect="64x64"))
 
 
 def test_outpainting_keeps_a_video_at_its_scale_in_the_middle_of_a_wider_frame(sized, clip):
