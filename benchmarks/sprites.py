@@ -29,6 +29,7 @@ from videolm.data.clip import Clip
 from videolm.data.entry import Entry
 from videolm.data.manifest import read_files
 from videolm.data.media import read_clip
+from videolm.tasks.metrics.extractors import default_device
 from videolm.tasks.pipeline import VideoLM
 
 from .measuring import Record, command, markdown_table
@@ -37,7 +38,8 @@ HELD_OUT = {"cast": 3, "shoot": 1, "slash": 5, "thrust": 0, "walk": 6}  # action
 KEYS = ("action", "direction", "body", "hair", "topwear", "bottomwear", "shoes")
 _ROWS = 64  # clips whose distances are computed together
 _SAME_OF_ALL = " Pixel art on a black background."  # what every caption ends with
-_SCALE, _LETTERS, _LINE, _GAP = 2, 78, 13, 8  # of the sheet: pixels of a pixel, letters a line, line and gap
+# Of the sheet: frames of a clip, least height of a frame, width of a letter, height of a line and of a gap.
+_FRAMES, _LEAST_HEIGHT, _LETTER, _LINE, _GAP = 9, 64, 7, 13, 8
 
 
 def main() -> None:
@@ -56,7 +58,8 @@ def main() -> None:
     if arguments.verb == "split":
         split(arguments.source, arguments.out, arguments.seed)
     else:
-        score(arguments.lists, VideoLM.from_pretrained(arguments.model), arguments.generated, arguments.sheet)
+        model = VideoLM.from_pretrained(arguments.model).to(default_device())
+        score(arguments.lists, model, arguments.generated, arguments.sheet)
 
 
 def split(source: str, out: Path, seed: int) -> None:
@@ -173,10 +176,11 @@ def picture(shown: Sequence[Shown]) -> Image.Image:
 
 
 def _block(shown: Shown) -> Image.Image:
-    strips = torch.cat([torch.cat(list(clip.frames), dim=1) for clip in (shown.real, shown.made)])
-    frames = Image.fromarray(strips.numpy())
-    frames = frames.resize((frames.width * _SCALE, frames.height * _SCALE), Image.Resampling.NEAREST)
-    lines = textwrap.wrap((shown.entry.caption or "").removesuffix(_SAME_OF_ALL), _LETTERS)
+    height, every = shown.real.height, -(-shown.real.num_frames // _FRAMES)
+    strips = torch.cat([torch.cat(list(clip.frames[::every]), dim=1) for clip in (shown.real, shown.made)])
+    frames, scale = Image.fromarray(strips.numpy()), -(-_LEAST_HEIGHT // height)
+    frames = frames.resize((frames.width * scale, frames.height * scale), Image.Resampling.NEAREST)
+    lines = textwrap.wrap((shown.entry.caption or "").removesuffix(_SAME_OF_ALL), frames.width // _LETTER)
     block = Image.new("RGB", (frames.width, frames.height + _LINE * len(lines)), "white")
     block.paste(frames, (0, 0))
     draw = ImageDraw.Draw(block)
