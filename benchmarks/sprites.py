@@ -29,7 +29,7 @@ from videolm.data.clip import Clip
 from videolm.data.entry import Entry
 from videolm.data.manifest import read_files
 from videolm.data.media import read_clip
-from videolm.tasks.metrics.extractors import default_device
+from videolm.data.device import device_of
 from videolm.tasks.pipeline import VideoLM
 
 from .measuring import Record, command, markdown_table
@@ -58,7 +58,7 @@ def main() -> None:
     if arguments.verb == "split":
         split(arguments.source, arguments.out, arguments.seed)
     else:
-        model = VideoLM.from_pretrained(arguments.model).to(default_device())
+        model = VideoLM.from_pretrained(arguments.model).to(device_of())
         score(arguments.lists, model, arguments.generated, arguments.sheet)
 
 
