@@ -53,7 +53,7 @@ __all__ = [
 # captions do not tell.
 CORPORA: dict[str, dict[str, float]] = {
     "synthetic": {},
-    "synthetic-plain": {"textured": 0.0, "camera": 0.0, "tones": 0.0, "spread": 0.35},
+    "synthetic-plain": {"textured": 0.0, "camera": 0.0, "tones": 0.0, "spread": 0.3},
 }
 
 
