@@ -1,6 +1,10 @@
 """Are captions of real clips followed in combinations that were never seen together?
 
     python -m benchmarks.sprites split captions.jsonl --out runs/sprites
+    # then what stands at the head of configs/tokenizer/sprites-128.yaml and configs/lm/sprites-128.yaml
+    mkdir runs/sprites/made
+    videolm generate --model runs/sprites/model --task text_to_video --prompts runs/sprites/prompts.jsonl \\
+        --out runs/sprites/made --temperature 0.5 --guidance-scale 2
     python -m benchmarks.sprites score runs/sprites --model runs/sprites/model \\
         --generated runs/sprites/made --sheet docs/sprites.png
 
@@ -26,17 +30,17 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from videolm.data.clip import Clip
+from videolm.data.device import device_of
 from videolm.data.entry import Entry
 from videolm.data.manifest import read_files
 from videolm.data.media import read_clip
-from videolm.data.device import device_of
 from videolm.tasks.pipeline import VideoLM
 
 from .measuring import Record, command, markdown_table
 
 HELD_OUT = {"cast": 3, "shoot": 1, "slash": 5, "thrust": 0, "walk": 6}  # action: top
 KEYS = ("action", "direction", "body", "hair", "topwear", "bottomwear", "shoes")
-_ROWS = 64  # clips whose distances are computed together
+_ROWS = 64  # real clips whose distances are computed together
 _SAME_OF_ALL = " Pixel art on a black background."  # what every caption ends with
 # Of the sheet: frames of a clip, least height of a frame, width of a letter, height of a line and of a gap.
 _FRAMES, _LEAST_HEIGHT, _LETTER, _LINE, _GAP = 9, 64, 7, 13, 8
@@ -114,7 +118,7 @@ def score(lists: Path, model: VideoLM, generated: Path, sheet: Path | None) -> N
     print(f"{len(shown)} clips of held-out pairs, nearest of {len(entries)} real clips\n")
     print(markdown_table([*rows, {"clips": "chance"} | chance(held_out, entries)]))
     if sheet is not None:
-        picture([_of_pair(shown, action) for action in HELD_OUT]).save(sheet, optimize=True)
+        picture([_of_pair(shown, action) for action in HELD_OUT]).quantize().save(sheet, optimize=True)
 
 
 def shares(wanted: Sequence[Entry], found: Sequence[Entry]) -> Record:
@@ -136,14 +140,13 @@ def chance(wanted: Sequence[Entry], entries: Sequence[Entry]) -> Record:
 
 def nearest(clips: Sequence[Clip], reals: UInt8[Tensor, "n frames height width 3"]) -> list[int]:
     """For each clip the real one of the least squared difference."""
-    against = reals.flatten(1).float()
-    lengths = against.square().sum(1)
-    found: list[int] = []
-    for start in range(0, len(clips), _ROWS):
-        own: Float[Tensor, "m values"] = torch.stack([clip.frames for clip in clips[start : start + _ROWS]])
-        distances = lengths - 2 * own.flatten(1).float() @ against.T
-        found += distances.argmin(1).tolist()
-    return found
+    own = torch.stack([clip.frames for clip in clips]).flatten(1).float()
+    # The squared lengths of `own` are left out: they are the same for every real clip.
+    distances: list[Float[Tensor, "clips rows"]] = []
+    for rows in reals.split(_ROWS):
+        against = rows.flatten(1).float()
+        distances.append(against.square().sum(1) - 2 * own @ against.T)
+    return torch.cat(distances, dim=1).argmin(1).tolist()
 
 
 def _shown(model: VideoLM, entry: Entry, made: Path) -> Shown:
