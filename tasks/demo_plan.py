@@ -82,12 +82,12 @@ class Plan:
         evaluation += ("--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
         return [
             Stage("synthesize", (self._synthesize(),), 2),
-            self._fit("tokenizer", 130, *self.precision),
-            self._fit("audio", 38),
-            Stage("encode", (self._encode(shards),), 45, folder=self.out / "shards"),
-            self._fit("lm", 420, "--data.shards", shards, *self.precision),
-            Stage("generate", (*reconstructions, *generations), 15, prepare=self._write_given),
-            Stage("evaluate", (evaluation,), 60),
+            self._fit("tokenizer", 147, *self.precision),
+            self._fit("audio", 30),
+            Stage("encode", (self._encode(shards),), 43, folder=self.out / "shards"),
+            self._fit("lm", 403, "--data.shards", shards, *self.precision),
+            Stage("generate", (*reconstructions, *generations), 4, prepare=self._write_given),
+            Stage("evaluate", (evaluation,), 54),
         ]
 
     def examples(self) -> list[Example]:
