@@ -54,13 +54,13 @@ class KernelBody:
 
     Args:
         cache: whose keys and values it reads and extends.
-        turn: the rotations of all columns (`InferenceBody.turn`).
+        turn: the rotations of all columns (`InferenceBody.turn`), of which the cache may lack the last.
         start: first column of every row.
     """
 
     def __init__(self, model: PrefixLM, cache: KVCache, turn: Turn, start: Int[Tensor, " rows"]):
         self.model, self.cache, self.start = model, cache, start
-        self.cosine, self.signed_sine = (each.float().contiguous() for each in turn)
+        self.cosine, self.signed_sine = (each[:, : cache.columns].float().contiguous() for each in turn)
         rows, config = len(start), model.config
         parts = -(-cache.columns // _COLUMNS)
         new = self.cosine.new_empty
