@@ -26,10 +26,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from videolm.data.clip import Clip
+from videolm.data.device import device_of
 from videolm.data.entry import Entry
 from videolm.data.manifest import read_files
 from videolm.data.media import read_clip
-from videolm.data.device import device_of
 from videolm.tasks.pipeline import VideoLM
 
 from .measuring import Record, command, markdown_table
