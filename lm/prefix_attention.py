@@ -13,7 +13,8 @@
 No form here computes the whole square of scores. `prefix_attention` chooses one for a batch:
 
     SplitAttention     long examples on CPUs: flash calls for the three parts of the picture
-    FlexAttention      CUDA: one compiled kernel that leaves out blocks of 128 x 128 that nobody sees
+    FlexAttention      CUDA, long rows or wide heads: one compiled kernel that leaves out blocks of 128 x 128
+                       that nobody sees
     MaskedAttention    everything else: under a mask, on CPUs some queries at a time
 """
 
@@ -32,17 +33,29 @@ from .split_attention import SplitAttention
 QUERIES_AT_ONCE = 128
 LONG_EXAMPLE = 768
 """Mean length of a batch's examples from which flash calls beat masks on a CPU (benchmarks/attention.py)."""
+LONG_ROW = 1344
+"""Positions up to which a mask beat FlexAttention on an H200, 8 rows, heads of 64 features: forward 0.80
+against 3.27 ms, with the backward pass 2.43 against 4.43 (benchmarks/results/gpu.md). Longer rows were not
+measured side by side; reckoned from FlexAttention's kernels in a training the two are even at 1,761."""
+_NARROW_HEAD = 64
+"""Features of a head up to which that holds. With 128 FlexAttention's forward kernel is no slower than its
+backward one: together they took at most 2.3 ms for 8 rows of 1,761."""
 _SMALLEST_FLEX_HEAD = 16
 
 
 def prefix_attention(batch: Batch, head_dim: int) -> Attend:
     """The form of attention that is fastest for a batch; made once and shared by all layers."""
     device = batch.ids.device.type
-    if device == "cuda" and head_dim >= _SMALLEST_FLEX_HEAD:
+    if device == "cuda" and flex_pays(batch.ids.shape[1], head_dim):
         return FlexAttention(batch)
     if device == "cpu" and batch.length.float().mean() >= LONG_EXAMPLE:
         return SplitAttention(batch)
     return MaskedAttention(batch)
+
+
+def flex_pays(length: int, head_dim: int) -> bool:
+    """Whether FlexAttention is the faster form on a GPU, for rows of this length."""
+    return head_dim > _NARROW_HEAD or (length > LONG_ROW and head_dim >= _SMALLEST_FLEX_HEAD)
 
 
 class MaskedAttention:
