@@ -10,7 +10,7 @@
 
 (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.2; the mask is Raffel et al. 2020's prefix LM.)
 
-No form here computes the whole square of scores. `prefix_attention` chooses one for a batch:
+Only under a mask on a GPU is the whole square of scores computed. `prefix_attention` chooses for a batch:
 
     SplitAttention     long examples on CPUs: flash calls for the three parts of the picture
     FlexAttention      CUDA, long rows or wide heads: one compiled kernel that leaves out blocks of 128 x 128
