@@ -13,8 +13,8 @@
 Only under a mask on a GPU is the whole square of scores computed. `prefix_attention` chooses for a batch:
 
     SplitAttention     long examples on CPUs: flash calls for the three parts of the picture
-    FlexAttention      CUDA, long rows or wide heads: one compiled kernel that leaves out blocks of 128 x 128
-                       that nobody sees
+    FlexAttention      CUDA: one compiled kernel that leaves out blocks of 128 x 128 that nobody sees; not for
+                       short rows with narrow heads on Hopper
     MaskedAttention    everything else: under a mask, on CPUs some queries at a time
 """
 
@@ -41,21 +41,27 @@ _NARROW_HEAD = 64
 """Features of a head up to which that holds. With 128 FlexAttention's forward kernel is no slower than its
 backward one: together they took at most 2.3 ms for 8 rows of 1,761."""
 _SMALLEST_FLEX_HEAD = 16
+_HOPPER = 9  # of compute capability
 
 
 def prefix_attention(batch: Batch, head_dim: int) -> Attend:
     """The form of attention that is fastest for a batch; made once and shared by all layers."""
-    device = batch.ids.device.type
-    if device == "cuda" and flex_pays(batch.ids.shape[1], head_dim):
-        return FlexAttention(batch)
-    if device == "cpu" and batch.length.float().mean() >= LONG_EXAMPLE:
+    device = batch.ids.device
+    if device.type == "cuda" and head_dim >= _SMALLEST_FLEX_HEAD:
+        capability = torch.cuda.get_device_capability(device)
+        if not mask_is_faster(batch.ids.shape[1], head_dim, capability):
+            return FlexAttention(batch)
+    if device.type == "cpu" and batch.length.float().mean() >= LONG_EXAMPLE:
         return SplitAttention(batch)
     return MaskedAttention(batch)
 
 
-def flex_pays(length: int, head_dim: int) -> bool:
-    """Whether FlexAttention is the faster form on a GPU, for rows of this length."""
-    return head_dim > _NARROW_HEAD or (length > LONG_ROW and head_dim >= _SMALLEST_FLEX_HEAD)
+def mask_is_faster(length: int, head_dim: int, capability: tuple[int, int]) -> bool:
+    """Whether a mask was ahead of FlexAttention on a GPU of this compute capability, for rows of this length.
+
+    Only Hopper was measured; there PyTorch's kernel for a mask in half precision is cuDNN's.
+    """
+    return capability[0] == _HOPPER and length <= LONG_ROW and head_dim <= _NARROW_HEAD
 
 
 class MaskedAttention:

@@ -11,7 +11,7 @@ from videolm.lm.prefix_attention import (
     LONG_ROW,
     FlexAttention,
     MaskedAttention,
-    flex_pays,
+    mask_is_faster,
     prefix_attention,
     prefix_mask,
 )
@@ -137,10 +137,9 @@ def test_long_examples_are_split_and_short_ones_masked(monkeypatch):
     assert isinstance(prefix_attention(PACKED(), HEAD_DIM), MaskedAttention)
 
 
-def test_on_a_gpu_long_rows_and_wide_heads_are_for_flex_attention():
-    assert not flex_pays(LONG_ROW, 64) and flex_pays(LONG_ROW + 1, 64)
-    assert flex_pays(300, 128)
-    assert not flex_pays(LONG_ROW + 1, 8)  # its kernel needs 16 features
+def test_on_a_gpu_a_mask_is_for_what_it_was_measured_with():
+    assert mask_is_faster(LONG_ROW, 64, (9, 0)) and not mask_is_faster(LONG_ROW + 1, 64, (9, 0))
+    assert not mask_is_faster(300, 128, (9, 0)) and not mask_is_faster(300, 64, (8, 0))
 
 
 def test_split_attention_holds_no_square_of_scores(monkeypatch):
