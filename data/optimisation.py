@@ -13,9 +13,9 @@ from torch.distributed.tensor import DTensor, Replicate
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 # Columns for each row from which iterating the square X X^T in single precision is cheaper than iterating X.
 _WIDER = {torch.bfloat16: 3, torch.float32: 2}
-_TOGETHER = (
-    2**21
-)  # numbers in matrices of one shape that are orthogonalised in one go; more would only take memory
+# Numbers in matrices of one shape that are orthogonalised in one go: on CPUs more would only take memory, on
+# GPUs the kernels of a matrix of a million numbers take longer to launch than to run.
+_TOGETHER = {"cpu": 2**21, "cuda": 2**25}
 
 
 class Muon(torch.optim.Optimizer):
@@ -185,7 +185,8 @@ def _alike(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
     for parameter in parameters:
         kind = parameter.shape, parameter.device, parameter.dtype
         of_kind = groups.setdefault(kind, [[]])
-        if of_kind[-1] and (len(of_kind[-1]) + 1) * parameter.numel() > _TOGETHER:
+        most = _TOGETHER.get(parameter.device.type, _TOGETHER["cpu"])
+        if of_kind[-1] and (len(of_kind[-1]) + 1) * parameter.numel() > most:
             of_kind.append([])
         of_kind[-1].append(parameter)
     return [some for of_kind in groups.values() for some in of_kind]

@@ -105,6 +105,10 @@ def masked_attention(
     """Scaled dot-product attention under a boolean mask (None: everything is seen), grouped-query."""
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
         return _attention_by_products(queries, keys, values, mask)
+    shared = queries.shape[1] // keys.shape[1]
+    if queries.is_cuda and queries.dtype == torch.float32 and shared > 1:
+        # The kernel for float32 knows no shared keys; without it all scores would be held.
+        keys, values = (each.repeat_interleave(shared, dim=1) for each in (keys, values))
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=True)
 
 

@@ -124,4 +124,5 @@ def grouped_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tenso
     if mask is not None and mask.shape[2] > 1:
         mask = mask.repeat(1, 1, shared, 1)
     grouped = queries.reshape(shape[0], keys.shape[1], -1, shape[-1])
-    return masked_attention(grouped, keys, values, mask).view(shape)
+    # Some of PyTorch's kernels give heads and queries in the other order of memory.
+    return masked_attention(grouped, keys, values, mask).reshape(shape)

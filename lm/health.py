@@ -1,6 +1,5 @@
-"""Signs of how a training fares: steps that went wrong, certainty of the heads, use of the codes."""
+"""Signs of how a training fares: certainty of the heads, use of the codes."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,40 +12,6 @@ from .batch import Batch
 from .transformer import PrefixLM
 
 ENTROPY_ROWS = 256  # positions of a block whose predictions are looked at
-
-
-class BadSteps:
-    """Steps whose gradients are not numbers: counted, and refused when there are too many in a row.
-
-    Args:
-        limit: so many in a row end the training.
-    """
-
-    def __init__(self, limit: int):
-        if limit < 1:
-            raise ValueError(f"max_skipped_steps is {limit}; expected at least 1")
-        self.limit = limit
-        self.skipped = 0
-        self.in_a_row = 0
-
-    def check(self, gradient_norm: float, loss: float, step: int) -> str | None:
-        """Why a step must be skipped, or None.
-
-        Raises:
-            ValueError: if it is one too many.
-        """
-        if math.isfinite(gradient_norm):
-            self.in_a_row = 0
-            return None
-        self.skipped += 1
-        self.in_a_row += 1
-        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradients' norm is {gradient_norm}"
-        if self.in_a_row >= self.limit:
-            raise ValueError(
-                f"{what} at step {step}, the {self.limit}th such step in a row: nothing is learnt any more; "
-                "take a lower learning rate or a longer warm-up, and go on from last.ckpt or begin again"
-            )
-        return f"step {step} is skipped: {what}"
 
 
 @contextmanager

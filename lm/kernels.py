@@ -11,7 +11,8 @@ residual of the one before it, and attention is divided among programs that read
 Every sum is made in float32.
 
 From Hopper on a kernel is launched while the one before it still runs, and loads its weights meanwhile (CUDA
-C++ programming guide, "programmatic dependent launch"). Nothing else may be touched before `_wait`.
+C++ programming guide, "programmatic dependent launch"). Nothing else may be touched before `_wait`. On an
+H200 that is faster with the 300m body, not with 1b (benchmarks/results/gpu.md).
 """
 
 from functools import cache
@@ -54,13 +55,13 @@ class KernelBody:
 
     Args:
         cache: whose keys and values it reads and extends.
-        turn: the rotations of all columns (`InferenceBody.turn`).
+        turn: the rotations of all columns (`InferenceBody.turn`), of which the cache may lack the last.
         start: first column of every row.
     """
 
     def __init__(self, model: PrefixLM, cache: KVCache, turn: Turn, start: Int[Tensor, " rows"]):
         self.model, self.cache, self.start = model, cache, start
-        self.cosine, self.signed_sine = (each.float().contiguous() for each in turn)
+        self.cosine, self.signed_sine = (each[:, : cache.columns].float().contiguous() for each in turn)
         rows, config = len(start), model.config
         parts = -(-cache.columns // _COLUMNS)
         new = self.cosine.new_empty

@@ -10,10 +10,11 @@
 
 (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.2; the mask is Raffel et al. 2020's prefix LM.)
 
-No form here computes the whole square of scores. `prefix_attention` chooses one for a batch:
+Only under a mask on a GPU is the whole square of scores computed. `prefix_attention` chooses for a batch:
 
     SplitAttention     long examples on CPUs: flash calls for the three parts of the picture
-    FlexAttention      CUDA: one compiled kernel that leaves out blocks of 128 x 128 that nobody sees
+    FlexAttention      CUDA: one compiled kernel that leaves out blocks of 128 x 128 that nobody sees; not for
+                       short rows with narrow heads on Hopper
     MaskedAttention    everything else: under a mask, on CPUs some queries at a time
 """
 
@@ -32,17 +33,35 @@ from .split_attention import SplitAttention
 QUERIES_AT_ONCE = 128
 LONG_EXAMPLE = 768
 """Mean length of a batch's examples from which flash calls beat masks on a CPU (benchmarks/attention.py)."""
+LONG_ROW = 1344
+"""Positions up to which a mask beat FlexAttention on an H200, 8 rows, heads of 64 features: forward 0.80
+against 3.27 ms, with the backward pass 2.43 against 4.43 (benchmarks/results/gpu.md). Longer rows were not
+measured side by side; reckoned from FlexAttention's kernels in a training the two are even at 1,761."""
+_NARROW_HEAD = 64
+"""Features of a head up to which that holds. With 128 FlexAttention's forward kernel is no slower than its
+backward one: together they took at most 2.3 ms for 8 rows of 1,761."""
 _SMALLEST_FLEX_HEAD = 16
+_HOPPER = 9  # of compute capability
 
 
 def prefix_attention(batch: Batch, head_dim: int) -> Attend:
     """The form of attention that is fastest for a batch; made once and shared by all layers."""
-    device = batch.ids.device.type
-    if device == "cuda" and head_dim >= _SMALLEST_FLEX_HEAD:
-        return FlexAttention(batch)
-    if device == "cpu" and batch.length.float().mean() >= LONG_EXAMPLE:
+    device = batch.ids.device
+    if device.type == "cuda" and head_dim >= _SMALLEST_FLEX_HEAD:
+        capability = torch.cuda.get_device_capability(device)
+        if not mask_is_faster(batch.ids.shape[1], head_dim, capability):
+            return FlexAttention(batch)
+    if device.type == "cpu" and batch.length.float().mean() >= LONG_EXAMPLE:
         return SplitAttention(batch)
     return MaskedAttention(batch)
+
+
+def mask_is_faster(length: int, head_dim: int, capability: tuple[int, int]) -> bool:
+    """Whether a mask was ahead of FlexAttention on a GPU of this compute capability, for rows of this length.
+
+    Only Hopper was measured; there PyTorch's kernel for a mask in half precision is cuDNN's.
+    """
+    return capability[0] == _HOPPER and length <= LONG_ROW and head_dim <= _NARROW_HEAD
 
 
 class MaskedAttention:

@@ -12,13 +12,14 @@ from torch import Tensor, distributed, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ..data.averaging import averaged
+from ..data.bad_steps import BadSteps
 from ..data.optimisation import Muon, clip_gradients, gradient_norm, parameter_groups
 from ..data.schedule import Schedule, scheduled
 from .accumulation import TargetMean
 from .batch import Batch
 from .costs import training_flops
 from .finetuning import add_low_rank, start_from
-from .health import BadSteps, CodeUsage, head_entropies, watching
+from .health import CodeUsage, head_entropies, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
 from .parallel import is_sharded, save_whole, shard
 from .recomputing import recompute_layers

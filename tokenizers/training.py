@@ -12,6 +12,7 @@ learning rates of their own, so Lightning's own loop unscales (fp16), clips, acc
 as for any other module; only the clipping is done for each network by itself.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..data.averaging import averaged
-from ..data.optimisation import Muon, clip_gradients, parameter_groups
+from ..data.bad_steps import BadSteps
+from ..data.optimisation import Muon, clip_gradients, gradient_norm, parameter_groups
 from ..data.pixels import frames_from_pixels, pixels_from_frames
 from ..data.pretrained import replacing
 from ..data.schedule import scheduled
@@ -75,6 +77,8 @@ class VideoTokenizerTraining(LightningModule):
         perceptual_weight: of that loss.
         perceptual_frames: frames of each clip, drawn at random, that it looks at; None looks at all.
         init_from: folder of a video tokenizer to start from. One of single images is inflated.
+        max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
+            training ends; each of them is skipped.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class VideoTokenizerTraining(LightningModule):
         perceptual_weight: float = 0.1,
         perceptual_frames: int | None = None,
         init_from: Path | None = None,
+        max_skipped_steps: int = 20,
     ):
         super().__init__()
         model = VideoTokenizer(tokenizer)
@@ -134,6 +139,8 @@ class VideoTokenizerTraining(LightningModule):
         counts = torch.zeros(self.tokenizer.codebook_size, dtype=torch.long)
         self.register_buffer("train_counts", counts, persistent=False)
         self.register_buffer("val_counts", counts.clone(), persistent=False)
+        self.bad_steps = BadSteps(max_skipped_steps)
+        self._last_loss = torch.zeros(())
         self._reported_step = 0
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
@@ -145,6 +152,7 @@ class VideoTokenizerTraining(LightningModule):
         if self.adversary is not None:
             losses |= self.adversary(reconstruction, pixels)
         loss = sum(self.weights[name] * value for name, value in losses.items())
+        self._last_loss = loss.detach()
         self._count(self.train_counts, latents)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         self.log_dict(
@@ -201,7 +209,18 @@ class VideoTokenizerTraining(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients of the tokenizer and of the discriminator, each by its own norm."""
+        """Clip the gradients of the tokenizer and of the discriminator, each by its own norm.
+
+        All are dropped where one is no number: on CPUs a convolution's weight gradient in bfloat16 has been
+        seen to be none now and then, with a discriminator (PyTorch 2.11 and 2.13).
+        """
+        norm = float(gradient_norm(self.parameters()))
+        reason = self.bad_steps.check(norm, float(self._last_loss), self.global_step)
+        if reason is not None:
+            self.log("train/skipped_steps", float(self.bad_steps.skipped), batch_size=1)
+            warnings.warn(reason, stacklevel=2)
+            optimizer.zero_grad(set_to_none=True)
+            return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
     @rank_zero_only

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from videolm.data.optimisation import Muon, orthogonalized, parameter_groups
+from videolm.data.optimisation import _TOGETHER, Muon, orthogonalized, parameter_groups
 
 
 # Square, and wide enough that only the product with its transpose is iterated.
@@ -27,7 +27,7 @@ def test_matrices_of_one_shape_take_the_steps_that_each_takes_alone(monkeypatch)
     gradients = [[torch.randn(shape) for shape in shapes] for _ in range(3)]
     results = []
     for together in (1, 50, 1000):
-        monkeypatch.setattr("videolm.data.optimisation._TOGETHER", together)
+        monkeypatch.setitem(_TOGETHER, "cpu", together)
         weights = [nn.Parameter(torch.ones(shape)) for shape in shapes]
         optimizer = Muon((weights, []), weight_decay=0.1)
         for step in gradients:

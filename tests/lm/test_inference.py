@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from videolm.lm import cache
 from videolm.lm.attention import masked_attention
-from videolm.lm.cache import attention_of_last
+from videolm.lm.cache import attention_of_last, grouped_attention
 from videolm.lm.inference import InferenceBody
 from videolm.lm.prefix_attention import MaskedAttention
 
@@ -51,3 +52,17 @@ def test_attention_some_queries_at_a_time_is_masked_attention(kv_heads, queries,
         found = attention_of_last(read, keys, values, prefix, visible if hidden else None, size)
         shown = mask.any(-1).expand(-1, 4, -1)  # a column before its row sees nothing: of no account
         torch.testing.assert_close(found[shown], expected[shown])
+
+
+def test_what_a_kernel_gives_may_lie_in_any_order_of_memory(monkeypatch):
+    """On GPUs the one for float32 gives a position's heads side by side."""
+    generator = torch.Generator().manual_seed(0)
+    read = torch.randn(2, 4, 3, 8, generator=generator)
+    keys, values = torch.randn(2, 2, 2, 12, 8, generator=generator)
+    expected = grouped_attention(read, keys, values, None)
+
+    def side_by_side(*given):
+        return masked_attention(*given).transpose(1, 2).contiguous().transpose(1, 2)
+
+    monkeypatch.setattr(cache, "masked_attention", side_by_side)
+    torch.testing.assert_close(grouped_attention(read, keys, values, None), expected)

@@ -32,7 +32,7 @@ generator = torch.Generator().manual_seed(0)
 draw = lambda *shape: torch.randn(*shape, generator=generator).to(device)
 start = torch.tensor([0, 70], device=device)
 body = InferenceBody(model)
-turn = body.turn(model.rotation(10 * draw(rows, columns, 3)))
+turn = body.turn(model.rotation(10 * draw(rows, columns + 3, 3)))  # a sequence goes on behind its cache
 sizes = (config.layers, rows, config.kv_heads, columns, config.head_dim)
 caches = [KVCache(*sizes, model.norm.weight, start) for _ in range(2)]
 for own, other in zip((*caches[0].keys, *caches[0].values), (*caches[1].keys, *caches[1].values)):

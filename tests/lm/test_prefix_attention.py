@@ -7,7 +7,14 @@ import torch.nn.functional as F
 
 from videolm.lm import prefix_attention as module
 from videolm.lm.batch import Batch
-from videolm.lm.prefix_attention import FlexAttention, MaskedAttention, prefix_attention, prefix_mask
+from videolm.lm.prefix_attention import (
+    LONG_ROW,
+    FlexAttention,
+    MaskedAttention,
+    mask_is_faster,
+    prefix_attention,
+    prefix_mask,
+)
 from videolm.lm.split_attention import SplitAttention
 
 FORMS = [MaskedAttention, SplitAttention]
@@ -130,6 +137,11 @@ def test_long_examples_are_split_and_short_ones_masked(monkeypatch):
     assert isinstance(prefix_attention(PACKED(), HEAD_DIM), MaskedAttention)
 
 
+def test_on_a_gpu_a_mask_is_for_what_it_was_measured_with():
+    assert mask_is_faster(LONG_ROW, 64, (9, 0)) and not mask_is_faster(LONG_ROW + 1, 64, (9, 0))
+    assert not mask_is_faster(300, 128, (9, 0)) and not mask_is_faster(300, 64, (8, 0))
+
+
 def test_split_attention_holds_no_square_of_scores(monkeypatch):
     """Nothing of length x length is kept for the backward pass."""
     *qkv, _ = random_qkv(1, 64)
@@ -158,10 +170,9 @@ def test_flex_attention_on_a_gpu_has_the_gradients_under_an_explicit_mask(batch)
     batch = batch.to("cuda")
     made = random_qkv(len(batch), batch.ids.shape[1], dtype=torch.float32, head_dim=32)
     *qkv, upstream = (part.cuda() for part in made)
-    assert isinstance(prefix_attention(batch, 32), FlexAttention)
     expected, gradients = under_a_mask(batch, *qkv, upstream)
     parts = [part.requires_grad_() for part in qkv]
-    read = prefix_attention(batch, 32)(0, *parts)
+    read = FlexAttention(batch)(0, *parts)
     torch.testing.assert_close(read, expected, atol=2e-3, rtol=2e-3)
     for ours, exact in zip(torch.autograd.grad(read, parts, upstream), gradients, strict=True):
         torch.testing.assert_close(ours, exact, atol=5e-3, rtol=5e-3)

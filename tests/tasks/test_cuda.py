@@ -75,7 +75,7 @@ def test_penalties_of_lookup_free_latents_are_those_of_the_cpu():
     latents = torch.randn(2, 3, 4, 4, 18, generator=torch.Generator().manual_seed(0))
     found = []
     for device in ("cpu", "cuda"):
-        own = latents.to(device).requires_grad_()
+        own = latents.to(device, copy=True).requires_grad_()
         values = (commitment(own), *entropies(own, 1.0))
         sum(values).backward()
         found.append([each.detach().cpu() for each in (*values, own.grad)])

@@ -154,18 +154,17 @@ def step(module: VideoTokenizerTraining, clips: list[torch.Tensor], **settings) 
     def clipped(*arguments, **options):
         clip(*arguments, **options)
         found.update(
-            {name: each.grad.clone() for name, each in module.named_parameters() if each.requires_grad}
+            {name: each.grad.clone() for name, each in module.named_parameters() if each.grad is not None}
         )
 
     module.configure_gradient_clipping = clipped
     trainer = Trainer(
-        max_steps=1,
         accelerator="cpu",
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
-        **settings,
+        **{"max_steps": 1} | settings,
     )
     batches = [{"frames": frames, "caption": [""] * len(frames)} for frames in clips]
     trainer.fit(module, torch.utils.data.DataLoader(batches, batch_size=None))
@@ -203,6 +202,40 @@ def test_gradients_are_unscaled_before_they_are_clipped():
         assert norm_of(half, part) == pytest.approx(0.05, rel=1e-3)
         apart = {name: half[name] - gradient for name, gradient in single.items()}
         assert norm_of(apart, part) < 0.005
+
+
+class Spoiling(Callback):
+    """Makes a number of the discriminator's gradient none in the steps of `spoilt`; keeps all weights."""
+
+    def __init__(self, spoilt: range):
+        self.spoilt, self.values = spoilt, []
+
+    def on_after_backward(self, trainer, module):
+        if trainer.global_step in self.spoilt:
+            module.adversary.discriminator.trunk[0].weight.grad[0, 0, 0, 0, 0] = torch.nan
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        self.values.append([each.detach().clone() for each in module.parameters() if each.requires_grad])
+
+
+def spoil(spoilt: range, steps: int, **settings) -> tuple[VideoTokenizerTraining, Spoiling]:
+    module, spoiling = tiny_training(**settings), Spoiling(spoilt)
+    step(module, [some_frames()] * steps, max_steps=steps, callbacks=[spoiling])
+    return module, spoiling
+
+
+def test_a_step_with_a_gradient_that_is_no_number_changes_nothing():
+    with pytest.warns(UserWarning, match="step 1 is skipped: the gradients' norm is nan"):
+        module, spoiling = spoil(range(1, 2), 3)
+    first, second, third = spoiling.values
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(second, third, strict=True) if one.ndim > 1)
+    assert all(each.isfinite().all() for each in third) and module.bad_steps.skipped == 1
+
+
+def test_steps_without_numbers_end_the_training_when_there_are_too_many():
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="at step 2, the 2th"):
+        spoil(range(1, 9), 4, max_skipped_steps=2)
 
 
 def test_tokenizer_and_discriminator_are_clipped_apart():
