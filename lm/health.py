@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor, nn
 
 from .batch import Batch
 from .transformer import PrefixLM
 
 ENTROPY_ROWS = 256  # positions of a block whose predictions are looked at
+HISTOGRAM_BARS = 64
 
 
 @contextmanager
@@ -61,8 +64,42 @@ class CodeUsage:
                 counts = torch.bincount(codes, minlength=block.size)
                 self.counts[block.name] = self.counts.get(block.name, 0) + counts
 
-    def report(self) -> dict[str, float]:
-        """exp(entropy) of the codes of each block, the number in even use that would carry as much."""
-        shares = {name: counts.double() / counts.sum() for name, counts in self.counts.items()}
-        self.counts = {}
-        return {name: torch.special.entr(share).sum().exp().item() for name, share in shares.items()}
+    def report(self) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Perplexity and counts of the codes of each block, which are then forgotten.
+
+        The perplexity is exp(entropy), the number of codes in even use that would carry as much.
+        """
+        counts, self.counts = self.counts, {}
+        shares = {name: each.double() / each.sum() for name, each in counts.items()}
+        perplexities = {name: torch.special.entr(share).sum().exp().item() for name, share in shares.items()}
+        return perplexities, counts
+
+
+def log_histogram(loggers: list[Any], name: str, counts: Tensor, step: int) -> None:
+    """Show how often codes occurred, in bars of neighbouring codes, in TensorBoard and Weights & Biases."""
+    listening = [each for each in loggers if isinstance(each, TensorBoardLogger | WandbLogger)]
+    if not listening:
+        return
+    parts = counts.cpu().tensor_split(min(HISTOGRAM_BARS, len(counts)))
+    bars = np.array([part.sum().item() for part in parts])
+    edges = np.cumsum([0, *map(len, parts)])
+    for logger in listening:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            bar_chart = wandb.Histogram(np_histogram=(bars, edges))
+            logger.experiment.log({name: bar_chart, "trainer/global_step": step})
+            continue
+        codes = torch.arange(len(counts), dtype=torch.double)
+        weights = counts.cpu().double()
+        logger.experiment.add_histogram_raw(
+            name,
+            min=0,
+            max=len(counts) - 1,
+            num=int(bars.sum()),
+            sum=float(weights @ codes),
+            sum_squares=float(weights @ codes.square()),
+            bucket_limits=(edges[1:] - 1).tolist(),  # the last code of each bar
+            bucket_counts=bars.tolist(),
+            global_step=step,
+        )

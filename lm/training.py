@@ -19,7 +19,7 @@ from .accumulation import TargetMean
 from .batch import Batch
 from .costs import training_flops
 from .finetuning import add_low_rank, start_from
-from .health import CodeUsage, head_entropies, watching
+from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
 from .parallel import is_sharded, save_whole, shard
 from .recomputing import recompute_layers
@@ -36,9 +36,9 @@ class LanguageModelTraining(LightningModule):
 
     The loss is the mean over the targets of all processes and accumulated batches. Logged are the loss,
     nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task, the gradients' norm,
-    the entropy of each head and the perplexity of the target codes, positions read per second and the share
-    of the hardware's peak (model-FLOPs utilisation). What is validated and exported is the running average
-    of the weights, if there is one.
+    the entropy of each head, the perplexity of the target codes (TensorBoard and wandb also show their
+    histogram), positions read per second and the share of the hardware's peak (model-FLOPs utilisation). What
+    is validated and exported is the running average of the weights, if there is one.
 
     Args:
         model: sizes of the model.
@@ -190,8 +190,11 @@ class LanguageModelTraining(LightningModule):
         """Report what is gathered over several steps."""
         if self.global_step % self.trainer.log_every_n_steps == 0 and self.global_step > self._reported_step:
             self._reported_step = self.global_step
-            used = {f"train/code_perplexity/{name}": each for name, each in self._usage.report().items()}
+            perplexities, counts = self._usage.report()
+            used = {f"train/code_perplexity/{name}": each for name, each in perplexities.items()}
             self.log_dict(used, batch_size=1)
+            for name, each in counts.items():
+                log_histogram(self.loggers, f"train/codes/{name}", each, self.global_step)
             assert self._throughput is not None
             speed = self._throughput.report(self.trainer.world_size)
             self.log("train/tokens_per_second", speed.pop("tokens_per_second"), prog_bar=True, batch_size=1)

@@ -1,11 +1,13 @@
 """Signs of a training's health on models whose predictions are known."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
-from videolm.lm.health import CodeUsage, head_entropies, watching
+from videolm.lm.health import CodeUsage, head_entropies, log_histogram, watching
 from videolm.lm.throughput import Throughput, peak_flops
 
 
@@ -32,8 +34,34 @@ def test_perplexity_counts_the_codes_of_targets_only(make_model, make_sequence):
         place = (sequence.block == 1).nonzero().squeeze(1)
         sequence.ids[place] = torch.tensor([5, 6, *codes]) + start  # the first two are given
         usage.add(model, Batch.collate([sequence]))
-    assert usage.report() == {"visual": pytest.approx(2.0)}
-    assert usage.report() == {}
+    perplexities, counts = usage.report()
+    assert perplexities == {"visual": pytest.approx(2.0)}
+    assert counts["visual"].nonzero().squeeze(1).tolist() == [1, 2] and counts["visual"].sum() == 8
+    assert usage.report() == ({}, {})
+
+
+def test_counts_become_histograms_of_the_loggers_that_show_them(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    counts = torch.zeros(200, dtype=torch.long)
+    counts[[0, 3, 199]] = torch.tensor([5, 1, 2])
+    shown = []
+
+    class Listening(WandbLogger):
+        def __init__(self):
+            pass
+
+        experiment = SimpleNamespace(log=shown.append)
+
+    board = TensorBoardLogger(tmp_path, name="", version="")
+    log_histogram([board, CSVLogger(tmp_path), Listening()], "codes", counts, 7)
+    board.experiment.flush()
+    (event,) = EventAccumulator(str(tmp_path)).Reload().Histograms("codes")
+    bars = dict(zip(event.histogram_value.bucket_limit, event.histogram_value.bucket, strict=True))
+    assert event.step == 7 and event.histogram_value.num == 8 and event.histogram_value.sum == 3 + 2 * 199
+    assert {limit: count for limit, count in bars.items() if count} == {3: 6, 199: 2}
+    (logged,) = shown
+    assert logged["trainer/global_step"] == 7 and sum(logged["codes"].histogram) == 8
 
 
 def test_throughput_leaves_pauses_out(monkeypatch):
