@@ -1,6 +1,10 @@
 """Steps of a training that went wrong."""
 
 import math
+import warnings
+
+import torch
+from lightning import LightningModule
 
 
 class BadSteps:
@@ -17,12 +21,23 @@ class BadSteps:
         self.skipped = 0
         self.in_a_row = 0
 
-    def check(self, gradient_norm: float, loss: float, step: int) -> str | None:
-        """Why a step must be skipped, or None.
+    def skips(
+        self, module: LightningModule, optimizer: torch.optim.Optimizer, gradient_norm: float, loss: float
+    ) -> bool:
+        """Whether the step is one to skip: then this is said and logged, and the gradients are dropped.
 
         Raises:
             ValueError: if it is one too many.
         """
+        reason = self._reason(gradient_norm, loss, module.global_step)
+        if reason is None:
+            return False
+        module.log("train/skipped_steps", float(self.skipped), batch_size=1)
+        warnings.warn(reason, stacklevel=3)
+        optimizer.zero_grad(set_to_none=True)
+        return True
+
+    def _reason(self, gradient_norm: float, loss: float, step: int) -> str | None:
         if math.isfinite(gradient_norm):
             self.in_a_row = 0
             return None

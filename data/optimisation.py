@@ -61,34 +61,34 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             parameters = [each for each in group["params"] if each.grad is not None]
-            update = self._orthogonal if group["is_matrix"] else self._adam
-            for some in _alike(parameters) if group["is_matrix"] else [parameters]:
-                for parameter, change in zip(some, update(some, group), strict=True):
-                    if group["weight_decay"]:
-                        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(change, alpha=-group["lr"])
+            changes = self._orthogonal if group["is_matrix"] else self._adam
+            for parameter, change in changes(parameters, group):
+                if group["weight_decay"]:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.add_(change, alpha=-group["lr"])
         return loss
 
-    def _orthogonal(self, parameters: list[nn.Parameter], group: dict) -> list[Tensor]:
-        """Of matrices of one shape, which are orthogonalised together."""
-        ahead = []
-        for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-            ahead.append(_whole(parameter.grad.add(momentum, alpha=group["momentum"])))
-        matrices = torch.stack([each.flatten(1) for each in ahead])
-        rows, columns = matrices.shape[1:]
-        half = has_fast_bfloat16(matrices.device.type)  # which is exact enough here
-        updates = orthogonalized(matrices, torch.bfloat16 if half else torch.float32)
-        updates = updates.mul_(max(1, rows / columns) ** 0.5)
-        return [
-            _placed_like(update.view(each.shape), each)
-            for update, each in zip(updates, parameters, strict=True)
-        ]
+    def _orthogonal(
+        self, parameters: list[nn.Parameter], group: dict
+    ) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Each matrix and its change; those of one shape are orthogonalised together."""
+        for alike in _alike(parameters):
+            ahead = []
+            for parameter in alike:
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+                ahead.append(_whole(parameter.grad.add(momentum, alpha=group["momentum"])))
+            matrices = torch.stack([each.flatten(1) for each in ahead])
+            rows, columns = matrices.shape[1:]
+            half = has_fast_bfloat16(matrices.device.type)  # which is exact enough here
+            updates = orthogonalized(matrices, torch.bfloat16 if half else torch.float32)
+            updates = updates.mul_(max(1, rows / columns) ** 0.5)
+            for parameter, update in zip(alike, updates, strict=True):
+                yield parameter, _placed_like(update.view(parameter.shape), parameter)
 
-    def _adam(self, parameters: list[nn.Parameter], group: dict) -> Iterator[Tensor]:
+    def _adam(self, parameters: list[nn.Parameter], group: dict) -> Iterator[tuple[nn.Parameter, Tensor]]:
         first, second = group["betas"]
         for parameter in parameters:
             state = self.state[parameter]
@@ -97,7 +97,7 @@ class Muon(torch.optim.Optimizer):
             state["step"] += 1
             mean = state["mean"].lerp_(parameter.grad, 1 - first) / (1 - first ** state["step"])
             square = state["square"].lerp_(parameter.grad.square(), 1 - second)
-            yield mean / ((square / (1 - second ** state["step"])).sqrt() + 1e-8)
+            yield parameter, mean / ((square / (1 - second ** state["step"])).sqrt() + 1e-8)
 
 
 def clip_gradients(networks: Iterable[nn.Module | None], limit: float | None, algorithm: str | None) -> None:
@@ -164,14 +164,19 @@ def orthogonalized(
 
 def _factor(gram: Float[Tensor, "batch rows rows"], steps: int) -> Float[Tensor, "batch rows rows"]:
     """What the iteration multiplies matrices X by in all, given X X^T: its steps' polynomials commute."""
-    whole = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-    for step in range(steps):
-        factor = _quadratic(gram)
-        factor.diagonal(dim1=1, dim2=2).add_(_QUINTIC[0])
-        whole = factor if step == 0 else whole @ factor
-        if step < steps - 1:
-            gram = factor @ gram @ factor
+    whole = factor = _polynomial(gram)
+    for _ in range(steps - 1):
+        gram = factor @ gram @ factor
+        factor = _polynomial(gram)
+        whole = whole @ factor
     return whole
+
+
+def _polynomial(gram: Float[Tensor, "batch rows rows"]) -> Float[Tensor, "batch rows rows"]:
+    """a + b G + c G^2."""
+    result = _quadratic(gram)
+    result.diagonal(dim1=1, dim2=2).add_(_QUINTIC[0])
+    return result
 
 
 def _quadratic(gram: Float[Tensor, "batch rows rows"]) -> Float[Tensor, "batch rows rows"]:

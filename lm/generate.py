@@ -79,8 +79,9 @@ class Generation:
         self.sampling, self.batch = sampling, batch.to(device)
         with torch.no_grad():
             self.rows = Rows.align(model, [given.to(device) for given in batches])
-            on_cpu = sampling.decoding == "compiled" and device.type != "cuda"
-            decoder = CompiledDecoder if on_cpu else Decoder
+            # On CUDA a position is recorded, around a plain decoder.
+            is_compiled = sampling.decoding == "compiled" and device.type != "cuda"
+            decoder = CompiledDecoder if is_compiled else Decoder
             self.decoder = decoder(model, self.rows)
             self.chooser = Chooser(self.decoder, sampling, generators)
 

@@ -1,6 +1,5 @@
 """Training of the language model on batches of records; run by `videolm lm fit --config ...`."""
 
-import warnings
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -165,11 +164,7 @@ class LanguageModelTraining(LightningModule):
         factor = self._mean.correction(self.trainer.accumulate_grad_batches)
         norm = float(gradient_norm(weights)) * factor
         self.log("train/gradient_norm", norm, batch_size=1)
-        reason = self.bad_steps.check(norm, float(self._last_loss), self.global_step)
-        if reason is not None:
-            self.log("train/skipped_steps", float(self.bad_steps.skipped), batch_size=1)
-            warnings.warn(reason, stacklevel=2)
-            optimizer.zero_grad(set_to_none=True)
+        if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
             return
         by_norm = gradient_clip_val and gradient_clip_algorithm != "value"
         scale = factor * (min(1.0, gradient_clip_val / (norm + 1e-6)) if by_norm else 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from ..data.device import device_of
 from .captioner import Pictures, Unanswered, plain_answer
 
 _MAX_TOKENS = 200
@@ -34,9 +35,9 @@ class FolderCaptioner:
 
         from ..tokenizers.transformers_folder import quiet_transformers
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = device_of()
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        dtype = "auto" if device == "cuda" else torch.float32
+        dtype = "auto" if device.type == "cuda" else torch.float32
         try:
             with quiet_transformers():
                 self.processor: Any = AutoProcessor.from_pretrained(folder, **local)

@@ -12,7 +12,6 @@ learning rates of their own, so Lightning's own loop unscales (fp16), clips, acc
 as for any other module; only the clipping is done for each network by itself.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -215,11 +214,7 @@ class VideoTokenizerTraining(LightningModule):
         seen to be none now and then, with a discriminator (PyTorch 2.11 and 2.13).
         """
         norm = float(gradient_norm(self.parameters()))
-        reason = self.bad_steps.check(norm, float(self._last_loss), self.global_step)
-        if reason is not None:
-            self.log("train/skipped_steps", float(self.bad_steps.skipped), batch_size=1)
-            warnings.warn(reason, stacklevel=2)
-            optimizer.zero_grad(set_to_none=True)
+        if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
             return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 
