@@ -11,6 +11,8 @@ TOLERANCE = 0.04  # of a pitch: two thirds of a semitone
 QUIET = 1e-3
 LOWEST_OF_CLICK = 3000.0  # hertz: above the third harmonic of the highest note
 CLICK_WINDOW, CLICK_HOP = 0.004, 0.001
+CLICK_REACH, CLICK_RISE = 0.06, 0.02  # seconds: how far one click is from the next, and how long one may rise
+LEAST_BRIGHT = 0.3  # of the power at a click, what is above LOWEST_OF_CLICK
 
 Samples = Float[np.ndarray, " samples"]
 
@@ -38,18 +40,24 @@ def read_pitch(samples: Samples, sample_rate: int) -> tuple[str, float] | None:
 
 
 def read_clicks(samples: Samples, sample_rate: int) -> tuple[float, ...]:
-    """Seconds of every short broad-band burst that stands out from what sounds before and after it."""
+    """Seconds of every bright sound that sets in at once and outweighs the note that sounds with it."""
     length, hop = round(CLICK_WINDOW * sample_rate), round(CLICK_HOP * sample_rate)
     if sample_rate / 2 < LOWEST_OF_CLICK * 1.2 or len(samples) < 20 * length:
         return ()
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(samples, length // 2), length)[::hop]
     power = np.abs(np.fft.rfft(windows * np.hanning(length))) ** 2
-    bright = power[:, np.fft.rfftfreq(length, 1 / sample_rate) > LOWEST_OF_CLICK].sum(1)
-    loudest = power.sum(1).max()
-    threshold = max(12 * np.median(bright), 0.02 * loudest, QUIET)
-    reach = round(0.03 / CLICK_HOP)
-    return tuple(
-        float(place * hop / sample_rate)
-        for place in np.flatnonzero(bright > threshold)
+    bright, whole = power[:, np.fft.rfftfreq(length, 1 / sample_rate) > LOWEST_OF_CLICK].sum(1), power.sum(1)
+    threshold = max(12 * np.median(bright), 0.02 * whole.max(), QUIET)
+    reach, rise = round(CLICK_REACH / CLICK_HOP), round(CLICK_RISE / CLICK_HOP)
+    peaks = [
+        place
+        for place in np.flatnonzero((bright > threshold) & (bright > LEAST_BRIGHT * whole)).tolist()
         if bright[place] == bright[max(place - reach, 0) : place + reach + 1].max()
-    )
+    ]
+    return tuple(_onset(bright, place, rise) * hop / sample_rate for place in peaks)
+
+
+def _onset(bright: Samples, peak: int, rise: int) -> int:
+    """The first place of the rise to a peak at which a quarter of its power is there."""
+    first = max(peak - rise, 0)
+    return first + int((bright[first : peak + 1] > bright[peak] / 4).argmax())

@@ -11,9 +11,12 @@ from .scene import PITCHES, Scene
 from .timing import audio_samples
 
 HARMONICS = (1.0, 0.3, 0.1)
-LOUDNESS = 0.25
+LOUDNESS = 0.12
+# A click is a bright ping that starts at once: above every note, and so much louder that a codec that has
+# learnt the notes within seconds of training says it, too.
+CLICK_HERTZ = 3200.0
 CLICK_LOUDNESS = 0.9
-CLICK_SECONDS = 0.008
+CLICK_SECONDS = 0.08
 FADE_SECONDS = 0.005
 TREMOLO_HERTZ = 6.0
 
@@ -70,7 +73,7 @@ def _add_click(sound: Samples, start: float, sample_rate: int) -> None:
 
 @lru_cache(maxsize=8)
 def _click(sample_rate: int) -> Samples:
-    """A burst of noise that dies away within CLICK_SECONDS: always the same one."""
-    count = max(round(CLICK_SECONDS * sample_rate), 1)
-    noise = np.random.default_rng(0).uniform(-1, 1, count)
-    return (CLICK_LOUDNESS * noise * np.exp(-4 * np.arange(count) / count)).astype(np.float32)
+    """A ping that dies away within CLICK_SECONDS; lower where the sample rate does not allow its pitch."""
+    seconds = np.arange(max(round(CLICK_SECONDS * sample_rate), 1)) / sample_rate
+    ping = np.sin(2 * np.pi * min(CLICK_HERTZ, 0.4 * sample_rate) * seconds)
+    return (CLICK_LOUDNESS * ping * np.exp(-4 * seconds / CLICK_SECONDS)).astype(np.float32)

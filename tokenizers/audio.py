@@ -22,6 +22,7 @@ from ..data.pretrained import fingerprint
 from .audio_protocol import check_hops
 from .audio_stream import AudioDecoderStream, AudioEncoderStream
 from .transformers_folder import read_codec, write_codec
+from .unit_gain import start_at_unit_gain
 
 # What decides, beside the weights, which codes a waveform gets. Named one by one: the stored config also
 # holds versions and paths, which say nothing about the codes.
@@ -93,10 +94,12 @@ class AudioTokenizer(nn.Module):
 
     @classmethod
     def of_config(cls, config: AudioTokenizerConfig) -> "AudioTokenizer":
-        """A codec with random weights."""
+        """A codec with random weights, ready to be trained."""
         from transformers import EncodecModel
 
-        return cls(EncodecModel(_encodec_config(config)))
+        encodec = EncodecModel(_encodec_config(config))
+        start_at_unit_gain(encodec)
+        return cls(encodec)
 
     @property
     def sample_rate(self) -> int:

@@ -25,11 +25,15 @@ from torch import Tensor, distributed, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from vector_quantize_pytorch import ResidualVQ
 
-from ..data.optimisation import clip_gradients
+from ..data.optimisation import Muon, clip_gradients
 from ..data.schedule import scheduled
 from .audio import AudioTokenizer, AudioTokenizerConfig
 from .audio_discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
 from .audio_losses import MultiScaleMelLoss, log_spectral_distance
+from .unit_gain import weight_norm_of
+
+_BETAS = (0.8, 0.99)
+_SHORTEST_PART, _LONGEST_PART = 2, 12  # hops of the parts of a spliced window
 
 
 class AudioCodecTraining(LightningModule):
@@ -38,18 +42,27 @@ class AudioCodecTraining(LightningModule):
     Args:
         tokenizer: sizes of the codec.
         window_hops: length of the random window of each clip that a step sees; 32 hops are 0.64 s.
-        learning_rate: at the end of the warm-up; falls to nothing along a cosine.
+        spliced: share of windows that are chains of short parts of the step's windows, now and then of
+            silence. Else a codec of steady notes learns to hum on whatever its codes say.
+        learning_rate: of AdamW, at the end of the warm-up; falls to nothing along a cosine.
+        muon_learning_rate: of Muon, which takes the convolutions then (their weights' directions), along the
+            same schedule; None leaves them to AdamW.
         warmup_steps: steps of linear rise.
         waveform_weight: of the mean absolute difference of samples. Much lower, and training stays for long
             where silence is the best answer, before the spectral loss finds the pitch.
         squared_weight: of their mean squared difference.
-        mel_weight: of the multi-scale mel distance.
+        pre_emphasis: c of the filter x[n] - c x[n - 1] through which those two hear, so that what is high and
+            soft counts beside what is low and loud.
+        mel_weight: of the multi-scale mel distance. Beside a small waveform_weight a rare sound is left out
+            under it, as its logarithms are met best by their median.
         generator_weight: of the adversarial loss, with a discriminator.
         feature_weight: of the distance of the discriminators' features, with a discriminator.
         commitment_weight: of the distance between latents and their codebook entries.
         discriminator: shape of the discriminators; None trains without.
         discriminator_learning_rate: of theirs, along the same schedule.
         balanced: the weights of the losses on the decoded sound are shares of its gradient (see `Balancer`).
+        codebooks_from: step from which latents are quantized. Codebooks that come at once have entries for
+            what is frequent only, and the decoder never hears of the rest.
         codebook_decay: of the moving averages that the codebook entries are.
         idle_share: an entry that is used less than this share of the mean of its level is put where a latent
             of the step is. With few latents a step most entries rest in most steps and are not idle.
@@ -60,10 +73,13 @@ class AudioCodecTraining(LightningModule):
         self,
         tokenizer: AudioTokenizerConfig,
         window_hops: int = 32,
+        spliced: float = 0.0,
         learning_rate: float = 1e-3,
+        muon_learning_rate: float | None = None,
         warmup_steps: int = 50,
         waveform_weight: float = 20.0,
         squared_weight: float = 400.0,
+        pre_emphasis: float = 0.0,
         mel_weight: float = 1.0,
         generator_weight: float = 3.0,
         feature_weight: float = 3.0,
@@ -71,15 +87,20 @@ class AudioCodecTraining(LightningModule):
         discriminator: AudioDiscriminatorConfig | None = None,
         discriminator_learning_rate: float = 3e-4,
         balanced: bool = False,
+        codebooks_from: int = 0,
         codebook_decay: float = 0.95,
         idle_share: float = 0.1,
         seed: int = 0,
     ):
         super().__init__()
         self.window = window_hops * tokenizer.hop_length
+        self.spliced = spliced
         self.learning_rate = learning_rate
+        self.muon_learning_rate = muon_learning_rate
         self.discriminator_learning_rate = discriminator_learning_rate
         self.warmup_steps = warmup_steps
+        self.pre_emphasis = pre_emphasis
+        self.codebooks_from = codebooks_from
         self.weights = {"waveform": waveform_weight, "squared": squared_weight, "mel": mel_weight}
         if discriminator is not None:
             self.weights |= {"generator": generator_weight, "feature": feature_weight}
@@ -107,8 +128,15 @@ class AudioCodecTraining(LightningModule):
     def forward(
         self, waveform: Float[Tensor, "batch 1 samples"]
     ) -> tuple[Float[Tensor, "batch 1 samples"], Int[Tensor, "batch levels frames"], Float[Tensor, ""]]:
-        """The sound as it comes back, its codes (-1 for a level left out) and the commitment loss."""
+        """The sound as it comes back, its codes (-1 for a level left out) and the commitment loss.
+
+        Before the step `codebooks_from` all levels are left out, and the sound is of the latents themselves.
+        """
         latents = self.tokenizer.latents(waveform)
+        if self.global_step < self.codebooks_from:
+            sizes = latents.shape[0], len(self.used), latents.shape[1]
+            codes = latents.new_full(sizes, -1, dtype=torch.long)
+            return self.tokenizer.synthesize(latents), codes, latents.new_zeros(())
         self._count_uses_of(latents)
         quantized, codes, commitment = self.quantizer(latents)
         decoded = self.tokenizer.synthesize(quantized)
@@ -128,17 +156,26 @@ class AudioCodecTraining(LightningModule):
             # must not be before there are several. A checkpoint's weights come later.
             self.quantizer = self._new_quantizer(sync_codebook=True)
 
+    def on_fit_start(self) -> None:
+        if self.codebooks_from and self.codebooks_from >= self.trainer.estimated_stepping_batches:
+            raise ValueError(
+                f"codebooks_from is {self.codebooks_from}, but there are only "
+                f"{self.trainer.estimated_stepping_batches:.0f} steps; no codebook would ever be filled"
+            )
+
     def on_train_batch_start(self, batch: dict[str, Any], batch_index: int) -> None:
         # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
         # makes the choices of one that was never stopped.
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
-        real = random_windows(_sound(batch), self.window)
+        real = spliced(random_windows(_sound(batch), self.window), self.spliced, self.tokenizer.hop_length)
         decoded, _, commitment = self(real)
+        difference = decoded - real
+        heard = difference[..., 1:] - self.pre_emphasis * difference[..., :-1]
         losses = {
-            "waveform": (decoded - real).abs().mean(),
-            "squared": (decoded - real).square().mean(),
+            "waveform": heard.abs().mean(),
+            "squared": heard.square().mean(),
             "mel": self.mel(decoded, real),
         }
         if self.adversary is not None:
@@ -162,7 +199,8 @@ class AudioCodecTraining(LightningModule):
         real = sound[..., : sound.shape[-1] // hop * hop]
         decoded, codes, _ = self(real)
         for level, entries in enumerate(codes.unbind(1)):
-            self.used[level] += entries.flatten().bincount(minlength=self.used.shape[1])
+            used = entries[entries >= 0]
+            self.used[level] += used.bincount(minlength=self.used.shape[1])
         audible = real.abs().amax((1, 2)) > 0  # of silence the ratio is not defined
         if audible.any():
             ratio = scale_invariant_signal_distortion_ratio(decoded[audible], real[audible])
@@ -182,11 +220,19 @@ class AudioCodecTraining(LightningModule):
         self.used.zero_()
 
     def configure_optimizers(self) -> Any:
-        groups = [{"params": [*self.tokenizer.parameters(), *self.quantizer.parameters()]}]
+        directions = [] if self.muon_learning_rate is None else _directions(self.tokenizer)
+        ids = {id(direction) for direction in directions}
+        others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
+        rates = self.muon_learning_rate or 0.0, self.learning_rate
+        optimizer = Muon((directions, others), *rates, betas=_BETAS)
         if self.adversary is not None:
-            rate = self.discriminator_learning_rate
-            groups.append({"params": list(self.adversary.parameters()), "lr": rate})
-        optimizer = torch.optim.AdamW(groups, self.learning_rate, betas=(0.8, 0.99))
+            optimizer.add_param_group(
+                {
+                    "params": list(self.adversary.parameters()),
+                    "lr": self.discriminator_learning_rate,
+                    "is_matrix": False,
+                }
+            )
         return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
 
     def configure_gradient_clipping(
@@ -219,6 +265,28 @@ def random_windows(
     return torch.stack(
         [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]
     )
+
+
+def spliced(
+    windows: Float[Tensor, "batch 1 samples"], share: float, hop: int
+) -> Float[Tensor, "batch 1 samples"]:
+    """The windows, this share of them as chains of parts of any of the windows, one part in ten silent."""
+    result = windows.clone()
+    for row in torch.nonzero(torch.rand(len(windows)) < share).flatten().tolist():
+        start = 0
+        while start < windows.shape[-1]:
+            end = start + int(torch.randint(_SHORTEST_PART * hop, _LONGEST_PART * hop, ()))
+            part = windows[int(torch.randint(len(windows), ())), :, start:end]
+            result[row, :, start:end] = part * (torch.rand(()) >= 0.1).item()
+            start = end
+    return result
+
+
+def _directions(tokenizer: AudioTokenizer) -> list[nn.Parameter]:
+    """The directions of the convolutions' weights that are matrices of more than one row and column."""
+    kinds = (nn.Conv1d, nn.ConvTranspose1d)
+    directions = (weight_norm_of(each)[1] for each in tokenizer.modules() if isinstance(each, kinds))
+    return [each for each in directions if min(each.flatten(1).shape) > 1]
 
 
 def _is_distributed() -> bool:

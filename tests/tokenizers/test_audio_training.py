@@ -16,7 +16,7 @@ from videolm.tokenizers.audio_losses import (
     magnitudes,
     mel_filterbank,
 )
-from videolm.tokenizers.audio_training import AudioCodecTraining, random_windows
+from videolm.tokenizers.audio_training import AudioCodecTraining, random_windows, spliced
 
 RATE = 16_000
 TINY = AudioTokenizerConfig(
@@ -269,3 +269,68 @@ def test_halving_a_loud_sound_is_a_distance_of_six_decibel():
     torch.testing.assert_close(
         log_spectral_distance(sound / 2, sound), torch.full((2,), 6.02), atol=0.3, rtol=0
     )
+
+
+def test_a_fresh_codec_lets_a_sound_through_at_every_layer() -> None:
+    torch.manual_seed(0)
+    codec = AudioTokenizer.of_config(TINY)
+    spreads = []
+    hooks = [
+        module.register_forward_hook(lambda module, _, output: spreads.append(float(output.std())))
+        for module in codec.modules()
+        if isinstance(module, (torch.nn.Conv1d, torch.nn.ConvTranspose1d))
+    ]
+    codec.synthesize(codec.latents(0.2 * torch.randn(4, 1, 32 * TINY.hop_length)))
+    assert len(hooks) == len(spreads) == 10
+    assert all(0.7 < spread < 1.4 for spread in spreads[:-1]) and 0.1 < spreads[-1] < 0.4
+
+
+def test_spliced_windows_are_made_of_parts_of_the_others() -> None:
+    torch.manual_seed(0)
+    windows = torch.arange(1.0, 9.0)[:, None, None].expand(8, 1, 32 * 320)
+    assert torch.equal(spliced(windows, 0.0, 320), windows)
+    rows = spliced(windows, 1.0, 320)
+    assert set(rows.unique().tolist()) <= set(range(9)) and len(rows.unique()) > 4
+    for row in rows[:, 0]:
+        lengths = torch.unique_consecutive(row, return_counts=True)[1]
+        assert len(lengths) > 1 and lengths[:-1].min() >= 2 * 320
+
+
+def test_until_codebooks_begin_the_decoder_hears_the_latents() -> None:
+    module = AudioCodecTraining(TINY, codebooks_from=1)
+    sound = tones(440.0, 880.0)
+    decoded, codes, commitment = module(sound)
+    assert torch.equal(decoded, module.tokenizer.synthesize(module.tokenizer.latents(sound)))
+    assert (codes == -1).all() and codes.shape == (2, TINY.num_levels, 32) and commitment == 0
+    module.codebooks_from = 0
+    assert (module(sound)[1] >= -1).all() and (module(sound)[1][:, 0] >= 0).all()
+
+
+def test_codebooks_that_would_never_begin_are_refused(tmp_path) -> None:
+    module = AudioCodecTraining(TINY, window_hops=8, codebooks_from=2)
+    trainer = Trainer(max_steps=2, accelerator="cpu", logger=False, enable_checkpointing=False)
+    sizes = {"height": 16, "width": 16, "num_frames": 5, "batch_size": 2, "clips": 6, "validation_clips": 3}
+    with pytest.raises(ValueError, match="codebooks_from is 2, but there are only 2 steps"):
+        trainer.fit(module, ClipDataModule(**sizes, sample_rate=RATE))
+
+
+def test_muon_takes_the_directions_of_the_convolutions() -> None:
+    module = AudioCodecTraining(TINY, muon_learning_rate=0.05)
+    module._trainer = Trainer(max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    sizes = [sum(each.numel() for each in group["params"]) for group in groups]
+    assert [group["is_matrix"] for group in groups] == [True, False]
+    assert sum(sizes) == sum(each.numel() for each in module.tokenizer.parameters())
+    assert sizes[0] > sizes[1] / 4
+
+
+def test_pre_emphasis_makes_high_errors_count_more() -> None:
+    low, high = tones(200.0), tones(3200.0)
+    losses = []
+    for error in (low, high):
+        module = AudioCodecTraining(TINY, window_hops=32, pre_emphasis=0.8)
+        module.log = module.log_dict = lambda *_, **__: None
+        module.forward = lambda sound, error=error: (sound + error, None, torch.zeros(()))
+        module.weights = {"squared": 1.0}
+        losses.append(module.training_step({"waveform": torch.zeros(1, 1, 32 * 320)}, 0).item())
+    assert losses[1] > 10 * losses[0] > 0

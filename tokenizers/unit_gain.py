@@ -1,0 +1,44 @@
+"""A start from which a codec learns all of a sound and not only what is loudest in it."""
+
+import torch
+from torch import nn
+
+_LOUDNESS = 0.2  # of the noise, and of what comes back
+_SECONDS_OF_NOISE = 4
+
+
+@torch.no_grad()
+def start_at_unit_gain(encodec: nn.Module) -> None:
+    """Scale every convolution of a fresh EncodecModel so that noise leaves it with a spread of one.
+
+    PyTorch's own start lets a hundredth of a sound through eight layers, and what is a hundredth at both ends
+    learns at the pace of its square: notes crowd out all that is softer or rarer. One pass does it
+    (Mishkin & Matas 2016, "All you need is a good init", arXiv:1511.06422, without its orthogonal matrices).
+    """
+    convolutions = [
+        module for module in encodec.modules() if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d))
+    ]
+    last = convolutions[-1]
+
+    def scale(module: nn.Module, _: tuple, output: torch.Tensor) -> torch.Tensor:
+        gain = (_LOUDNESS if module is last else 1.0) / output.std()
+        length, direction = weight_norm_of(module)
+        length.mul_(gain)
+        direction.div_(direction.flatten(1).norm(dim=1)[:, None, None])
+        return output * gain
+
+    for convolution in convolutions:
+        nn.init.zeros_(convolution.bias)
+    hooks = [convolution.register_forward_hook(scale) for convolution in convolutions]
+    config = encodec.config
+    samples = _SECONDS_OF_NOISE * config.sampling_rate // config.hop_length * config.hop_length
+    noise = torch.randn(1, 1, samples, generator=torch.Generator().manual_seed(0)) * _LOUDNESS
+    encodec.decoder(encodec.encoder(noise))
+    for hook in hooks:
+        hook.remove()
+
+
+def weight_norm_of(convolution: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
+    """Length and direction of a weight under weight normalisation; the length of the latter does not count."""
+    normed = convolution.parametrizations.weight
+    return normed.original0, normed.original1
