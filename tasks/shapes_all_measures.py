@@ -51,7 +51,7 @@ def clicks(clips: Sequence[Clip], real: HeldOut, given: int, known: Sequence[Mas
 def impacts(clips: Sequence[Clip], real: HeldOut, given: int, known: Sequence[Mask]) -> Measured:
     """Impacts in the pictures against the real sound."""
     seen = describe_all([clip.silent() for clip in clips])
-    return _timing([() if reading.impact is None else (reading.impact,) for reading in seen], real)
+    return _timing([reading.impacts for reading in seen], real)
 
 
 MEASURES: dict[str, Callable[[Sequence[Clip], HeldOut, int, Sequence[Mask]], Measured]] = {
