@@ -43,8 +43,8 @@ class ClipDataModule(LightningDataModule):
     equally many frames the one of the nearest aspect ratio, and images those of one frame.
 
     Args:
-        source: "synthetic" or "synthetic-plain", the embedded corpus, or a folder or captions.jsonl as
-            `read_manifest` takes it.
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting", the embedded corpus, or a folder or
+            captions.jsonl as `read_manifest` takes it.
         where: "key=value" conditions on the entries of the source.
         height: of the frames, after a resize of the shorter side and a crop of the centre.
         width: likewise.

@@ -29,7 +29,7 @@ class Description:
     """What was read; None where the confidence is below CONFIDENT.
 
     Args:
-        impact: seconds from the start of the clip to the moment at which a bouncing object touches the floor.
+        impacts: seconds from the start of the clip to each touch of the floor by a bouncing object.
         clicks: seconds from the start of the clip.
         confidence: 0 to 1, of every field that there was something to read for.
     """
@@ -39,7 +39,7 @@ class Description:
     motion: str | None = None
     camera: str | None = None
     pitch: str | None = None
-    impact: float | None = None
+    impacts: tuple[float, ...] = ()
     clicks: tuple[float, ...] = ()
     confidence: dict[str, float] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ def describe(clip: Clip) -> Description:
     return Description(**spoken, clicks=clicks, confidence=confidence)
 
 
-def _read_pictures(clip: Clip) -> dict[str, tuple[str | float, float]]:
+def _read_pictures(clip: Clip) -> dict[str, tuple[str | tuple[float, ...], float]]:
     """(value, confidence) of everything that the frames let one look for."""
     chosen = np.unique(np.linspace(0, clip.num_frames - 1, MOST_FRAMES).round().astype(int))
     if min(clip.height, clip.width) < FEWEST_PIXELS:
@@ -85,6 +85,7 @@ def _read_pictures(clip: Clip) -> dict[str, tuple[str | float, float]]:
         "motion": (track.motion, min(visible, track.confidence)),
         "camera": (camera.name, min(visible, camera.confidence)),
     }
-    if track.impact is not None:
-        read["impact"] = (track.impact * (clip.num_frames - 1) / clip.fps, read["motion"][1])
+    if track.impacts:
+        seconds = tuple(impact * (clip.num_frames - 1) / clip.fps for impact in track.impacts)
+        read["impacts"] = (seconds, read["motion"][1])
     return read

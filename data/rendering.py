@@ -79,12 +79,21 @@ def object_placement(scene: Scene, phase: Float[np.ndarray, " frames"]) -> Place
         case "spin":
             angle += scene.amount * phase
         case "bounce":
-            centre[:, 1] -= scene.amount * _height_of_bounce(phase, scene.impact)
+            centre[:, 1] -= scene.amount * _height_of_bounce(phase, scene.impact, scene.fall)
     return _seen_by(camera_placement(scene, phase), centre, scale, angle)
 
 
-def _height_of_bounce(phase: Float[np.ndarray, " frames"], impact: float) -> Float[np.ndarray, " frames"]:
-    """Height over the floor, from 1 at rest: free fall to the impact, then up, slower by RESTITUTION."""
+def _height_of_bounce(
+    phase: Float[np.ndarray, " frames"], impact: float, fall: float | None
+) -> Float[np.ndarray, " frames"]:
+    """Height over the floor, at most 1.
+
+    From rest at the top a free fall to the impact, then up, slower by RESTITUTION; but equal arcs without end
+    if the time of a fall is given.
+    """
+    if fall is not None:
+        since = (phase - impact) % (2 * fall) / fall
+        return since * (2 - since)
     since = (phase - impact) / impact
     return np.where(since < 0, 1 - (1 + since) ** 2, 2 * RESTITUTION * since - since**2)
 

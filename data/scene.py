@@ -6,6 +6,7 @@ right and y down. Time is the phase u: 0 at the first frame and 1 at the last, w
 
 from dataclasses import dataclass
 from functools import cache
+from math import floor
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (228, 34, 46),
@@ -78,7 +79,10 @@ class Scene:
         angle: of the object at u = 0, radians clockwise.
         amount: of motion over the clip: length travelled; for grow and shrink the larger over the smaller
             radius; for spin the angle turned, negative if counter-clockwise; for bounce the height fallen.
-        impact: phase at which a bouncing object touches the floor.
+        impact: phase at which a bouncing object first touches the floor. It begins at rest at the top and
+            loses speed there, unless it bounces already.
+        fall: of an object that bounces already when the clip begins, and goes on without loss: how much phase
+            one fall takes, half the time from impact to impact. None for all other motions.
         camera_amount: length panned or ratio zoomed over the clip.
         phrasing: which wording of the caption the corpus uses.
     """
@@ -96,6 +100,20 @@ class Scene:
     camera_amount: float
     phrasing: int = 0
     bystander: Bystander | None = None
+    fall: float | None = None
+
+    @property
+    def impacts(self) -> tuple[float, ...]:
+        """All phases of the clip at which a bouncing object touches the floor.
+
+        One that loses speed at the first impact rises too long to come down once more (2.7 times the first).
+        """
+        if self.motion != "bounce":
+            return ()
+        if self.fall is None:
+            return (self.impact,)
+        further = floor((1 - self.impact) / (2 * self.fall))
+        return tuple(self.impact + 2 * self.fall * number for number in range(further + 1))
 
     @property
     def pitch(self) -> str:

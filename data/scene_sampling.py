@@ -1,15 +1,17 @@
 """Draw the parameters of a scene at random: everything that is not told by its colour, shape and motion."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from .captions import NUM_PHRASINGS
-from .rendering import LOWEST
+from .rendering import LOWEST, PERIODS
 from .scene import CAMERAS, COLOURS, HELD_OUT_PAIRS, SHAPES, TEXTURES, Background, Bystander, Scene
 
 FLOOR_MARGIN = 0.03
+LEAST_ENERGY = 0.6  # that is left to a bounce under way
 
 Place = tuple[float, float]
 
@@ -23,15 +25,16 @@ def sample_scene(
     two_objects: float,
     tones: float,
     spread: float,
+    underway: float,
 ) -> Scene:
     """One of the combinations of colour, shape and motion, placed in a frame of these half width and height.
 
-    The shares, `tones` and `spread` are those of `Corpus`.
+    The shares, `tones`, `spread` and `underway` are those of `Corpus`.
     """
     colour, shape, motion = combinations[int(random.integers(len(combinations)))]
     background, camera_name, camera_amount = _surroundings(random, textured, camera, tones)
     position, radius, angle, amount = _path(random, shape, motion, half_sides, spread)
-    return Scene(
+    scene = Scene(
         colour=colour,
         shape=shape,
         motion=motion,
@@ -46,6 +49,23 @@ def sample_scene(
         phrasing=int(random.integers(NUM_PHRASINGS)),
         bystander=_bystander(random, colour, half_sides) if random.random() < two_objects else None,
     )
+    if underway > 0 and motion in ("spin", "bounce") and random.random() < underway:
+        return _under_way(random, scene)
+    return scene
+
+
+def _under_way(random: np.random.Generator, scene: Scene) -> Scene:
+    """The same spin or bounce, begun long before the clip.
+
+    A bounce has lost up to two fifths of its energy, but not of its gravity: half the energy is half the
+    height, from which a fall takes a root of a half of the time.
+    """
+    if scene.motion == "spin":
+        return replace(scene, angle=random.uniform(0, PERIODS[scene.shape]))
+    energy = random.uniform(LEAST_ENERGY, 1)
+    fall = scene.impact * energy**0.5
+    first = random.uniform(0, min(2 * fall, 1))
+    return replace(scene, amount=energy * scene.amount, impact=first, fall=fall)
 
 
 def _surroundings(

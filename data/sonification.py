@@ -24,18 +24,18 @@ Samples = Float[np.ndarray, " samples"]
 
 
 def render_sound(scene: Scene, num_frames: int, fps: float, sample_rate: int) -> Float[Tensor, "1 samples"]:
-    """Mono sound that lasts as long as the frames; a click marks the impact of a bounce."""
+    """Mono sound that lasts as long as the frames; a click marks every impact of a bounce."""
     seconds = np.arange(audio_samples(num_frames, fps, sample_rate), dtype=np.float32) / sample_rate
     sound = _note(PITCHES[scene.pitch], seconds, sample_rate) * _loudness(scene.motion, seconds)
     sound *= np.clip(np.minimum(seconds, seconds[-1] - seconds) / FADE_SECONDS, 0, 1)
-    if scene.motion == "bounce":
-        _add_click(sound, click_time(scene, num_frames, fps), sample_rate)
+    for start in click_times(scene, num_frames, fps):
+        _add_click(sound, start, sample_rate)
     return torch.from_numpy(sound)[None]
 
 
-def click_time(scene: Scene, num_frames: int, fps: float) -> float:
-    """Seconds from the start to the impact of a bounce."""
-    return scene.impact * (num_frames - 1) / fps
+def click_times(scene: Scene, num_frames: int, fps: float) -> tuple[float, ...]:
+    """Seconds from the start to every impact of a bounce."""
+    return tuple(impact * (num_frames - 1) / fps for impact in scene.impacts)
 
 
 def _note(hertz: float, seconds: Samples, sample_rate: int) -> Samples:

@@ -27,7 +27,7 @@ from .scene import (
     split_of,
 )
 from .scene_sampling import sample_scene
-from .sonification import click_time, render_sound
+from .sonification import click_times, render_sound
 
 __all__ = [
     "CAMERAS",
@@ -42,7 +42,7 @@ __all__ = [
     "Corpus",
     "Scene",
     "caption_of",
-    "click_time",
+    "click_times",
     "corpus_settings",
     "is_held_out",
     "split_of",
@@ -50,10 +50,12 @@ __all__ = [
 
 # Sources of this kind, and the settings by which each differs from `Corpus`. "synthetic-plain" is for models
 # that are trained in minutes: most of their time would go into the codes of textures, tones and places, which
-# captions do not tell.
+# captions do not tell. "synthetic-lasting" is for models that go on with a video for longer than a clip.
+PLAIN = {"textured": 0.0, "camera": 0.0, "tones": 0.0, "spread": 0.3}
 CORPORA: dict[str, dict[str, float]] = {
     "synthetic": {},
-    "synthetic-plain": {"textured": 0.0, "camera": 0.0, "tones": 0.0, "spread": 0.3},
+    "synthetic-plain": PLAIN,
+    "synthetic-lasting": PLAIN | {"underway": 0.5},
 }
 
 
@@ -79,6 +81,7 @@ class Corpus:
         tones: how far the backgrounds of clips differ in colour; 0 makes all of them the same dark grey.
         spread: share of their ranges that place, size, angle and speed of the objects take; 0 makes them the
             same in all clips of a motion.
+        underway: share of the spins and bounces that have been going on when the clip begins.
         split: which combinations of colour, shape and motion appear: "train", "triples" (held-out ones of
             pairs that training does show), "pairs" (colour-shape pairs that it never shows) or "all".
 
@@ -99,6 +102,7 @@ class Corpus:
         two_objects: float = 0.0,
         tones: float = 1.0,
         spread: float = 1.0,
+        underway: float = 0.0,
         split: str = "train",
         seed: int = 0,
     ) -> None:
@@ -107,7 +111,7 @@ class Corpus:
             if value <= 0:
                 raise ValueError(f"{name} is {value}; expected a positive number")
         shares = {"textured": textured, "camera": camera, "two_objects": two_objects}
-        shares |= {"tones": tones, "spread": spread}
+        shares |= {"tones": tones, "spread": spread, "underway": underway}
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; expected a share from 0 to 1")
@@ -116,7 +120,7 @@ class Corpus:
         self.height, self.width, self.num_frames, self.fps = height, width, num_frames, fps
         self.sample_rate, self.seed = sample_rate, seed
         self.textured, self.camera, self.two_objects = textured, camera, two_objects
-        self.tones, self.spread = tones, spread
+        self.tones, self.spread, self.underway = tones, spread, underway
         self.combinations = combinations(split)
         self.half_sides = (width / min(height, width) / 2, height / min(height, width) / 2)
 
@@ -145,7 +149,8 @@ class Corpus:
             raise IndexError(f"clip {index}: the corpus is endless; count from 0")
         random = np.random.default_rng((self.seed, index))
         shares = self.textured, self.camera, self.two_objects
-        return sample_scene(random, self.combinations, self.half_sides, *shares, self.tones, self.spread)
+        ranges = self.tones, self.spread, self.underway
+        return sample_scene(random, self.combinations, self.half_sides, *shares, *ranges)
 
     def flow(self, scene: Scene) -> Float[Tensor, "frames 2 height width"]:
         """Optical flow in pixels, see `render_flow`."""

@@ -42,7 +42,8 @@ def synthesize(
 
     Args:
         out: folder to fill.
-        source: synthetic, or synthetic-plain: one dark background, a still camera, less varied places.
+        source: synthetic, or synthetic-plain: one dark background, a still camera, less varied places; or
+            synthetic-lasting: as that, but half of the spins and bounces are under way when a clip begins.
         clips: how many.
         split: train, triples or pairs (combinations held out of training), or all.
         height: of the frames.
@@ -138,8 +139,8 @@ def tokenizer_score(
     Beside the tokenizer stand predictions that need none, such as repeating the last frame seen.
 
     Args:
-        source: "synthetic" or "synthetic-plain" (the embedded corpus), a folder of clips (with a
-            captions.jsonl) or a captions.jsonl.
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
+            (with a captions.jsonl) or a captions.jsonl.
         model: model folder with a video_tokenizer.
         out: folder to write to.
         where: key=value: only entries that have it; may be repeated.
@@ -263,8 +264,8 @@ def audio_score(
     Beside the codec stand its first levels, mu-law samples at its bit rate, and random codebooks.
 
     Args:
-        source: "synthetic" or "synthetic-plain" (the embedded corpus), a folder of clips (with a
-            captions.jsonl) or a captions.jsonl; the clips need pictures, too.
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
+            (with a captions.jsonl) or a captions.jsonl; the clips need pictures, too.
         model: model folder with an audio_tokenizer.
         out: folder to write to.
         where: key=value: only entries that have it; may be repeated.
@@ -317,8 +318,8 @@ def encode(
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
     Args:
-        source: "synthetic" or "synthetic-plain" (the embedded corpus), or a folder, list, tar or data set as
-            `videolm data inspect` takes it.
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), or a folder,
+            list, tar or data set as `videolm data inspect` takes it.
         model: folder with a video_tokenizer and, for sound, an audio_tokenizer.
         out: folder for the codes.
         where: key=value: only entries that have it; may be repeated.

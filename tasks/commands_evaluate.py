@@ -41,7 +41,8 @@ def evaluate(
             ssv2-inpainting, ssv2-outpainting, davis or sound.
         real: real clips: a folder or list, as `videolm data inspect` takes it.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
-        source: of the first two: where prompts are drawn from, synthetic or synthetic-plain, as in training.
+        source: of the first two: where prompts are drawn from, synthetic, synthetic-plain or
+            synthetic-lasting, as in training.
         data: of a protocol of the literature: the folder of its data set; an error says how it should look.
         depth: of davis: folder of a depth model of transformers, or "none" for the same depth everywhere.
         weights: folder with weights of networks; tasks/metrics/weights_folder.py names the files.

@@ -14,9 +14,9 @@ is stricter in PSNR: the last given frame stands still. Beyond what "shapes" say
     stylization               the prompt is a clip that moves alike in another colour, and a caption that
                               tells the colour; with_image also sees the first frame in that colour.
     audio_to_video            the colour that the pitch tells.
-    both of these with sound  `click`: of scenes that bounce, the share in which one click is heard within a
-                              frame of the impact that is seen; `no_click`: of the others, in which none is.
-                              Where the sound is given, the impact is read from the picture.
+    both of these with sound  `click`: of scenes that bounce, the share in which as many clicks are heard as
+                              impacts are seen, each within a frame of its own; `no_click`: of the others, in
+                              which none is. Where the sound is given, impacts are read from the picture.
     unconditional             the entropies of the readings are scores, too.
 """
 

@@ -58,7 +58,8 @@ class LMDataModule(LightningDataModule):
         tasks: task -> weight, how often it is drawn relative to the others.
         shards: folder of codes; of several sizes the first that was named when they were encoded, and has
             clips, becomes the model's default.
-        source: in place of shards: "synthetic", "synthetic-plain", or a folder or captions.jsonl.
+        source: in place of shards: "synthetic", "synthetic-plain", "synthetic-lasting", or a folder or
+            captions.jsonl.
         where: "key=value" conditions on the entries of a source that is not synthetic.
         height: of the frames of a source, as the next three; shards say their own.
         width: of the frames.

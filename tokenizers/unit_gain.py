@@ -39,6 +39,6 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
 
 
 def weight_norm_of(convolution: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
-    """Length and direction of a weight under weight normalisation; the length of the latter does not count."""
+    """Length and direction of a weight under weight normalisation; that of the latter does not count."""
     normed = convolution.parametrizations.weight
     return normed.original0, normed.original1

@@ -10,7 +10,7 @@ from videolm.data.clip import Clip
 from videolm.data.describing import Description, describe
 from videolm.data.rendering import render_frames
 from videolm.data.scene import MOTIONS, SHAPES
-from videolm.data.sonification import click_time
+from videolm.data.sonification import click_times
 from videolm.data.synthetic import Corpus
 
 FIELDS = ("colour", "shape", "motion", "camera", "pitch")
@@ -90,7 +90,7 @@ def test_clicks_are_heard_at_the_impact_and_nowhere_else():
         scene, clip = corpus.scene(index), corpus[index]
         clicks = describe(replace(clip, frames=clip.frames[:1])).clicks
         if scene.motion == "bounce":
-            assert clicks == pytest.approx([click_time(scene, corpus.num_frames, corpus.fps)], abs=0.02)
+            assert clicks == pytest.approx(click_times(scene, corpus.num_frames, corpus.fps), abs=0.02)
         else:
             assert clicks == ()
 

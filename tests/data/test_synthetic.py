@@ -2,14 +2,15 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import max_pool2d
 
 from videolm.data.captions import NUM_PHRASINGS, caption_of
-from videolm.data.rendering import DEPTHS, phases
+from videolm.data.rendering import DEPTHS, PERIODS, object_placement, phases
 from videolm.data.scene import COLOURS, MOTIONS, PITCHES, SHAPES, combinations
-from videolm.data.sonification import click_time
+from videolm.data.sonification import click_times, render_sound
 from videolm.data.synthetic import (
     CORPORA,
     HELD_OUT_PAIRS,
@@ -126,6 +127,90 @@ def test_the_plain_corpus_has_one_background_and_a_still_camera():
         corpus_settings("odd")
 
 
+def test_clips_without_motions_under_way_stay_what_they_were():
+    """Values of the first version of the corpus."""
+    corpus = Corpus(split="all", two_objects=0.5, seed=5)
+    recorded = {
+        2: ("spin", 0.2242555688, -0.0921199139, -2.0542464369, 0.5309483184, 11, 47.22564),
+        3: ("bounce", 0.2092332740, 0.0, 0.4986129213, 0.5475329232, 12, 58.36555),
+        23: ("bounce", 0.2146163407, 0.0, 0.4504980540, 0.5963652702, 8, 65.41393),
+        34: ("spin", 0.2263325532, 0.0737587621, 1.7469246799, 0.4308008989, 11, 54.49625),
+    }
+    for index, (motion, *values) in recorded.items():
+        scene, clip = corpus.scene(index), corpus[index]
+        seen = [scene.radius, scene.angle, scene.amount, scene.impact, scene.phrasing]
+        seen += [clip.frames.double().mean().item()]
+        assert (scene.motion, scene.fall) == (motion, None)
+        assert seen == pytest.approx(values, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def under_way():
+    """Scenes of which spins and bounces are under way, and the same as they are from their start."""
+    corpora = [Corpus(split="all", camera=0.0, underway=share) for share in (1.0, 0.0)]
+    pairs = [(corpora[0].scene(index), corpora[1].scene(index)) for index in range(800)]
+    return {motion: [pair for pair in pairs if pair[0].motion == motion] for motion in MOTIONS}
+
+
+def test_only_spins_and_bounces_are_under_way_as_many_as_asked(under_way):
+    for motion, pairs in under_way.items():
+        assert all((scene == other) == (motion not in ("spin", "bounce")) for scene, other in pairs)
+    half, none = Corpus(underway=0.5), Corpus()
+    changed = [
+        half.scene(index) != none.scene(index)
+        for index in range(800)
+        if none.scene(index).motion in ("spin", "bounce")
+    ]
+    assert 0.4 < sum(changed) / len(changed) < 0.6
+
+
+def test_a_spin_under_way_begins_at_any_angle_and_turns_as_fast(under_way):
+    turns = [scene.angle / PERIODS[scene.shape] for scene, _ in under_way["spin"]]
+    assert 0 <= min(turns) < 0.1 < 0.9 < max(turns) < 1
+    assert all(scene.amount == other.amount for scene, other in under_way["spin"])
+
+
+def test_a_bounce_under_way_is_arcs_of_the_usual_gravity_between_its_impacts(under_way):
+    counts, firsts = set(), []
+    for scene, other in under_way["bounce"]:
+        gravity = scene.amount / scene.fall**2
+        assert gravity == pytest.approx(other.amount / other.impact**2)
+        assert 0.6 <= scene.amount / other.amount <= 1
+        assert 0 <= scene.impact < min(2 * scene.fall, 1)
+        arcs = np.linspace(0, 1, 201)
+        heights = scene.position[1] - object_placement(scene, arcs).centre[:, 1]
+        parabola = gravity * (arcs - scene.impact) * (scene.impact + 2 * scene.fall - arcs)
+        later = (arcs >= scene.impact) & (arcs <= scene.impact + 2 * scene.fall)
+        assert heights[later] == pytest.approx(parabola[later], abs=1e-9)
+        again = scene.position[1] - object_placement(scene, arcs + 2 * scene.fall).centre[:, 1]
+        assert again == pytest.approx(heights, abs=1e-9)
+        floor = arcs[np.flatnonzero(np.diff(np.sign(np.diff(heights))) > 0) + 1]
+        inner = [impact for impact in scene.impacts if 0.005 < impact < 0.995]
+        assert floor == pytest.approx(inner, abs=0.006)
+        counts.add(len(scene.impacts))
+        firsts.append(scene.impact)
+    assert counts == {1, 2}
+    assert min(firsts) < 0.1 and max(firsts) > 0.85
+
+
+def test_every_impact_of_a_bounce_under_way_clicks(under_way):
+    scenes = [scene for scene, _ in under_way["bounce"]]
+    for count in (1, 2):
+        scene = next(scene for scene in scenes if len(scene.impacts) == count)
+        bright = np.abs(np.diff(render_sound(scene, 9, 8.0, 16000)[0].numpy(), 3))
+        loud = np.flatnonzero(bright > 0.5) / 16000
+        starts = loud[np.diff(loud, prepend=-1) > 0.1]
+        assert starts == pytest.approx(click_times(scene, 9, 8.0), abs=0.005)
+
+
+def test_the_lasting_corpus_is_the_plain_one_with_motions_under_way():
+    plain, lasting = (Corpus(**corpus_settings(f"synthetic-{name}")) for name in ("plain", "lasting"))
+    assert lasting.underway == 0.5
+    scenes = [(plain.scene(index), lasting.scene(index)) for index in range(200)]
+    assert all(one == other for one, other in scenes if one.motion not in ("spin", "bounce"))
+    assert {other.fall is None for _, other in scenes if other.motion == "bounce"} == {True, False}
+
+
 def test_a_smaller_spread_keeps_places_sizes_and_speeds_nearer_to_their_middles():
     def spread_of(spread: float, name: str) -> float:
         corpus = Corpus(spread=spread)
@@ -215,7 +300,7 @@ def test_a_bounce_clicks_when_the_object_is_lowest():
     scene, index = first_scene(corpus, motion="bounce")
     waveform = corpus[index].waveform[0]
     loudest = waveform.abs().argmax() / corpus.sample_rate
-    assert abs(loudest - click_time(scene, 41, corpus.fps)) < 0.01
+    assert abs(loudest - click_times(scene, 41, corpus.fps)[0]) < 0.01
     heights = (corpus.depth(scene) == DEPTHS["object"]).float().argmax(1).float().mean(1)
     assert abs(phases(41)[heights.argmax()] - scene.impact) < 0.05
 
@@ -226,6 +311,7 @@ def test_a_bounce_clicks_when_the_object_is_lowest():
         ({"split": "test"}, "split is 'test'"),
         ({"num_frames": 0}, "num_frames is 0"),
         ({"textured": 1.5}, "textured is 1.5"),
+        ({"underway": -0.5}, "underway is -0.5"),
         ({"seed": -1}, "seed is -1"),
     ],
 )

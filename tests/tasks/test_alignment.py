@@ -9,7 +9,7 @@ import torch
 from videolm.data.clip import Clip
 from videolm.data.media import read_clip, write_clip
 from videolm.data.reading_sound import read_clicks
-from videolm.data.sonification import click_time
+from videolm.data.sonification import click_times
 from videolm.data.timing import audio_latents
 from videolm.tasks.pipeline import VideoLM
 
@@ -36,7 +36,7 @@ class Samples(torch.nn.Module):
 def bounces(corpus) -> list[tuple[Clip, float]]:
     """Clips with the moment at which the object hits the ground."""
     found = [index for index in range(200) if corpus.scene(index).motion == "bounce"][:6]
-    times = [click_time(corpus.scene(index), corpus.num_frames, corpus.fps) for index in found]
+    times = [click_times(corpus.scene(index), corpus.num_frames, corpus.fps)[0] for index in found]
     return [(corpus[index], time) for index, time in zip(found, times, strict=True)]
 
 
