@@ -220,19 +220,17 @@ class AudioCodecTraining(LightningModule):
         self.used.zero_()
 
     def configure_optimizers(self) -> Any:
-        directions = [] if self.muon_learning_rate is None else _directions(self.tokenizer)
-        ids = {id(direction) for direction in directions}
-        others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
-        rates = self.muon_learning_rate or 0.0, self.learning_rate
-        optimizer = Muon((directions, others), *rates, betas=_BETAS)
+        if self.muon_learning_rate is None:
+            optimizer = torch.optim.AdamW(self.tokenizer.parameters(), self.learning_rate, betas=_BETAS)
+        else:
+            directions = _directions(self.tokenizer)
+            ids = {id(direction) for direction in directions}
+            others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
+            rates = self.muon_learning_rate, self.learning_rate
+            optimizer = Muon((directions, others), *rates, betas=_BETAS)
         if self.adversary is not None:
-            optimizer.add_param_group(
-                {
-                    "params": list(self.adversary.parameters()),
-                    "lr": self.discriminator_learning_rate,
-                    "is_matrix": False,
-                }
-            )
+            judges = {"params": list(self.adversary.parameters()), "lr": self.discriminator_learning_rate}
+            optimizer.add_param_group(judges | {"is_matrix": False})
         return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
 
     def configure_gradient_clipping(
@@ -271,6 +269,8 @@ def spliced(
     windows: Float[Tensor, "batch 1 samples"], share: float, hop: int
 ) -> Float[Tensor, "batch 1 samples"]:
     """The windows, this share of them as chains of parts of any of the windows, one part in ten silent."""
+    if share == 0:
+        return windows
     result = windows.clone()
     for row in torch.nonzero(torch.rand(len(windows)) < share).flatten().tolist():
         start = 0

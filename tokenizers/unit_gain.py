@@ -21,7 +21,8 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
     last = convolutions[-1]
 
     def scale(module: nn.Module, _: tuple, output: torch.Tensor) -> torch.Tensor:
-        gain = (_LOUDNESS if module is last else 1.0) / output.std()
+        # Two digits: the last ones of a sum depend on the number of threads, and a start should not.
+        gain = float(f"{(_LOUDNESS if module is last else 1.0) / output.std().item():.2g}")
         length, direction = weight_norm_of(module)
         length.mul_(gain)
         direction.div_(direction.flatten(1).norm(dim=1)[:, None, None])
