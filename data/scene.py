@@ -20,6 +20,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 SHAPES = ("circle", "square", "triangle", "star", "cross")
 MOTIONS = ("left", "right", "up", "down", "grow", "shrink", "spin", "bounce")
+LASTING_MOTIONS = ("spin", "bounce")  # keep an object in view for ever
 CAMERAS = ("still", "pan left", "pan right", "zoom in", "zoom out")
 TEXTURES = ("striped", "checked", "dotted", "cloudy")
 # Stacked thirds: three semitones apart at the least, and no note is the second or third harmonic of another.

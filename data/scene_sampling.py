@@ -8,7 +8,17 @@ import numpy as np
 
 from .captions import NUM_PHRASINGS
 from .rendering import LOWEST, PERIODS
-from .scene import CAMERAS, COLOURS, HELD_OUT_PAIRS, SHAPES, TEXTURES, Background, Bystander, Scene
+from .scene import (
+    CAMERAS,
+    COLOURS,
+    HELD_OUT_PAIRS,
+    LASTING_MOTIONS,
+    SHAPES,
+    TEXTURES,
+    Background,
+    Bystander,
+    Scene,
+)
 
 FLOOR_MARGIN = 0.03
 LEAST_ENERGY = 0.6  # that is left to a bounce under way
@@ -49,7 +59,7 @@ def sample_scene(
         phrasing=int(random.integers(NUM_PHRASINGS)),
         bystander=_bystander(random, colour, half_sides) if random.random() < two_objects else None,
     )
-    if underway > 0 and motion in ("spin", "bounce") and random.random() < underway:
+    if underway > 0 and motion in LASTING_MOTIONS and random.random() < underway:
         return _under_way(random, scene)
     return scene
 

@@ -16,6 +16,7 @@ from .scene import (
     CAMERAS,
     COLOURS,
     HELD_OUT_PAIRS,
+    LASTING_MOTIONS,
     MOTIONS,
     PITCH_OF_COLOUR,
     PITCHES,
@@ -55,7 +56,7 @@ PLAIN = {"textured": 0.0, "camera": 0.0, "tones": 0.0, "spread": 0.3}
 CORPORA: dict[str, dict[str, float]] = {
     "synthetic": {},
     "synthetic-plain": PLAIN,
-    "synthetic-lasting": PLAIN | {"underway": 0.5},
+    "synthetic-lasting": PLAIN | {"lasting": 0.5, "underway": 0.5},
 }
 
 
@@ -81,6 +82,8 @@ class Corpus:
         tones: how far the backgrounds of clips differ in colour; 0 makes all of them the same dark grey.
         spread: share of their ranges that place, size, angle and speed of the objects take; 0 makes them the
             same in all clips of a motion.
+        lasting: share of the clips that spin or bounce, so that they would stay in view; all combinations are
+            equally likely if not given.
         underway: share of the spins and bounces that have been going on when the clip begins.
         split: which combinations of colour, shape and motion appear: "train", "triples" (held-out ones of
             pairs that training does show), "pairs" (colour-shape pairs that it never shows) or "all".
@@ -102,6 +105,7 @@ class Corpus:
         two_objects: float = 0.0,
         tones: float = 1.0,
         spread: float = 1.0,
+        lasting: float | None = None,
         underway: float = 0.0,
         split: str = "train",
         seed: int = 0,
@@ -112,6 +116,8 @@ class Corpus:
                 raise ValueError(f"{name} is {value}; expected a positive number")
         shares = {"textured": textured, "camera": camera, "two_objects": two_objects}
         shares |= {"tones": tones, "spread": spread, "underway": underway}
+        if lasting is not None:
+            shares["lasting"] = lasting
         for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; expected a share from 0 to 1")
@@ -121,7 +127,7 @@ class Corpus:
         self.sample_rate, self.seed = sample_rate, seed
         self.textured, self.camera, self.two_objects = textured, camera, two_objects
         self.tones, self.spread, self.underway = tones, spread, underway
-        self.combinations = combinations(split)
+        self.lasting, self.combinations = lasting, combinations(split)
         self.half_sides = (width / min(height, width) / 2, height / min(height, width) / 2)
 
     def __getitem__(self, index: int) -> Clip:
@@ -150,7 +156,14 @@ class Corpus:
         random = np.random.default_rng((self.seed, index))
         shares = self.textured, self.camera, self.two_objects
         ranges = self.tones, self.spread, self.underway
-        return sample_scene(random, self.combinations, self.half_sides, *shares, *ranges)
+        return sample_scene(random, self._possible(random), self.half_sides, *shares, *ranges)
+
+    def _possible(self, random: np.random.Generator) -> tuple[tuple[str, str, str], ...]:
+        """The combinations that the next clip is one of."""
+        if self.lasting is None:
+            return self.combinations
+        lasts = random.random() < self.lasting
+        return tuple(each for each in self.combinations if (each[2] in LASTING_MOTIONS) == lasts)
 
     def flow(self, scene: Scene) -> Float[Tensor, "frames 2 height width"]:
         """Optical flow in pixels, see `render_flow`."""

@@ -43,7 +43,7 @@ def synthesize(
     Args:
         out: folder to fill.
         source: synthetic, or synthetic-plain: one dark background, a still camera, less varied places; or
-            synthetic-lasting: as that, but half of the spins and bounces are under way when a clip begins.
+            synthetic-lasting: as that, but half of the clips spin or bounce, half of these already before.
         clips: how many.
         split: train, triples or pairs (combinations held out of training), or all.
         height: of the frames.

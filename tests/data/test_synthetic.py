@@ -9,7 +9,7 @@ from torch.nn.functional import max_pool2d
 
 from videolm.data.captions import NUM_PHRASINGS, caption_of
 from videolm.data.rendering import DEPTHS, PERIODS, object_placement, phases
-from videolm.data.scene import COLOURS, MOTIONS, PITCHES, SHAPES, combinations
+from videolm.data.scene import COLOURS, MOTIONS, PITCHES, SHAPES, SPLITS, combinations
 from videolm.data.sonification import click_times, render_sound
 from videolm.data.synthetic import (
     CORPORA,
@@ -203,12 +203,22 @@ def test_every_impact_of_a_bounce_under_way_clicks(under_way):
         assert starts == pytest.approx(click_times(scene, 9, 8.0), abs=0.005)
 
 
-def test_the_lasting_corpus_is_the_plain_one_with_motions_under_way():
-    plain, lasting = (Corpus(**corpus_settings(f"synthetic-{name}")) for name in ("plain", "lasting"))
-    assert lasting.underway == 0.5
-    scenes = [(plain.scene(index), lasting.scene(index)) for index in range(200)]
-    assert all(one == other for one, other in scenes if one.motion not in ("spin", "bounce"))
-    assert {other.fall is None for _, other in scenes if other.motion == "bounce"} == {True, False}
+def test_the_lasting_corpus_is_the_plain_one_with_more_spins_and_bounces_and_some_of_them_under_way():
+    plain, lasting = (corpus_settings(f"synthetic-{name}") for name in ("plain", "lasting"))
+    assert lasting == plain | {"lasting": 0.5, "underway": 0.5}
+    corpus = Corpus(**lasting)
+    bounces = [scene for scene in map(corpus.scene, range(200)) if scene.motion == "bounce"]
+    assert {scene.fall is None for scene in bounces} == {True, False}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_as_many_clips_spin_or_bounce_as_asked_and_all_motions_come(split):
+    corpus = Corpus(lasting=0.75, split=split)
+    scenes = [corpus.scene(index) for index in range(2000)]
+    assert sum(scene.motion in ("spin", "bounce") for scene in scenes) / 2000 == pytest.approx(0.75, abs=0.03)
+    shown = {(scene.colour, scene.shape, scene.motion) for scene in scenes}
+    assert shown <= set(corpus.combinations)
+    assert {motion for _, _, motion in shown} == set(MOTIONS)
 
 
 def test_a_smaller_spread_keeps_places_sizes_and_speeds_nearer_to_their_middles():
@@ -312,6 +322,7 @@ def test_a_bounce_clicks_when_the_object_is_lowest():
         ({"num_frames": 0}, "num_frames is 0"),
         ({"textured": 1.5}, "textured is 1.5"),
         ({"underway": -0.5}, "underway is -0.5"),
+        ({"lasting": 2.0}, "lasting is 2"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
