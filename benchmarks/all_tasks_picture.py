@@ -10,12 +10,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from videolm.data.clip import Clip
-from videolm.tasks.conditions import Material
 from videolm.tasks.curves import Curve, read_curves
 from videolm.tasks.examination import HeldOut, Result
-from videolm.tasks.masks import draw_mask
 from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.shapes_all_protocol import ALL_PROBES
+from videolm.tasks.shapes_all_protocol import ALL_PROBES, leading
 
 FRAMES, SCALE, LINE, GAP = 3, 2, 14, 6
 HIGHEST_HZ = 2500
@@ -37,13 +35,9 @@ def picture_of(model: VideoLM, task: str, result: Result, index: int = 0) -> Ima
 def given_to(model: VideoLM, task: str, real: HeldOut, index: int) -> Frames | None:
     """What a prompt shows besides its text."""
     clip, scene, probe = real.clips[index], real.scenes[index], ALL_PROBES[task]
-    prompt, conditions = probe.prompt(clip, scene, probe.num_given(model)), model.config.task(task).conditions
-    if conditions is not None and isinstance(prompt.video, Clip):
-        kinds = getattr(conditions, "masks", ())
-        size = (clip.num_frames, clip.height, clip.width)
-        mask = draw_mask(kinds[index % len(kinds)], *size) if kinds else None
-        (variant,) = conditions(Material(prompt.video, prompt.geometry, mask), None).values()
-        return variant.frames
+    prompt = probe.prompt(clip, scene, probe.num_given(model))
+    if altered := leading(model, task, real, index + 1):
+        return altered[index].frames
     if isinstance(prompt.audio, Clip):
         return heard(prompt.audio)
     shown = prompt.video if isinstance(prompt.video, Clip) else prompt.image

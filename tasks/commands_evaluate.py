@@ -16,6 +16,7 @@ def evaluate(
     trust: bool = False,
     out: Path | None = None,
     clips: int | None = None,
+    tasks: str = "",
     num_frames: int = 16,
     fps: float | None = None,
     height: int | None = None,
@@ -50,6 +51,7 @@ def evaluate(
         out: folder to write to; an "evaluation" beside the model or the generated clips if not given.
         clips: how many are generated, if not as many as the protocol asks for; of the first two: per task
             and kind of held-out prompt, 128 if not given.
+        tasks: of the first two: only these, names with commas; all of the model's if not given.
         num_frames: of two sets: frames of each clip that are compared, from its start; 1 compares images.
         fps: of two sets: to which clips are converted; not given, they stay as they are.
         height: of two sets: to which clips are scaled first, with --width; not given, they stay as they are.
@@ -87,7 +89,8 @@ def evaluate(
     sampling = {"temperature": temperature, "top_p": top_p, "guidance_scale": guidance_scale}
     if protocol in PROTOCOLS:
         out = out or model.parent / "evaluation"
-        return evaluate_model(model, protocol, source, out, clips or 128, seed, sampling)
+        names = [name.strip() for name in tasks.split(",") if name.strip()]
+        return evaluate_model(model, protocol, source, out, clips or 128, seed, sampling, names)
     from ..lm.sampling import Sampling
     from .benchmark_run import RunSettings, run_benchmark
     from .geometry_choice import geometry_of

@@ -1,6 +1,7 @@
 """`videolm demo`: every stage on the embedded corpus, by the commands that anybody would type.
 
-    synthesize -> tokenizer fit -> audio fit -> encode -> lm fit -> generate -> evaluate -> page
+    synthesize -> tokenizer fit -> audio fit -> encode -> lm fit -> generate -> evaluate
+        -> encode, lm fit and evaluate once more, for all tasks -> page
 
 Each stage runs its commands in this process. What a stage did stands in OUT/demo/<stage>.json, with a key
 of its commands, its config and the stages before it: a stage whose key is there is not run again, a stage

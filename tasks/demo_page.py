@@ -9,10 +9,19 @@ from ..data.media import read_clip
 from ..data.pretrained import read_json, write_json
 from .curves import draw, last_value, read_curves
 from .demo_plan import Example, Stage, in_words
-from .evaluate import score_sections
+from .evaluate import example_rows, score_sections
 from .metrics.entropy import unigram_nats
 from .progress import clock
-from .report_page import Shown, clip_row, clip_rows, header, section, value_table, write_page
+from .report_page import (
+    Shown,
+    clip_row,
+    clip_rows,
+    header,
+    score_table,
+    section,
+    value_table,
+    write_page,
+)
 
 # What the demo is expected to reach on prompts held out of training.
 BARS = {
@@ -42,7 +51,10 @@ def write_demo_report(
     report = {name: scores[name] for name in ("tokenizer", "audio", "tasks", "unseen_pairs", "clips", "seed")}
     report["lm"] = _lm_quality(out)
     report["bars"] = bars(report["tasks"])
-    curves = [_curves(out, stage) for stage in CURVES]
+    others = read_json(out / "evaluation-all" / "report.json")
+    report["other_tasks"] = {name: others[name] for name in ("clips", "tasks", "unseen_pairs")}
+    curves = [_curves(out, stage, stage) for stage in CURVES]
+    curves.append(_curves(out / "all-tasks", "lm", "lm, all tasks"))
     seconds = seconds | {"page": round(time.monotonic() - start, 1)}
     report["seconds"] = seconds | {"total": round(sum(seconds.values()), 1)}
     sections = [
@@ -54,6 +66,7 @@ def write_demo_report(
             "motion. Reconstructed: the real clip after a trip through the tokenizers. Press sound to hear.",
         ),
         *score_sections(report, report["bars"]),
+        *_other_tasks(others),
         section("Language model", value_table(_lm_rows(report["lm"]), _LM_COLUMNS)),
         section("Training", *curves),
         section("Stages", *_stages(report["seconds"], stages)),
@@ -154,10 +167,28 @@ def _shown(out: Path, path: Path, caption: str) -> Shown:
     return Shown(path.relative_to(out).as_posix(), caption, read_clip(path).waveform is not None)
 
 
-def _curves(out: Path, stage: str) -> str:
-    curves = read_curves(out / "training" / stage / "metrics.csv")
+def _other_tasks(report: dict[str, Any]) -> list[str]:
+    """Examples and scores of the tasks that were added last."""
+    first = {example["task"]: example for example in reversed(report["examples"])}
+    examples = example_rows((first[task] for task in report["tasks"]), folder="evaluation-all/")
+    pairs, ceiling = report["unseen_pairs"], report["tokenizer"]["ceiling"]
+    return [
+        section(
+            "The other tasks",
+            examples,
+            score_table(report["tasks"], ceiling, []),
+            "<h3>On colours and shapes never seen together</h3>",
+            score_table(pairs["tasks"], pairs["ceiling"], []),
+            text="Learnt last and in seconds, by training on from the model above; without goals. Each has a "
+            "ceiling of its own: the same measure of the real clip after a trip through the tokenizers.",
+        )
+    ]
+
+
+def _curves(run: Path, stage: str, title: str) -> str:
+    curves = read_curves(run / "training" / stage / "metrics.csv")
     names = [name for name in CURVES[stage] if name in curves]
-    return f"<h3>{stage}</h3>\n" + draw(curves, names, stage)
+    return f"<h3>{title}</h3>\n" + draw(curves, names, title)
 
 
 def _stages(seconds: dict[str, float], stages: list[Stage]) -> list[str]:

@@ -11,6 +11,7 @@ import yaml
 
 from .fitting import CONFIGS
 from .precision import faster_precision
+from .task import task_names
 
 Command = tuple[str, ...]
 _SAMPLING: Command = ("--temperature", "0.2")
@@ -65,30 +66,48 @@ class Plan:
         self.size = "debug" if quick else "demo"
         # The language model reads each of them two to three times; 4,096 it would learn by heart.
         self.coded_clips = 16 if quick else 10240
+        self.adapted_clips = 16 if quick else 512
         self.precision = ("--trainer.precision", faster_precision())
         self.config = {stage: CONFIGS / stage / f"{self.size}.yaml" for stage in ("tokenizer", "audio", "lm")}
-        self.model = str(out / "model")
+        self.model, self.adapted = str(out / "model"), out / "all-tasks"
 
     def stages(self) -> list[Stage]:
-        shards = str(self.out / "shards")
-        examples = self.examples()
+        shards, examples = str(self.out / "shards"), self.examples()
         reconstructions = tuple(
             self._reconstruct(index)
             for index in sorted({example.real for example in examples if example.real is not None})
         )
         generations = tuple(example.command for example in examples)
-        evaluation = ("evaluate", "--model", self.model, "--protocol", "shapes", "--source", self.source)
-        evaluation += ("--out", str(self.out / "evaluation"), "--clips", str(self.clips))
-        evaluation += ("--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
         return [
             Stage("synthesize", (self._synthesize(),), 2),
             self._fit("tokenizer", 147, *self.precision),
             self._fit("audio", 30),
-            Stage("encode", (self._encode(shards),), 43, folder=self.out / "shards"),
+            Stage("encode", (self._encode(shards, self.coded_clips),), 43, folder=self.out / "shards"),
             self._fit("lm", 403, "--data.shards", shards, *self.precision),
             Stage("generate", (*reconstructions, *generations), 4, prepare=self._write_given),
-            Stage("evaluate", (evaluation,), 54),
+            Stage("evaluate", (self._evaluate(self.model, "evaluation", "shapes", self.clips),), 54),
+            *self._adaptation(),
         ]
+
+    def _adaptation(self) -> list[Stage]:
+        """All tasks that the model has not learnt yet, by training on: VideoPoet's task adaptation."""
+        shards, config = self.out / "task-shards", f"{self.size}-tasks"
+        encode = (*self._encode(str(shards), self.adapted_clips), "--tasks", "all")
+        fit = ("lm", "fit", "--config", config, "--init-from", self.model, "--out", str(self.adapted))
+        fit += ("--data.shards", str(shards), "--seed_everything", str(self.seed), *self.precision)
+        evaluate = self._evaluate(
+            str(self.adapted / "model"), "evaluation-all", "shapes-all", max(self.clips // 4, 1)
+        )
+        return [
+            Stage("encode all tasks", (encode,), 5, folder=shards),
+            Stage("lm fit all tasks", (fit,), 20, self.adapted, CONFIGS / "lm" / f"{config}.yaml"),
+            Stage("evaluate all tasks", ((*evaluate, "--tasks", ",".join(self.added_tasks)),), 15),
+        ]
+
+    @property
+    def added_tasks(self) -> list[str]:
+        """Those that only the adapted model has learnt."""
+        return [task for task in task_names() if task not in self._data("lm")["tasks"]]
 
     def examples(self) -> list[Example]:
         """What is generated for the page: at least one clip for each task of the model."""
@@ -162,11 +181,16 @@ class Plan:
         corpus = ("synthesize", "--source", self.source, "--out", str(self.out / "corpus"))
         return (*corpus, "--clips", "6", "--split", "triples", "--seed", str(self.seed), *sizes)
 
-    def _encode(self, shards: str) -> Command:
+    def _evaluate(self, model: str, folder: str, protocol: str, clips: int) -> Command:
+        command = ("evaluate", "--model", model, "--protocol", protocol, "--source", self.source)
+        command += ("--out", str(self.out / folder), "--clips", str(clips))
+        return (*command, "--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
+
+    def _encode(self, shards: str, clips: int) -> Command:
         sizes = {name: value for name, value in self._sizes().items() if name != "sample_rate"}
         command = ("encode", self.source, "--model", self.model, "--out", shards)
         # Clips are rendered sooner than they are handed over by another process.
-        return (*command, "--clips", str(self.coded_clips), "--num-workers", "0", *_options(sizes))
+        return (*command, "--clips", str(clips), "--num-workers", "0", *_options(sizes))
 
     def _reconstruct(self, index: int) -> Command:
         files = (str(self.real(index)), str(self.reconstructed(index)))

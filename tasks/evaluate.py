@@ -1,7 +1,8 @@
 """`videolm evaluate` by a protocol of the embedded corpus: report.json, example clips and a page."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,34 +10,40 @@ from ..data.clip import Clip
 from ..data.media import write_clip
 from ..data.pretrained import write_json
 from ..lm.sampling import Sampling
-from .examination import Result
+from .examination import NUM_EXAMPLES, Result
 from .pipeline import VideoLM
 from .protocols.registry import BENCHMARKS
 from .report_page import Shown, clip_row, clip_rows, header, score_table, section, value_table, write_page
 from .shapes_all_protocol import run_shapes_all
 from .shapes_protocol import run_shapes
 
-PROTOCOLS: dict[str, Callable[[VideoLM, str, int, int, Sampling], Result]] = {
+PROTOCOLS: dict[str, Callable[[VideoLM, str, int, int, Sampling, Sequence[str]], Result]] = {
     "shapes": run_shapes,
     "shapes-all": run_shapes_all,
 }
-_EXAMPLES = 3
 
 
 def evaluate_model(
-    folder: Path, protocol: str, source: str, out: Path, clips: int, seed: int, sampling: dict[str, Any]
+    folder: Path,
+    protocol: str,
+    source: str,
+    out: Path,
+    clips: int,
+    seed: int,
+    sampling: dict[str, Any],
+    tasks: Sequence[str] = (),
 ) -> list[Path]:
-    """Score a model folder; returns the paths written.
+    """Score a model folder, some of its tasks or all of them; returns the paths written.
 
     Raises:
         FileNotFoundError: if the folder or a part of it is missing.
-        ValueError: if there is no such protocol.
+        ValueError: if there is no such protocol, or a task is not known to it and to the model.
     """
     check_protocol(protocol)
     how = Sampling(**sampling)
     model = VideoLM.from_pretrained(folder)
     start = time.monotonic()
-    result = PROTOCOLS[protocol](model, source, clips, seed, how)
+    result = PROTOCOLS[protocol](model, source, clips, seed, how, tasks)
     report = {
         "protocol": protocol,
         "source": source,
@@ -46,8 +53,8 @@ def evaluate_model(
         "sampling": sampling,
         "seconds": round(time.monotonic() - start, 1),
     } | result.report
-    rows = write_examples(result, out / "clips")
-    write_page(out / "index.html", f"videolm: {protocol}", _sections(report, rows))
+    report["examples"] = write_examples(result, out / "clips")
+    write_page(out / "index.html", f"videolm: {protocol}", _sections(report))
     write_json(out / "report.json", report)
     print_scores(report)
     return [out / "index.html", out / "report.json"]
@@ -75,19 +82,36 @@ def _in_words(entry: dict[str, Any]) -> str:
     return f"{entry['score']:.2f} (chance {entry['chance']:.2f}{ceiling})"
 
 
-def write_examples(result: Result, folder: Path) -> list[str]:
-    """Write a few clips of each task beside the real ones; returns their rows for the page."""
+def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
+    """Write a few clips of each task beside the real ones.
+
+    Returns:
+        For each example its task, its prompt in words, and its clips: path from above the folder, what it is,
+        whether it has sound.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     real = result.held_out["triples"]
-    rows = []
+    examples = []
     for task, made in result.generated.items():
-        for index in range(min(_EXAMPLES, len(made))):
+        for index in range(min(NUM_EXAMPLES, len(made))):
             kinds = {"generated": made[index]}
             if task != "unconditional":
                 kinds = {"real": real.clips[index], "reconstructed": real.reconstructions[index]} | kinds
+            if result.led_by.get(task):
+                kinds = {"given": result.led_by[task][index]} | kinds
             shown = [_write(clip, folder, f"{task}-{index}-{kind}", kind) for kind, clip in kinds.items()]
-            rows.append(clip_row(task, _prompt_in_words(task, real.clips[index].caption or ""), shown))
-    return rows
+            text = _prompt_in_words(task, real.clips[index].caption or "")
+            examples.append({"task": task, "text": text, "clips": [asdict(each) for each in shown]})
+    return examples
+
+
+def example_rows(examples: Iterable[dict[str, Any]], folder: str = "") -> str:
+    """What `write_examples` returned as part of a page that stands above `folder`, where it was written."""
+    rows = []
+    for example in examples:
+        shown = [Shown(**clip | {"path": folder + clip["path"]}) for clip in example["clips"]]
+        rows.append(clip_row(example["task"], example["text"], shown))
+    return clip_rows(rows)
 
 
 def score_sections(report: dict[str, Any], bars: list[dict[str, Any]]) -> list[str]:
@@ -113,7 +137,7 @@ def score_sections(report: dict[str, Any], bars: list[dict[str, Any]]) -> list[s
     ]
 
 
-def _sections(report: dict[str, Any], rows: list[str]) -> list[str]:
+def _sections(report: dict[str, Any]) -> list[str]:
     title = f"Evaluation of {report['model']}"
     text = f"Protocol {report['protocol']} on {report['source']}, "
     text += f"{report['clips']} clips per task and kind of prompt."
@@ -123,7 +147,8 @@ def _sections(report: dict[str, Any], rows: list[str]) -> list[str]:
         for label, entry in labels.items()
         if "score" in entry
     ][:6]
-    return [header(title, text, numbers), *score_sections(report, []), section("Examples", clip_rows(rows))]
+    examples = section("Examples", example_rows(report["examples"]))
+    return [header(title, text, numbers), *score_sections(report, []), examples]
 
 
 def _prompt_in_words(task: str, caption: str) -> str:

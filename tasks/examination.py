@@ -7,7 +7,7 @@ expected to do better.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from .progress import progress
 from .prompt import Prompt
 
 SPLITS = ("triples", "pairs")
+NUM_EXAMPLES = 3  # of each task, that are shown
 _POPULATION = 1024
 _BATCH = 32
 
@@ -38,14 +39,24 @@ class HeldOut:
     codes: list[Codes]
     reconstructions: list[Clip]
 
+    def first(self, count: int) -> "HeldOut":
+        """So many of them."""
+        parts = (self.clips, self.scenes, self.codes, self.reconstructions)
+        return HeldOut(self.split, *(part[:count] for part in parts))
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a protocol found, and for each task a clip beside its real and its reconstructed one."""
+    """What a protocol found, and for each task a clip beside its real and its reconstructed one.
+
+    Args:
+        led_by: the first of the altered clips, such as masked ones, that lead some of the tasks.
+    """
 
     report: dict[str, Any]
     held_out: dict[str, HeldOut]
     generated: dict[str, list[Clip]]
+    led_by: dict[str, list[Clip]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,17 +76,30 @@ class Examination:
 
 
 def examine(
-    model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling, examination: Examination
+    model: VideoLM,
+    source: str,
+    clips: int,
+    seed: int,
+    sampling: Sampling,
+    examination: Examination,
+    tasks: Sequence[str] = (),
 ) -> Result:
-    """Score every task of the model that the examination knows.
+    """Score the tasks of the model that the examination knows.
 
     Args:
         source: name of the embedded corpus that prompts are drawn from.
         clips: per task and split; without a prompt the splits do not differ, and one is enough.
+        tasks: only these.
+
+    Raises:
+        ValueError: if there are no clips, or a task is not known to both the examination and the model.
     """
     if clips < 1:
         raise ValueError(f"clips is {clips}; expected at least 1")
     known = [task for task in examination.tasks if task in model.config.tasks]
+    if unknown := [task for task in tasks if task not in known]:
+        raise ValueError(f"{unknown[0]!r} cannot be scored; this model and protocol know {', '.join(known)}")
+    known = [task for task in known if not tasks or task in tasks]
     total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
     population = corpus_of(model, source, "train", seed)
     training = [population.scene(index) for index in range(_POPULATION)]

@@ -22,7 +22,7 @@ is stricter in PSNR: the last given frame stands still. Beyond what "shapes" say
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import cycle, islice
+from itertools import cycle, islice, zip_longest
 from typing import Any
 
 from ..data.clip import Clip
@@ -32,8 +32,8 @@ from ..data.scene import COLOURS, Scene
 from ..data.sonification import render_sound
 from ..data.synthetic import Corpus
 from ..lm.sampling import Sampling
-from .conditions import Painting
-from .examination import Examination, HeldOut, Result, examine
+from .conditions import Material, Painting
+from .examination import NUM_EXAMPLES, Examination, HeldOut, Result, examine
 from .masks import Mask, draw_mask
 from .pipeline import VideoLM
 from .prompt import Prompt
@@ -68,18 +68,26 @@ ALL_PROBES = PROBES | {
 
 
 def run_shapes_all(
-    model: VideoLM,
-    source: str,
-    clips: int,
-    seed: int,
-    sampling: Sampling,
-    tasks: Sequence[str] = tuple(ALL_PROBES),
+    model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling, tasks: Sequence[str] = ()
 ) -> Result:
-    """Score the model's tasks, or some of them; the other arguments are those of `examine`."""
-    result = examine(model, source, clips, seed, sampling, Examination(tuple(tasks), _asked, _judged))
+    """Score the model's tasks; the arguments are those of `examine`."""
+    ask = Examination(tuple(ALL_PROBES), _asked, _judged)
+    result = examine(model, source, clips, seed, sampling, ask, tasks)
     real = result.held_out["triples"]
     shown = {task: put_back(made, real, _known(model, task, real)) for task, made in result.generated.items()}
-    return replace(result, generated=shown)
+    return replace(result, generated=shown, led_by={task: leading(model, task, real) for task in shown})
+
+
+def leading(model: VideoLM, task: str, real: HeldOut, count: int = NUM_EXAMPLES) -> list[Clip]:
+    """The first altered clips that lead a task, masked or made of flow and depth; most tasks have none."""
+    conditions, few = model.config.task(task).conditions, real.first(count)
+    if conditions is None:
+        return []
+    made = []
+    for prompt, mask in zip_longest(_asked(model, task, few), _known(model, task, few)):
+        (variant,) = conditions(Material(prompt.video, prompt.geometry, mask), None).values()
+        made.append(Clip(variant.frames, prompt.video.fps))
+    return made
 
 
 def judge_all(

@@ -80,14 +80,16 @@ PROBES = {
 }
 
 
-def run_shapes(model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling) -> Result:
-    """Score every task of the model that the protocol knows; the arguments are those of `examine`."""
+def run_shapes(
+    model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling, tasks: Sequence[str] = ()
+) -> Result:
+    """Score the tasks of the model that the protocol knows; the arguments are those of `examine`."""
 
     def judged(model: VideoLM, task: str, made: Sequence[Clip], real: HeldOut, training: Sequence[Scene]):
         return judge(task, made, real, training, PROBES[task].num_given(model))
 
     ask = Examination(tuple(PROBES), lambda model, task, real: PROBES[task].prompts(model, real), judged)
-    return examine(model, source, clips, seed, sampling, ask)
+    return examine(model, source, clips, seed, sampling, ask, tasks)
 
 
 def judge(

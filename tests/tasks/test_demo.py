@@ -15,8 +15,10 @@ from videolm.tasks.demo import Record
 from videolm.tasks.demo_page import BARS, bars
 from videolm.tasks.demo_plan import Plan, Stage
 from videolm.tasks.progress import WHOLE, clock, progress
+from videolm.tasks.task import task_names
 
 STAGES = ["synthesize", "tokenizer fit", "audio fit", "encode", "lm fit", "generate", "evaluate"]
+STAGES += ["encode all tasks", "lm fit all tasks", "evaluate all tasks"]
 
 
 class Demo(NamedTuple):
@@ -68,6 +70,11 @@ def test_the_report_has_every_number_it_promises(demo: Demo) -> None:
     for task, labels in BARS.items():
         for label in labels:
             assert {"score", "chance", "n"} <= report["tasks"][task][label].keys()
+    first, others = set(report["tasks"]), report["other_tasks"]
+    assert first | set(others["tasks"]) == set(task_names())
+    assert not first & set(others["tasks"])
+    for labels in others["tasks"].values():
+        assert all({"score", "chance", "ceiling", "n"} <= entry.keys() for entry in labels.values())
     assert len(report["bars"]) == sum(len(labels) for labels in BARS.values())
     assert all(bar["met"] == (bar["score"] >= bar["at_least"]) for bar in report["bars"])
 
@@ -75,13 +82,15 @@ def test_the_report_has_every_number_it_promises(demo: Demo) -> None:
 def test_the_page_shows_every_task_and_its_links_are_relative_and_exist(demo: Demo) -> None:
     page = (demo.out / "index.html").read_text()
     links = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
-    assert len(links) == 3 * 6 + 1
+    assert len(links) == 3 * 6 + 1 + 4 * 4 + 3 * 3
     for link in links:
         assert not link.startswith(("/", "http", "file:"))
         assert (demo.out / link).is_file(), link
     for task in (*BARS, "unconditional"):
         assert f"videolm generate --model {demo.out}/model --task {task}" in page
-    assert page.count("<svg") == 3
+    for task in task_names():
+        assert f"<b>{task}</b>" in page
+    assert page.count("<svg") == 4
 
 
 def test_a_finished_demo_does_nothing_again(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:

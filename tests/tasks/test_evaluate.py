@@ -119,6 +119,15 @@ def test_tasks_that_a_model_lacks_are_left_out(model: VideoLM) -> None:
     assert set(report["tasks"]) == {"unconditional"}
 
 
+def test_only_the_tasks_that_are_asked_for_are_scored(model: VideoLM) -> None:
+    tasks = ("video_to_audio", "unconditional")
+    report = run_shapes(model, "synthetic", 2, 0, Sampling(), tasks).report
+    assert set(report["tasks"]) == set(tasks)
+    assert set(report["unseen_pairs"]["tasks"]) == {"video_to_audio"}
+    with pytest.raises(ValueError, match="'inpaint' cannot be scored; this model and protocol know text_to_v"):
+        run_shapes(model, "synthetic", 2, 0, Sampling(), ("unconditional", "inpaint"))
+
+
 def test_an_unknown_protocol_is_refused_by_name(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown protocol 'fvd'; there are shapes, shapes-all, msr-vtt"):
         evaluate_model(model_folder, "fvd", "synthetic", tmp_path, 1, 0, {})

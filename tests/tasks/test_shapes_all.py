@@ -23,11 +23,13 @@ from videolm.tasks.evaluate import evaluate_model
 from videolm.tasks.examination import HeldOut
 from videolm.tasks.masks import Mask, draw_mask
 from videolm.tasks.metrics.shapes import LABELS
-from videolm.tasks.shapes_all_protocol import ALL_PROBES, judge_all, moves_alike
+from videolm.tasks.pipeline import VideoLM
+from videolm.tasks.shapes_all_protocol import ALL_PROBES, judge_all, leading, moves_alike
 from videolm.tasks.task import load_task, task_names
 
 CLIPS, GIVEN = 12, 5
 MOST_DB = 58.9  # of PSNR: rounding
+LED = ("inpainting", "outpainting", "stylization", "stylization_with_image")  # by altered clips
 MASKS = {"inpainting": "box", "outpainting": "centre"}
 
 
@@ -225,8 +227,30 @@ def test_the_report_scores_every_task_with_chance_and_ceiling(evaluation: Path) 
 def test_the_page_shows_pictures_and_clips_that_stand_beside_it(evaluation: Path) -> None:
     page = (evaluation / "index.html").read_text()
     links = re.findall(r'src="([^"]+)"', page)
-    assert len(links) == 3 * (3 * (len(task_names()) - 1) + 1)
+    assert len(links) == 3 * (3 * (len(task_names()) - 1) + 1) + 3 * len(LED)
     assert all((evaluation / link).is_file() for link in links)
     assert "clips/text_to_image-0-generated.png" in links
+    assert {link for link in links if "given" in link} == {
+        f"clips/{task}-{index}-given.mp4" for task in LED for index in range(3)
+    }
+
+
+def test_the_altered_clips_that_lead_a_task_are_what_the_model_is_given(model: VideoLM) -> None:
+    corpus = Corpus(height=32, width=32, split="triples")
+    clips, scenes = zip(*((corpus[index], corpus.scene(index)) for index in range(3)), strict=True)
+    held_out = HeldOut("triples", list(clips), list(scenes), [], list(clips))
+    for task, kinds in {"inpainting": ("box", "moving box"), "outpainting": ("centre", "vertical")}.items():
+        for clip, shown, kind in zip(clips, leading(model, task, held_out, 2), kinds, strict=False):
+            mask = draw_mask(kind, 9, 32, 32)
+            assert torch.equal(shown.frames[mask], clip.frames[mask])
+            assert not torch.equal(shown.frames, clip.frames)
+    (motion,) = leading(model, "stylization", held_out, 1)
+    assert (motion.frames[0, ..., :2] == 128).all()  # nothing has moved yet
+    assert not (motion.frames[1:, ..., :2] == 128).all()
+    assert leading(model, "text_to_video", held_out) == []
+
+
+def test_shares_of_the_page_are_drawn_within_their_bars(evaluation: Path) -> None:
+    page = (evaluation / "index.html").read_text()
     widths = [float(each) for each in re.findall(r"width:([-.\d]+)%", page)]
     assert all(0 <= width <= 100 for width in widths)
