@@ -70,16 +70,20 @@ def print_scores(report: dict[str, Any]) -> None:
     """The scores as lines, for the terminal."""
     tokenizer = report["tokenizer"]
     print(f"reconstruction: {tokenizer['psnr_db']:.2f} dB, code use {tokenizer['code_use']:.0%}")
-    both = {"held-out triples": report["tasks"], "unseen pairs": report["unseen_pairs"]["tasks"]}
-    for title, scores in both.items():
-        for task, labels in scores.items():
-            shown = [f"{label} {_in_words(entry)}" for label, entry in labels.items() if "score" in entry]
-            print(f"{title:16}  {task:24}  {', '.join(shown)}")
+    _print_row("", "", ("triples", "pairs", "chance", "ceiling"))
+    pairs, ceilings = report["unseen_pairs"]["tasks"], tokenizer["ceiling"]
+    for task, labels in report["tasks"].items():
+        for label, entry in labels.items():
+            if "score" in entry:
+                other = pairs.get(task, {}).get(label, {})
+                best = entry.get("ceiling", ceilings.get(label, {}).get("score"))
+                values = (entry["score"], other.get("score"), entry["chance"], best)
+                name = f"{label}, {entry['unit']}" if "unit" in entry else label
+                _print_row(task, name, ["" if value is None else f"{value:.2f}" for value in values])
 
 
-def _in_words(entry: dict[str, Any]) -> str:
-    ceiling = f", ceiling {entry['ceiling']:.2f}" if "ceiling" in entry else ""
-    return f"{entry['score']:.2f} (chance {entry['chance']:.2f}{ceiling})"
+def _print_row(task: str, label: str, cells: Sequence[str]) -> None:
+    print(f"{task:24}  {label:20}" + "".join(f"{cell:>9}" for cell in cells))
 
 
 def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
