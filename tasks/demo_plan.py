@@ -66,7 +66,7 @@ class Plan:
         self.size = "debug" if quick else "demo"
         # The language model reads each of them two to three times; 4,096 it would learn by heart.
         self.coded_clips = 16 if quick else 10240
-        self.adapted_clips = 16 if quick else 512
+        self.adapted_clips = 16 if quick else 1536
         self.precision = ("--trainer.precision", faster_precision())
         self.config = {stage: CONFIGS / stage / f"{self.size}.yaml" for stage in ("tokenizer", "audio", "lm")}
         self.model, self.adapted = str(out / "model"), out / "all-tasks"
@@ -99,9 +99,9 @@ class Plan:
             str(self.adapted / "model"), "evaluation-all", "shapes-all", max(self.clips // 4, 1)
         )
         return [
-            Stage("encode all tasks", (encode,), 5, folder=shards),
-            Stage("lm fit all tasks", (fit,), 20, self.adapted, CONFIGS / "lm" / f"{config}.yaml"),
-            Stage("evaluate all tasks", ((*evaluate, "--tasks", ",".join(self.added_tasks)),), 15),
+            Stage("encode all tasks", (encode,), 12, folder=shards),
+            Stage("lm fit all tasks", (fit,), 45, self.adapted, CONFIGS / "lm" / f"{config}.yaml"),
+            Stage("evaluate all tasks", ((*evaluate, "--tasks", ",".join(self.added_tasks)),), 30),
         ]
 
     @property

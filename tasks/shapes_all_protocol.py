@@ -152,8 +152,11 @@ def _words(
 
 
 def _unrelated(clips: Sequence[Clip], training: Sequence[Scene]) -> list[Clip]:
-    """As many clips of the training set, of the same sizes."""
-    return [_rendered(scene, like) for scene, like in zip(cycle(training), clips, strict=False)]
+    """As many clips of the training set, of the same sizes.
+
+    Backwards: clips of one number share their draws of place, size and time, whatever combination they show.
+    """
+    return [_rendered(scene, like) for scene, like in zip(cycle(reversed(training)), clips, strict=False)]
 
 
 def _rendered(scene: Scene, like: Clip) -> Clip:

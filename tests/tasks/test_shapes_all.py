@@ -120,6 +120,12 @@ def test_known_pixels_are_scored_apart_and_put_back(real, training, task: str) -
     assert scores["colour"]["score"] < 0.5
 
 
+def test_chance_is_not_of_the_clips_of_the_same_numbers(real, training) -> None:
+    """Which share their places, sizes and times with the real ones."""
+    scores = judged("inpainting", real.clips, real, [*real.scenes, *training])
+    assert scores["psnr"]["chance"] < 20 < scores["psnr"]["score"]
+
+
 def test_an_empty_box_leaves_no_right_shape(real, training) -> None:
     """What is left of the object around the box must not answer for what should be painted in it."""
     inside = ~known("inpainting")[0][..., None]
