@@ -124,7 +124,7 @@ def test_only_the_tasks_that_are_asked_for_are_scored(model: VideoLM) -> None:
     report = run_shapes(model, "synthetic", 2, 0, Sampling(), tasks).report
     assert set(report["tasks"]) == set(tasks)
     assert set(report["unseen_pairs"]["tasks"]) == {"video_to_audio"}
-    with pytest.raises(ValueError, match="'inpaint' cannot be scored; this model and protocol know text_to_v"):
+    with pytest.raises(ValueError, match="'inpaint' cannot be scored; this model and protocol know text"):
         run_shapes(model, "synthetic", 2, 0, Sampling(), ("unconditional", "inpaint"))
 
 
