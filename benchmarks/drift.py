@@ -17,18 +17,17 @@ from typing import Any
 import torch
 
 from videolm.data.clip import Clip
-from videolm.data.scene import Scene
+from videolm.data.scene import LASTING_MOTIONS, Scene
 from videolm.data.synthetic import caption_of
 from videolm.lm.sampling import Sampling
 from videolm.tasks.drift import kept, rounds, rounds_at, windows
 from videolm.tasks.examination import corpus_of
 from videolm.tasks.long_video import LongPrompt, generate_long
 from videolm.tasks.pipeline import VideoLM
+from videolm.tasks.ranking import fit_of
 from videolm.tasks.script import Line, Segment
 
 from .measuring import Record, command, cpu_seconds, machine, markdown_table
-
-MOTIONS = ("bounce", "spin")
 
 
 def main() -> None:
@@ -41,6 +40,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--guidance-scale", type=float, default=1.0)
     parser.add_argument("--given", type=int)
+    parser.add_argument("--best-of", type=int, default=1, help="tries of each segment, judged by describe")
     parser.add_argument("--silent", action="store_true", help="leave out the sound, for speed")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -57,7 +57,9 @@ def main() -> None:
         ],
     }
     for name, prompts in ways.items():
-        seconds, made = cpu_seconds(lambda all_of=prompts: long_videos(model, all_of, sampling))
+        seconds, made = cpu_seconds(
+            lambda all_of=prompts: long_videos(model, all_of, sampling, arguments.best_of)
+        )
         print(f"{name}: {seconds / len(made):.1f} CPU s a video\n")
         print(over_time(model, scenes, made), end="\n\n")
         print(joins([report for _, report in made]), end="\n\n")
@@ -68,11 +70,11 @@ def moving(
 ) -> tuple[list[Scene], list[Clip]]:
     """Scenes of the corpus whose object stays in view, equally many of each motion, and their clips."""
     corpus = corpus_of(model, source, split, seed)
-    chosen: dict[str, list[int]] = {motion: [] for motion in MOTIONS}
+    chosen: dict[str, list[int]] = {motion: [] for motion in LASTING_MOTIONS}
     index = 0
     while sum(map(len, chosen.values())) < number:
         found = chosen.get(corpus.scene(index).motion)
-        if found is not None and len(found) < -(-number // len(MOTIONS)):
+        if found is not None and len(found) < -(-number // len(LASTING_MOTIONS)):
             found.append(index)
         index += 1
     indices = [index for found in chosen.values() for index in found]
@@ -80,11 +82,13 @@ def moving(
 
 
 def long_videos(
-    model: VideoLM, prompts: Sequence[LongPrompt], sampling: Sampling
+    model: VideoLM, prompts: Sequence[LongPrompt], sampling: Sampling, best_of: int
 ) -> list[tuple[Clip, dict[str, Any]]]:
     """Video n with the seeds from 1000 n on."""
     return [
-        generate_long(model, prompt, seed=1000 * number, sampling=sampling)
+        generate_long(
+            model, prompt, seed=1000 * number, sampling=sampling, best_of=best_of, fit=fit_of("describe")
+        )
         for number, prompt in enumerate(prompts)
     ]
 

@@ -183,7 +183,7 @@ def _as_parsed(arguments: list[str]) -> list[str]:
         option, equals, value = argument.partition("=")
         if option.startswith("--"):
             option = "--" + option[2:].replace("-", "_")
-        if option in ("--where", "--data.where", "--pad"):
+        if option in ("--where", "--data.where", "--pad", "--data.pad"):
             option += "+"
         result.append(option + equals + value if option.startswith("--") else argument)
     return result

@@ -17,6 +17,8 @@ def long_video(
     silent: bool = False,
     aspect: str | None = None,
     seed: int = 0,
+    best_of: int = 1,
+    judge: str = "describe",
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -45,7 +47,9 @@ def long_video(
         silent: make no sound.
         aspect: of the frames, width to height as 16:9, or their size as HEIGHTxWIDTH: of the sizes that the
             model was trained on the nearest; else the model's default.
-        seed: of the first segment; the next has the next.
+        seed: of the first try of the first segment; the next has the next.
+        best_of: make so many tries of each segment and go on from the one that fits its text best.
+        judge: of the best: describe (the reader of the embedded corpus), or the folder of a CLIP model.
         temperature: below 1 likelier, above 1 more varied.
         top_k: sample from the k likeliest codes only.
         top_p: sample from the likeliest codes that together have this probability.
@@ -70,7 +74,9 @@ def long_video(
         "decoding": decoding,
         "window": window,
     }
-    return write_long(model, prompt, out, seed=seed, sampling=sampling)
+    return write_long(
+        model, prompt, out, seed=seed, sampling=sampling, best_of=best_of, judge=judge
+    )
 
 
 def chain(chain: Path, *, model: Path, out: Path) -> list[Path]:

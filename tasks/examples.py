@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby, zip_longest
-from math import floor
+from math import floor, prod
 from operator import itemgetter
 
 import numpy as np
@@ -141,7 +141,12 @@ class TrainingExamples:
         index = self._index(draw, number)
         captions, long_caption = self.clips.captions(index), self.clips.long_caption(index)
         caption = self.mixture.caption(draw.task, step, number, captions, long_caption)
-        return self.maker.example(draw, self.clips[index], caption)
+        clip = self.clips[index]
+        if self.mixture.given_noise and "visual" in clip.codes:
+            num_codes = prod(self.clips.formats[draw.size].factors)
+            visual = self.mixture.noisy(draw, step, number, clip.codes["visual"], num_codes)
+            clip = replace(clip, codes=clip.codes | {"visual": visual})
+        return self.maker.example(draw, clip, caption)
 
     def _index(self, draw: Draw, number: int) -> int:
         """The clip of an example; pools of the same length share their order."""

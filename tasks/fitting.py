@@ -50,10 +50,10 @@ class Stage:
 
 
 def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
-    from ..data.datamodule import ClipDataModule
     from ..tokenizers.training import VideoTokenizerTraining
+    from .masked_clips import TokenizerDataModule
 
-    return VideoTokenizerTraining, ClipDataModule
+    return VideoTokenizerTraining, TokenizerDataModule
 
 
 def _tokenizer_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:

@@ -27,7 +27,7 @@ from .progress import Report, progress
 from .prompt import Prompt
 from .prompt_expansion import Expander
 from .prompt_file import NamedPrompt, read_prompts
-from .ranking import Fit, fit_of
+from .ranking import Fit, best, fit_of
 from .request_file import claim_folder
 from .samples import sheet
 from .streaming import write_preview
@@ -162,7 +162,7 @@ def _make(
             for index, (_, name, prompt) in enumerate(group):
                 tries = clips[index * request.tries : (index + 1) * request.tries]
                 if fit is not None:
-                    tries = [best(tries, prompt, fit)]
+                    tries = [best(tries, prompt.text, fit)]
                 _write(tries, folder, name, suffix)
 
 
@@ -191,18 +191,6 @@ def _previewed(pipeline: VideoLM, request: Request, prompt: Prompt, report: Repo
     )
     write_preview(stream, request.preview, report)
     return stream.finished
-
-
-def best(tries: list[Clip], prompt: Prompt, fit: Fit) -> Clip:
-    """The clip that fits its text best.
-
-    Raises:
-        ValueError: if the prompt has no text.
-    """
-    if prompt.text is None:
-        raise ValueError("best_of compares clips with their text; give one")
-    text = prompt.text
-    return max(tries, key=lambda clip: fit(clip, text))
 
 
 @contextmanager

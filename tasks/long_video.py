@@ -30,6 +30,7 @@ from .long_windows import WindowMaker, given_frames_of, sound_of
 from .pipeline import VideoLM
 from .progress import progress
 from .prompt import Given, fitted
+from .ranking import Fit, fit_of
 from .request_file import claim_folder
 from .script import Line, Segment, plan
 from .size_choice import SizeChoice
@@ -78,13 +79,18 @@ def generate_long(
     *,
     seed: int = 0,
     sampling: Sampling | None = None,
+    best_of: int = 1,
+    fit: Fit | None = None,
     keep: Path | None = None,
     report: Report | None = None,
 ) -> tuple[Clip, dict[str, Any]]:
     """A video of any length, and how it was made: its segments, their seeds, how well they join.
 
     Args:
-        seed: of the first segment; the next has the next.
+        seed: of the first try of the first segment; the next has the next.
+        best_of: tries of each segment, of which the one is kept that fits its text best. An error that is not
+            kept is not gone on from, either.
+        fit: judges several tries.
         keep: folder in which each window is kept as soon as it is made, and from which a stopped run goes on.
         report: called with the segments that are done, counting parts, and those in all.
 
@@ -96,7 +102,9 @@ def generate_long(
     sound = sound_of(model, start, prompt.silent)
     if sound == "none" and not prompt.silent and start is not None and start.waveform is not None:
         warnings.warn("this model cannot go on with the video's sound; the result is silent", stacklevel=2)
-    maker = WindowMaker(model, clips, prompt.image, prompt.negative, sampling or Sampling(), sound)
+    maker = WindowMaker(
+        model, clips, prompt.image, prompt.negative, sampling or Sampling(), sound, best_of, fit
+    )
     given = given_frames_of(model, clips, prompt.given)
     first = 0 if start is None else start.num_frames
     segments, total = plan(prompt.lines, clips, given=given, seconds=prompt.seconds, first=first)
@@ -108,22 +116,32 @@ def generate_long(
     for segment in segments:
         tail = made.tail(segment.given) if segment.given else None
         tell = partial(_tell, report, segment.number, len(segments))
-        make = partial(maker.window, segment, tail, seed + segment.number, tell)
+        first_seed = seed + segment.number * best_of
+        make = partial(maker.window, segment, tail, first_seed, tell)
         window = kept_or_made(keep and keep / f"{segment.number:04d}{SUFFIX}", make)
         joins = made.join(window, segment.given, align=sound == "of each window")
-        rows.append(_row(segment, maker.task(segment), seed, clips.fps, *joins))
+        rows.append(_row(segment, maker.task(segment), first_seed, clips.fps, *joins))
         tell(1)
     about = {"seconds": total / clips.fps, "frames": total, "given_frames": given, "sound": sound}
-    return made.clip(total), about | {"sampling": asdict(maker.sampling), "segments": rows}
+    how = {"sampling": asdict(maker.sampling), "best_of": best_of, "segments": rows}
+    return made.clip(total), about | how
 
 
 def write_long(
-    folder: Path, prompt: LongPrompt, out: Path, *, seed: int, sampling: dict[str, Any]
+    folder: Path,
+    prompt: LongPrompt,
+    out: Path,
+    *,
+    seed: int,
+    sampling: dict[str, Any],
+    best_of: int = 1,
+    judge: str = "describe",
 ) -> list[Path]:
     """Make a long video with the model of a folder; returns the paths of the video and its report.
 
     Args:
         out: folder for video.mp4, report.json and, as they are made, the windows in segments/.
+        best_of, judge: as `generate.Request`.
 
     Raises:
         FileNotFoundError: if the model or an input is missing.
@@ -133,6 +151,9 @@ def write_long(
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder, for video.mp4, report.json and segments/")
     asked = {"prompt": _as_json(prompt), "model": str(folder), "seed": seed, "sampling": sampling}
+    if best_of > 1:
+        asked |= {"best_of": best_of, "judge": judge}
+    fit = fit_of(judge) if best_of > 1 else None
     model = VideoLM.from_pretrained(folder)
     claim_folder(out, asked)
     with notes(), progress("long video, percent", 100) as show:
@@ -141,6 +162,8 @@ def write_long(
             prompt,
             seed=seed,
             sampling=how,
+            best_of=best_of,
+            fit=fit,
             keep=out / "segments",
             report=lambda done, of: show(100 * done / of, f"segment {min(int(done) + 1, of)} of {of}"),
         )
@@ -163,7 +186,7 @@ def _row(
     return {
         "number": segment.number,
         "task": task,
-        "seed": seed + segment.number,
+        "seed": seed,
         "text": segment.text,
         "given_frames": segment.given,
         "first_frame": segment.first,

@@ -10,6 +10,7 @@ from ..data.timing import video_frames, video_latents
 from ..lm.sampling import Sampling
 from .pipeline import VideoLM
 from .prompt import Given, Prompt
+from .ranking import Fit, best
 from .script import Segment
 from .size_choice import SizeChoice
 
@@ -58,6 +59,8 @@ class WindowMaker:
         negative: as in `Prompt`.
         sampling: its guidance acts on windows with a text, and not on sound.
         sound: how windows get their sound.
+        best_of: tries of each window, of which the one is kept that fits its text best.
+        fit: judges them; needed if there are several.
 
     Raises:
         ValueError: if the model was not trained to go on with a video.
@@ -71,7 +74,12 @@ class WindowMaker:
         negative: str | None,
         sampling: Sampling,
         sound: SoundOf,
+        best_of: int = 1,
+        fit: Fit | None = None,
     ):
+        if best_of < 1 or (best_of > 1 and fit is None):
+            raise ValueError(f"best_of is {best_of}; expected 1 or more, and who judges several")
+        self.best_of, self.fit = best_of, fit
         self.model, self.image, self.negative = model, image, negative
         self.size = SizeChoice(f"{clips.height}x{clips.width}", clips.num_frames)
         self.sampling, self.sound = sampling, sound
@@ -89,29 +97,44 @@ class WindowMaker:
         """Refuse segments that the model cannot make, before any work is done.
 
         Raises:
-            ValueError: if it lacks a task or cannot read a text, or guidance has no text to lead to.
+            ValueError: if it lacks a task or cannot read a text, or guidance or a choice among several tries
+                has no text to go by.
         """
         texts = {segment.text for segment in segments} - {None}
         for task in {self.task(segment) for segment in segments}:
             self.model.config.task(task)
         for text in texts:
             self.model.rows.pieces(text)
+        if self.best_of > 1 and any(segment.text is None for segment in segments):
+            raise ValueError("best_of compares clips with their text; give one")
         if not texts and (self.negative is not None or self.sampling.guidance_scale != 1):
             raise ValueError("guidance and a negative text need a text (or a script) to lead to")
 
     def window(self, segment: Segment, tail: Clip | None, seed: int, tell: Tell) -> Clip:
-        """A whole clip: the given frames (`tail`, with their sound) and the new ones."""
+        """A whole clip: the given frames (`tail`, with their sound) and the new ones.
+
+        Args:
+            seed: of the first try; the next has the next.
+        """
         image = self.image if tail is None else None
         prompt = Prompt(text=segment.text, image=image, video=tail)
         if segment.text is not None:
             prompt = replace(prompt, negative=self.negative)
-        window = self._made(self.task(segment), prompt, seed, tell)
+        tries = self._made(self.task(segment), [prompt] * self.best_of, seed, tell)
+        window = tries[0] if self.fit is None or len(tries) == 1 else best(tries, segment.text, self.fit)
         if self.sound == "none" or (self.sound == "continued" and tail is not None):
             return window
-        return self._made("video_to_audio", Prompt(video=window.silent()), seed, lambda done: None)
-
-    def _made(self, task: str, prompt: Prompt, seed: int, tell: Tell) -> Clip:
-        sampling = self.sampling if prompt.text is not None else replace(self.sampling, guidance_scale=1.0)
-        prompt = replace(prompt, size=self.size)
-        (clip,) = self.model.generate_batch(task, [prompt], seed=seed, sampling=sampling, progress=tell)
+        prompts = [Prompt(video=window.silent())]
+        (clip,) = self._made("video_to_audio", prompts, seed, lambda done: None)
         return clip
+
+    def _made(self, task: str, prompts: Sequence[Prompt], seed: int, tell: Tell) -> list[Clip]:
+        """A clip of each prompt; all of them have a text, or none has."""
+        led = prompts[0].text is not None
+        return self.model.generate_batch(
+            task,
+            [replace(prompt, size=self.size) for prompt in prompts],
+            seed=seed,
+            sampling=self.sampling if led else replace(self.sampling, guidance_scale=1.0),
+            progress=lambda done: tell(done / len(prompts)),
+        )

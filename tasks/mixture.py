@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from .task import Task, load_task
 
@@ -24,7 +26,7 @@ LONG_CAPTIONS = 0.95
 # 2024, section 4.1).
 _IMAGES_FIRST, _IMAGES_LATER, _FIRST_PART = 0.9, 0.1, 0.25
 # First words of the seeds, so that no two kinds of draws have a stream in common.
-_STEP, _ROW, _ORDER, _SIZE = 1, 2, 3, 4
+_STEP, _ROW, _ORDER, _SIZE, _NOISE = 1, 2, 3, 4, 5
 _FITTING_ROUNDS, _TINY = 200, 1e-300
 
 
@@ -57,6 +59,7 @@ class Mixture:
             hold exactly. So the tasks that a size has are drawn such that over all sizes they have their
             weights, or come near to that where sizes have too few tasks for it.
         served: whether each task (row) has clips of each size (column); all that fit if not given.
+        given_noise: the most noise on given latents (`noisy`).
 
     Raises:
         ValueError: if a task is unknown, a weight is not positive, there are no tasks, of either kind
@@ -72,9 +75,12 @@ class Mixture:
         long_captions: float = LONG_CAPTIONS,
         size_shares: Sequence[float] | None = None,
         served: Bool[np.ndarray, "tasks sizes"] | None = None,
+        given_noise: float = 0.0,
     ):
         if not 0 <= long_captions <= 1:
             raise ValueError(f"long_captions is {long_captions}; expected a share from 0 to 1")
+        if not 0 <= given_noise <= 0.5:
+            raise ValueError(f"given_noise is {given_noise}; expected a share of bits from 0 to 0.5")
         if not weights:
             raise ValueError("there are no tasks to learn; expected weights such as {'text_to_video': 1.0}")
         for name, weight in weights.items():
@@ -96,6 +102,7 @@ class Mixture:
         self.latents = tuple(latents)
         self.seed = seed
         self.images_first, self.long_captions = images_first, long_captions
+        self.given_noise = given_noise
         self._fitted: dict[bytes, np.ndarray] = {}
         self._are_images = np.array([task.makes_image for task in self.tasks])
         if images_first is not None and len(set(self._are_images)) < 2:
@@ -142,6 +149,27 @@ class Mixture:
         if long_caption and (not captions or random.random() < self.long_captions):
             return long_caption
         return captions[random.integers(len(captions))]
+
+    def noisy(
+        self, draw: Draw, step: int, row: int, codes: Int[Tensor, "t h w"], num_codes: int
+    ) -> Int[Tensor, "t h w"]:
+        """The visual codes of a clip with noise on the given latents, if a row's task has any.
+
+        A generated video goes on from frames that are not quite as clean as those of training, and each
+        window adds its own errors. Noise on what is given teaches to mend them, as in GameNGen (Valevski et
+        al. 2024, arXiv:2408.14837, section 3.2.1). Each bit is flipped with a probability that the row draws
+        evenly between 0 and `given_noise`.
+
+        Args:
+            num_codes: of the codebook, a power of two.
+        """
+        if not self.given_noise or draw.given is None:
+            return codes
+        random = np.random.default_rng((_NOISE, self.seed, step, row))
+        level, given = random.uniform(0, self.given_noise), codes[: draw.given]
+        places = 2 ** np.arange(num_codes.bit_length() - 1)
+        flips = ((random.random((*given.shape, len(places))) < level) * places).sum(-1)
+        return torch.cat([given ^ torch.as_tensor(flips, dtype=codes.dtype), codes[draw.given :]])
 
 
 def shuffled(seed: int, size: int, turn: int) -> np.ndarray:

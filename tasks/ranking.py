@@ -3,6 +3,7 @@
 `DescribedFit` asks the embedded corpus' reader, `ClipFit` a CLIP model from a local folder.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -30,6 +31,17 @@ def fit_of(judge: str) -> Fit:
         FileNotFoundError, ValueError: if there is no such folder, or no CLIP model in it.
     """
     return DescribedFit() if judge == "describe" else ClipFit(judge)
+
+
+def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
+    """The clip that fits the text best, of several as good the first.
+
+    Raises:
+        ValueError: if there is no text.
+    """
+    if text is None:
+        raise ValueError("best_of compares clips with their text; give one")
+    return max(tries, key=lambda clip: fit(clip, text))
 
 
 class DescribedFit:

@@ -10,6 +10,7 @@ data:
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +79,8 @@ class LMDataModule(LightningDataModule):
             10 % after it.
         long_captions: share of rows that show what a captioner wrote (`videolm data caption`), of those whose
             clips have such a caption and others too.
+        given_noise: share of the bits of given latents that are flipped at most, so that long videos keep
+            what they show; each row draws its own share up to this.
         validation_share: part of the clips that is held out.
         text_vocab_size: pieces of a text tokenizer that is trained here.
         text_encoder: in place of pieces: the folder of a T5 or its name on Hugging Face's hub, whose frozen
@@ -113,6 +116,7 @@ class LMDataModule(LightningDataModule):
         sizes: dict[str, float] | None = None,
         images_first: bool = False,
         long_captions: float = LONG_CAPTIONS,
+        given_noise: float = 0.0,
         validation_share: float = 0.05,
         text_vocab_size: int = 512,
         text_encoder: str | None = None,
@@ -148,8 +152,10 @@ class LMDataModule(LightningDataModule):
             )
             self.clips = SizedClips([_from_source(self.encoder, str(source), where or [], clips, seed)])
         self.tasks = tasks
-        self.long_captions = long_captions
+        self.long_captions, self.given_noise = long_captions, given_noise
         self.latents = [each.grid[0] for each in self.clips.formats]
+        if given_noise and any(prod(each.factors) & (prod(each.factors) - 1) for each in self.clips.formats):
+            raise ValueError("given_noise flips bits of codes, and the codes of this tokenizer have none")
         self.mixture = Mixture(tasks, self.latents, seed)
         self.size_shares = _size_shares(self.clips.formats, sizes)
         self.training, self.validation = held_out(self.clips, validation_share, seed)
@@ -220,6 +226,7 @@ class LMDataModule(LightningDataModule):
             self.long_captions,
             size_shares=self.size_shares or [float(count) for count in self.pools.sizes],
             served=self.pools.served(self.mixture.tasks),
+            given_noise=self.given_noise,
         )
         examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
         if self.batching == "grouped":

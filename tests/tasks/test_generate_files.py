@@ -11,10 +11,9 @@ from videolm.data.clip import Clip
 from videolm.data.media import read_clip, write_clip
 from videolm.data.synthetic import Corpus
 from videolm.tasks.cli import main
-from videolm.tasks.generate import Request, best, generate_files
+from videolm.tasks.generate import Request, generate_files
 from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.prompt import Prompt
-from videolm.tasks.ranking import ClipFit, DescribedFit, words_in
+from videolm.tasks.ranking import ClipFit, DescribedFit, best, words_in
 
 GIVEN = dict.fromkeys(("text", "negative", "image", "video", "audio", "mask"))
 OWN_TASK = '''"""The first frame painted anew."""
@@ -97,10 +96,9 @@ def test_the_best_is_the_one_that_shows_what_the_text_says():
     corpus = Corpus(height=64, width=64, num_frames=9, textured=0.0, camera=0.0)
     clips = [corpus[index] for index in range(6)]
     for index, clip in enumerate(clips):
-        prompt = Prompt(text=caption_of(corpus.scene(index), 0))
-        assert best(clips, prompt, DescribedFit()).caption == clip.caption
+        assert best(clips, caption_of(corpus.scene(index), 0), DescribedFit()).caption == clip.caption
     with pytest.raises(ValueError, match="best_of compares clips with their text"):
-        best(clips, Prompt(), DescribedFit())
+        best(clips, None, DescribedFit())
     with pytest.raises(ValueError, match="names no colour, shape or motion"):
         DescribedFit()(clips[0], "a dog barks")
 

@@ -161,6 +161,19 @@ def test_a_loader_goes_on_in_the_middle_of_an_epoch(settings, workers, batching)
     assert all(same(*pair) for pair in zip(rest, whole[3:], strict=True))
 
 
+def test_noise_is_on_the_given_latents_of_training_and_on_no_target(settings):
+    settings = settings | {"tasks": {"frame_prediction": 1.0}}
+    clean, noisy = (LMDataModule(**settings | {"given_noise": share}) for share in (0.0, 0.5))
+    pairs = list(zip(clean.train_dataloader(), noisy.train_dataloader(), strict=True))
+    for one, other in pairs:
+        changed = one.ids != other.ids
+        given = torch.arange(one.ids.shape[1]) < one.prefix_length[:, None]
+        assert not changed[~given].any() and torch.equal(one.weight, other.weight)
+        assert not changed[one.block != 1].any()  # 1: visual codes
+    assert any((one.ids != other.ids).any() for one, other in pairs)
+    assert all(same(*pair) for pair in zip(clean.val_dataloader(), noisy.val_dataloader(), strict=True))
+
+
 class Checkpoint(Callback):
     """Write a checkpoint in the middle of the first epoch, and note the losses."""
 

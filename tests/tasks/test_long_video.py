@@ -63,6 +63,28 @@ def test_each_segment_has_its_task_its_text_and_its_seed(model, asked):
     ]
 
 
+def test_the_best_of_several_tries_is_gone_on_from(model, asked):
+    def brightness(clip: Clip, text: str) -> float:
+        assert text == TEXT
+        return float(clip.frames.float().mean())
+
+    prompt = LongPrompt([Line(TEXT)], seconds=1.5, silent=True)
+    clip, report = generate_long(model, prompt, seed=10, best_of=3, fit=brightness)
+    assert asked == [("text_to_video", TEXT, 10), ("frame_prediction", TEXT, 13)]
+    assert [row["seed"] for row in report["segments"]] == [10, 13] and report["best_of"] == 3
+    firsts = [model.generate("text_to_video", text=TEXT, seed=seed) for seed in (10, 11, 12)]
+    first = max(firsts, key=lambda each: brightness(each, TEXT))
+    assert torch.equal(clip.frames[:9], first.frames)
+    tail = first.window(4, 5)
+    nexts = [model.generate("frame_prediction", text=TEXT, video=tail, seed=seed) for seed in (13, 14, 15)]
+    second = max(nexts, key=lambda each: brightness(each, TEXT))
+    assert torch.equal(clip.frames[9:12], second.frames[5:8])
+    with pytest.raises(ValueError, match="best_of compares clips with their text; give one"):
+        generate_long(model, LongPrompt(seconds=1.5), best_of=2, fit=brightness)
+    with pytest.raises(ValueError, match="best_of is 2; expected 1 or more, and who judges several"):
+        generate_long(model, prompt, best_of=2)
+
+
 def test_sound_goes_on_with_the_sound_or_is_made_for_each_window_or_not_at_all(model, asked):
     prompt = LongPrompt([Line(TEXT)], seconds=1.5)
     visual = ("text_to_video", "frame_prediction")
@@ -194,6 +216,8 @@ def test_the_command_writes_video_report_and_segments(model_folder: Path, clip: 
         (("--image", "a.png", "--video", "a.mp4", "--seconds", "3"), "either an image or a video"),
         (("--seconds", "3", "--video", "none.mp4"), "none.mp4"),
         (("--seconds", "3", "--out", "x.mp4"), "expected a folder"),
+        (("--seconds", "3", "--best-of", "2"), "best_of compares clips with their text"),
+        (("--text", "a", "--best-of", "2", "--judge", "clip"), "there is no folder clip with a CLIP model"),
     ],
 )
 def test_mistakes_are_one_line(model_folder, tmp_path, capsys, words, message):

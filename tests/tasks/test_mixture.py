@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+import torch
 
 from videolm.tasks.mixture import Mixture
 from videolm.tasks.task import load_task
@@ -110,3 +111,30 @@ def test_whether_a_row_keeps_its_text_has_nothing_to_do_with_the_task():
     steps = [step for step in range(DRAWS) if mixture.draw(step).task.name == "frame_prediction"]
     dropped = sum(mixture.caption(TEXT_TO_VIDEO, step, 0, ("a",)) is None for step in steps)
     assert dropped / len(steps) == pytest.approx(0.1, abs=0.035)
+
+
+def test_noise_flips_bits_of_given_latents_and_of_nothing_else():
+    codes = torch.randint(2**14, (3, 8, 8), generator=torch.Generator().manual_seed(0))
+    mixture = Mixture({"frame_prediction": 1.0}, latents=(3,), seed=0, given_noise=0.1)
+    shares = []
+    for step in range(400):
+        draw = mixture.draw(step)
+        noisy = mixture.noisy(draw, step, 7, codes, 2**14)
+        assert torch.equal(noisy[draw.given :], codes[draw.given :])
+        assert noisy.dtype == codes.dtype and noisy.max() < 2**14 and noisy.min() >= 0
+        flips = noisy[: draw.given] ^ codes[: draw.given]
+        shares.append(sum(int((flips >> bit & 1).sum()) for bit in range(14)) / (14 * flips.numel()))
+    assert sum(shares) / len(shares) == pytest.approx(0.05, abs=0.005)  # evenly between none and a tenth
+    assert min(shares) < 0.01 and 0.09 < max(shares) < 0.14
+    again = [mixture.noisy(mixture.draw(0), 0, row, codes, 2**14) for row in (7, 7, 8)]
+    assert torch.equal(again[0], again[1]) and not torch.equal(again[0], again[2])
+
+
+def test_without_noise_or_given_latents_codes_stay_as_they_are():
+    codes = torch.arange(12).reshape(3, 2, 2)
+    quiet = Mixture({"frame_prediction": 1.0}, latents=(3,), seed=0)
+    assert quiet.noisy(quiet.draw(0), 0, 0, codes, 16) is codes
+    noisy = Mixture({"unconditional": 1.0}, latents=(3,), seed=0, given_noise=0.5)
+    assert noisy.noisy(noisy.draw(0), 0, 0, codes, 16) is codes
+    with pytest.raises(ValueError, match=r"given_noise is 0\.6; expected a share of bits from 0 to 0\.5"):
+        Mixture({"unconditional": 1.0}, latents=(3,), seed=0, given_noise=0.6)
