@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from videolm.tasks.cli import main
 from videolm.tasks.config_info import Wanted, describe_config
@@ -27,7 +28,11 @@ def gibibytes(text: str, name: str = "together") -> float:
 def test_every_packaged_config_is_described(name):
     text = described(name)
     assert "VideoPoet's, as there are no codes in" in text
-    assert re.search(r"text_to_video +1,3\d\d +1,280 ", text)
+    tasks = yaml.safe_load(packaged_config(name, "lm").read_text(encoding="utf-8"))["data"]["tasks"]
+    for task in tasks:
+        assert re.search(rf"^  {task} +[\d,]+ +[\d,]+ +[\d.]+ +[\d.]+$", text, re.MULTILINE)
+    if "text_to_video" in tasks:
+        assert re.search(r"text_to_video +1,3\d\d +1,280 ", text)
 
 
 def test_a_packaged_config_is_described_by_its_name(capsys: pytest.CaptureFixture[str]):
