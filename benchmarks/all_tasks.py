@@ -35,7 +35,13 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64, help="per task and kind of held-out prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=0.3)
-    parser.add_argument("--free-temperature", type=float, default=1.0, help="of unconditional")
+    parser.add_argument(
+        "--temperatures",
+        nargs="*",
+        default=["unconditional=0.8"],
+        metavar="TASK=T",
+        help="of tasks for which it is another one",
+    )
     parser.add_argument("--guidance-scale", type=float, default=2.0)
     parser.add_argument("--sheet", type=Path, help="file for the pictures of all tasks (.png)")
     parser.add_argument("--metrics", type=Path, help="metrics.csv of the training")
@@ -59,7 +65,8 @@ def main() -> None:
 
 def score(model: VideoLM, task: str, arguments: argparse.Namespace) -> None:
     """Write a task's scores and its picture."""
-    temperature = arguments.free_temperature if task == "unconditional" else arguments.temperature
+    others = dict(each.split("=", 1) for each in arguments.temperatures)
+    temperature = float(others.get(task, arguments.temperature))
     sampling = Sampling(temperature, guidance_scale=arguments.guidance_scale)
     seconds, result = cpu_seconds(
         lambda: run_shapes_all(model, arguments.source, arguments.clips, arguments.seed, sampling, (task,))
