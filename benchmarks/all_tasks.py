@@ -43,6 +43,7 @@ def main() -> None:
         help="of tasks for which it is another one",
     )
     parser.add_argument("--guidance-scale", type=float, default=2.0)
+    parser.add_argument("--best-of", type=int, default=1, help="paintings of each, chosen by what is known")
     parser.add_argument("--sheet", type=Path, help="file for the pictures of all tasks (.png)")
     parser.add_argument("--metrics", type=Path, help="metrics.csv of the training")
     parser.add_argument("--curves", type=Path, help="file for the curves of these (.png)")
@@ -68,12 +69,15 @@ def score(model: VideoLM, task: str, arguments: argparse.Namespace) -> None:
     others = dict(each.split("=", 1) for each in arguments.temperatures)
     temperature = float(others.get(task, arguments.temperature))
     sampling = Sampling(temperature, guidance_scale=arguments.guidance_scale)
-    seconds, result = cpu_seconds(
-        lambda: run_shapes_all(model, arguments.source, arguments.clips, arguments.seed, sampling, (task,))
-    )
+    asked = (arguments.source, arguments.clips, arguments.seed, sampling, (task,), arguments.best_of)
+    seconds, result = cpu_seconds(lambda: run_shapes_all(model, *asked))
     held_out = {"triples": result.report["tasks"], "pairs": result.report["unseen_pairs"]["tasks"]}
     scores = {split: tasks[task] for split, tasks in held_out.items() if task in tasks}
-    settings = {"temperature": temperature, "guidance_scale": arguments.guidance_scale}
+    settings = {
+        "temperature": temperature,
+        "guidance_scale": arguments.guidance_scale,
+        "best_of": arguments.best_of,
+    }
     picture_of(model, task, result).save(arguments.out / f"{task}.png")
     write_json(
         arguments.out / f"{task}.json",

@@ -80,8 +80,10 @@ def generate(
             aspect, frames, seconds and name; writes 000.mp4, 001.mp4, … into --out, and goes on where it was
             stopped.
         num_samples: clips of each prompt, with a sheet of all of them.
-        best_of: make so many of each prompt and keep the one that fits its text best.
-        judge: of the best: describe (words of the embedded corpus), or the folder of a CLIP model.
+        best_of: make so many of each prompt and keep the best one.
+        judge: of the best: describe (what fits the text, in words of the embedded corpus), the folder of a
+            CLIP model (likewise), or known (of painting: what comes nearest to the known pixels; needs no
+            text).
         expand: rewrite each text as a long caption, by an OpenAI-compatible server (http://localhost:8000/v1)
             or a chat model of transformers in a folder; printed, kept in NAME.json beside the clip, and used
             again while text and captioner are the same.

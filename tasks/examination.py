@@ -17,6 +17,7 @@ from ..data.scene import Scene
 from ..data.synthetic import Corpus, corpus_settings
 from ..lm.sampling import Sampling
 from ..tokenizers.lfq import code_statistics
+from .conditions import Painting
 from .metrics.reconstruction import psnr, ssim
 from .metrics.shapes import LABELS, describe_all, word_scores
 from .pipeline import Codes, VideoLM
@@ -83,6 +84,7 @@ def examine(
     sampling: Sampling,
     examination: Examination,
     tasks: Sequence[str] = (),
+    best_of: int = 1,
 ) -> Result:
     """Score the tasks of the model that the examination knows.
 
@@ -90,6 +92,8 @@ def examine(
         source: name of the embedded corpus that prompts are drawn from.
         clips: per task and split; without a prompt the splits do not differ, and one is enough.
         tasks: only these.
+        best_of: paintings of each prompt, of which the one is scored that comes nearest to the known pixels
+            (`VideoLM.paint_best`); other tasks make one clip.
 
     Raises:
         ValueError: if there are no clips, or a task is not known to both the examination and the model.
@@ -118,7 +122,9 @@ def examine(
                     continue
                 prompts = examination.ask(model, task, real)
                 first = seed + 1_000_003 * SPLITS.index(split)
-                made = _generate(model, task, prompts, first, sampling, lambda part, at=done: tell(at + part))
+                made = _generate(
+                    model, task, prompts, first, sampling, lambda part, at=done: tell(at + part), best_of
+                )
                 done += clips
                 scores[task] = examination.judge(model, task, made, real, training)
                 if split == SPLITS[0]:
@@ -144,10 +150,22 @@ def _generate(
     seed: int,
     sampling: Sampling,
     tell: Callable[[float], None],
+    best_of: int,
 ) -> list[Clip]:
     """What the model alone makes: known pixels are not put back."""
     if prompts[0].text is None:
         sampling = replace(sampling, guidance_scale=1.0)
+    if best_of > 1 and isinstance(model.config.task(task).conditions, Painting):
+        return model.paint_best(
+            task,
+            prompts,
+            best_of,
+            seed=[seed + best_of * number for number in range(len(prompts))],
+            sampling=sampling,
+            batch_size=_BATCH,
+            progress=lambda done: tell(done / best_of),
+            composite=False,
+        )
     return model.generate_batch(
         task, prompts, seed=seed, sampling=sampling, batch_size=_BATCH, progress=tell, composite=False
     )

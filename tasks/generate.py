@@ -6,7 +6,7 @@ are missing: every clip has a seed of its own.
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..data.pretrained import replacing
 from ..lm.quantized import quantize
 from ..lm.sampling import Sampling
 from .captioner import captioner_of
+from .conditions import Painting
 from .geometry_choice import geometry_of
 from .output import check_target
 from .pipeline import VideoLM
@@ -34,6 +35,7 @@ from .streaming import write_preview
 from .task import load_task
 
 _TOGETHER = 32  # clips after which results are written
+_KNOWN = "known"  # a judge, of tasks that paint
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -49,7 +51,7 @@ class Request:
         seed: of the first clip; the next has the next.
         num_samples: clips of each prompt.
         best_of: clips of each prompt of which only the best is kept.
-        judge: of which is the best: "describe" or the folder of a CLIP model.
+        judge: of which is the best: "describe", the folder of a CLIP model, or "known" (`nearest_known`).
         depth: how depth is found, for tasks that need it.
         composite: known pixels of a painted video come back as they were.
         expand: who expands texts: the address of a server or a folder; nobody if not given.
@@ -92,6 +94,11 @@ class Request:
             raise ValueError("give either num_samples, to see all, or best_of, to keep one")
 
     @property
+    def compares_known(self) -> bool:
+        """Whether the best of several paintings is chosen by what is known."""
+        return self.best_of > 1 and self.judge == _KNOWN
+
+    @property
     def tries(self) -> int:
         """Clips that are made of each prompt."""
         return self.num_samples * self.best_of
@@ -118,7 +125,9 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     task = load_task(request.task)
     rows = [(each, Prompt(**each.given)) for each in named]
     rows[0][1].check(task, request.sampling.get("guidance_scale", 1.0))
-    fit = fit_of(request.judge) if request.best_of > 1 else None
+    if request.compares_known and not isinstance(task.conditions, Painting):
+        raise ValueError(f"task {task.name} paints nothing; --judge known compares known pixels of paintings")
+    fit = fit_of(request.judge) if request.best_of > 1 and not request.compares_known else None
     geometry = geometry_of(request.depth)
     waiting = [
         (number, each.name, replace(prompt, geometry=geometry))
@@ -147,23 +156,43 @@ def _make(
             if request.preview is not None:
                 _write([_previewed(pipeline, request, group[0][2], report)], folder, group[0][1], suffix)
                 return
-            clips = pipeline.generate_batch(
-                request.task,
-                [prompt for _, _, prompt in group for _ in range(request.tries)],
-                seed=[
-                    request.seed + number * request.tries + own
-                    for number, _, _ in group
-                    for own in range(request.tries)
-                ],
-                sampling=Sampling(**request.sampling),
-                progress=lambda done, before=start: report(before * request.tries + done),
-                composite=request.composite,
+            made = _made(
+                pipeline,
+                request,
+                [prompt for _, _, prompt in group],
+                seeds=[request.seed + number * request.tries for number, _, _ in group],
+                fit=fit,
+                tell=lambda done, before=start: report(before * request.tries + done),
             )
-            for index, (_, name, prompt) in enumerate(group):
-                tries = clips[index * request.tries : (index + 1) * request.tries]
-                if fit is not None:
-                    tries = [best(tries, prompt.text, fit)]
-                _write(tries, folder, name, suffix)
+            for (_, name, _), clips in zip(group, made, strict=True):
+                _write(clips, folder, name, suffix)
+
+
+def _made(
+    pipeline: VideoLM,
+    request: Request,
+    prompts: list[Prompt],
+    seeds: list[int],
+    fit: Fit | None,
+    tell: Callable[[float], None],
+) -> list[list[Clip]]:
+    """The clips of each prompt: all its samples, or the best of its tries.
+
+    Args:
+        seeds: of each prompt's first clip; its next has the next.
+    """
+    task, count, sampling = request.task, request.tries, Sampling(**request.sampling)
+    how = {"sampling": sampling, "progress": tell, "composite": request.composite}
+    if request.compares_known:
+        return [[clip] for clip in pipeline.paint_best(task, prompts, count, seed=seeds, **how)]
+    repeated = [prompt for prompt in prompts for _ in range(count)]
+    clips = pipeline.generate_batch(
+        task, repeated, seed=[first + own for first in seeds for own in range(count)], **how
+    )
+    samples = [clips[start : start + count] for start in range(0, len(clips), count)]
+    if fit is None:
+        return samples
+    return [[best(each, prompt.text, fit)] for each, prompt in zip(samples, prompts, strict=True)]
 
 
 def _expanded(

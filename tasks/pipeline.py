@@ -33,7 +33,8 @@ from ..tokenizers.text import TextTokenizer
 from ..tokenizers.text_encoder import TextEncoder, load_text_tokenizer
 from .model_folder import ModelConfig
 from .prompt import Given, GivenMask, Prompt
-from .prompt_rows import Codes, Row, RowMaker, alike, with_given
+from .prompt_rows import Codes, Row, RowMaker, alike, composited, with_given
+from .ranking import nearest_known
 from .size_choice import SizeChoice
 from .streaming import ClipStream
 
@@ -213,6 +214,48 @@ class VideoLM:
             for index, clip in zip(indices, made, strict=True):
                 clips[index] = with_given(clip, rows[index], definition, composite)
         return [replace(clips[index], caption=prompt.text) for index, prompt in enumerate(prompts)]
+
+    def paint_best(
+        self,
+        task: str,
+        prompts: Sequence[Prompt],
+        tries: int,
+        *,
+        seed: Sequence[int],
+        sampling: Sampling | None = None,
+        batch_size: int = 32,
+        progress: Callable[[float], None] | None = None,
+        composite: bool = True,
+    ) -> list[Clip]:
+        """As `generate_batch`, of so many paintings of each prompt the one that `nearest_known` chooses.
+
+        Args:
+            tries: paintings of each prompt.
+            seed: of the first try of each prompt; the next has the next.
+            progress: called with the number of paintings done.
+
+        Raises:
+            ValueError: as `generate`, and if the task is not one that paints.
+        """
+        sampling, definition = sampling or Sampling(), self.config.task(task)
+        rows = [self.rows.row(definition, prompt, sampling.guidance_scale) for prompt in prompts]
+        if any(row.known is None for row in rows):
+            raise ValueError(f"task {task} paints nothing; there are no known pixels to compare")
+        made = self.generate_batch(
+            task,
+            [prompt for prompt in prompts for _ in range(tries)],
+            seed=[first + own for first in seed for own in range(tries)],
+            sampling=sampling,
+            batch_size=batch_size,
+            progress=progress,
+            composite=False,
+        )
+        chosen = []
+        for number, row in enumerate(rows):
+            assert row.given is not None and row.known is not None
+            clip = nearest_known(made[number * tries : (number + 1) * tries], row.given, row.known)
+            chosen.append(composited(clip, row.given, row.known) if composite else clip)
+        return chosen
 
     def stream(
         self,

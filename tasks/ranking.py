@@ -1,6 +1,7 @@
-"""Which of several clips fits its text best.
+"""Which of several clips is the best: fits its text, or paints what is known as it is.
 
-`DescribedFit` asks the embedded corpus' reader, `ClipFit` a CLIP model from a local folder.
+Of texts `DescribedFit` asks the embedded corpus' reader, `ClipFit` a CLIP model from a local folder.
+`nearest_known` needs neither, nor a text.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from ..data.captions import CAMERA_VERBS, VERBS
 from ..data.clip import Clip
 from ..data.describing import describe
 from ..data.scene import COLOURS, SHAPES
+from .masks import Mask
+from .metrics.reconstruction import psnr
 
 _FRAMES = 8  # looked at by CLIP
 
@@ -42,6 +45,15 @@ def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
     if text is None:
         raise ValueError("best_of compares clips with their text; give one")
     return max(tries, key=lambda clip: fit(clip, text))
+
+
+def nearest_known(tries: Sequence[Clip], given: Clip, known: Mask) -> Clip:
+    """Of several paintings, as they are decoded, the one with the most dB in the known pixels.
+
+    A model paints the known pixels, too, and in one go with the others: an object that it paints in another
+    place or phase than the given video's also misses what the mask leaves of it.
+    """
+    return max(tries, key=lambda clip: float(psnr(given.frames, clip.frames, known).mean()))
 
 
 class DescribedFit:

@@ -68,11 +68,17 @@ ALL_PROBES = PROBES | {
 
 
 def run_shapes_all(
-    model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling, tasks: Sequence[str] = ()
+    model: VideoLM,
+    source: str,
+    clips: int,
+    seed: int,
+    sampling: Sampling,
+    tasks: Sequence[str] = (),
+    best_of: int = 1,
 ) -> Result:
     """Score the model's tasks; the arguments are those of `examine`."""
     ask = Examination(tuple(ALL_PROBES), _asked, _judged)
-    result = examine(model, source, clips, seed, sampling, ask, tasks)
+    result = examine(model, source, clips, seed, sampling, ask, tasks, best_of)
     real = result.held_out["triples"]
     shown = {task: put_back(made, real, _known(model, task, real)) for task, made in result.generated.items()}
     return replace(result, generated=shown, led_by={task: leading(model, task, real) for task in shown})

@@ -103,6 +103,24 @@ def test_the_best_is_the_one_that_shows_what_the_text_says():
         DescribedFit()(clips[0], "a dog barks")
 
 
+def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypatch):
+    given = GIVEN | {"video": files["clip"], "mask": "box"}
+    asked = []
+    paint_best = VideoLM.paint_best
+
+    def watched(self, task, prompts, tries, **settings):
+        asked.append((task, len(prompts), tries, settings["seed"]))
+        return paint_best(self, task, prompts, tries, **settings)
+
+    monkeypatch.setattr(VideoLM, "paint_best", watched)
+    request = Request(files["model"], "inpainting", given, seed=5, best_of=3, judge="known")
+    (written,) = generate_files(request, files["tmp"] / "x.mp4")
+    assert asked == [("inpainting", 1, 3, [5])] and read_clip(written).num_frames == 9
+    request = Request(files["model"], "text_to_video", GIVEN | {"text": "a"}, best_of=2, judge="known")
+    with pytest.raises(ValueError, match="task text_to_video paints nothing; --judge known"):
+        generate_files(request, files["tmp"] / "x.mp4")
+
+
 def test_words_of_every_caption_are_found_in_it():
     corpus = Corpus(height=16, width=16, num_frames=2, camera=1.0, textured=1.0, split="all")
     for index in range(60):

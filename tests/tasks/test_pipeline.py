@@ -15,6 +15,7 @@ from videolm.lm.generate import generate as generate_ids
 from videolm.lm.sampling import Sampling
 from videolm.tasks.cli import main
 from videolm.tasks.layout import Layout
+from videolm.tasks.masks import draw_mask
 from videolm.tasks.pipeline import VideoLM
 from videolm.tasks.prompt import Prompt, fitted_video, given_frames
 from videolm.tasks.task import ROLES, task_names
@@ -61,6 +62,22 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another(model, clip,
     first, again, other = (model.generate(task, **inputs(task, clip), seed=seed) for seed in (3, 3, 4))
     assert torch.equal(_content(first), _content(again))
     assert not torch.equal(_content(first), _content(other))
+
+
+@pytest.mark.parametrize("composite", [False, True])
+def test_the_best_painting_is_the_one_that_shows_best_what_is_known(model, corpus, composite: bool) -> None:
+    prompts = [Prompt(video=corpus[index], mask="box") for index in range(2)]
+    mask = draw_mask("box", 9, 32, 32)
+    best = model.paint_best("inpainting", prompts, 3, seed=[20, 10], composite=composite)
+    for prompt, seed, clip in zip(prompts, (20, 10), best, strict=True):
+        given = prompt.video.frames
+        tries = model.generate_batch("inpainting", [prompt] * 3, seed=seed, composite=False)
+        errors = [((given - each.frames.float()) ** 2 * mask[..., None]).sum((1, 2, 3)) for each in tries]
+        nearest = tries[int(torch.stack(errors).log().mean(1).argmin())].frames
+        expected = torch.where(mask[..., None], given, nearest) if composite else nearest
+        assert (clip.frames.int() - expected.int()).abs().max() <= 1
+    with pytest.raises(ValueError, match="task text_to_video paints nothing"):
+        model.paint_best("text_to_video", [Prompt(text="a red star spins")], 2, seed=[0])
 
 
 def test_a_clip_of_a_batch_is_the_clip_generated_alone(model: VideoLM, corpus) -> None:

@@ -18,13 +18,14 @@ from videolm.data.geometry import SceneGeometry
 from videolm.data.rendering import render_frames
 from videolm.data.sonification import render_sound
 from videolm.data.synthetic import Corpus
+from videolm.lm.sampling import Sampling
 from videolm.tasks.conditions import Material
 from videolm.tasks.evaluate import evaluate_model
 from videolm.tasks.examination import HeldOut
 from videolm.tasks.masks import Mask, draw_mask
 from videolm.tasks.metrics.shapes import LABELS
 from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.shapes_all_protocol import ALL_PROBES, judge_all, leading, moves_alike
+from videolm.tasks.shapes_all_protocol import ALL_PROBES, judge_all, leading, moves_alike, run_shapes_all
 from videolm.tasks.task import load_task, task_names
 
 CLIPS, GIVEN = 12, 5
@@ -228,6 +229,15 @@ def test_the_report_scores_every_task_with_chance_and_ceiling(evaluation: Path) 
                 assert {"score", "chance", "ceiling", "n"} <= set(entry), (task, label)
                 assert ("unit" in entry) == (label not in LABELS and label.startswith("psnr"))
     assert "camera" not in report["tasks"]["text_to_image"]
+
+
+def test_the_best_of_several_paintings_shows_more_of_what_is_known(model_folder: Path) -> None:
+    model = VideoLM.from_pretrained(model_folder)
+    asked = (model, "synthetic", 1, 0, Sampling(), ("inpainting",))
+    reports = [run_shapes_all(*asked, best_of=tries).report for tries in (1, 12)]
+    splits = [(report["tasks"], report["unseen_pairs"]["tasks"]) for report in reports]
+    one, best = ([tasks["inpainting"]["psnr_known"]["score"] for tasks in each] for each in splits)
+    assert best[0] >= one[0] and best[1] >= one[1] and best != one
 
 
 def test_the_page_shows_pictures_and_clips_that_stand_beside_it(evaluation: Path) -> None:
