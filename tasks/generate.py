@@ -32,7 +32,7 @@ from .ranking import Fit, best, fit_of
 from .request_file import claim_folder
 from .samples import sheet
 from .streaming import write_preview
-from .task import load_task
+from .task import Task, load_task
 
 _TOGETHER = 32  # clips after which results are written
 _KNOWN = "known"  # a judge, of tasks that paint
@@ -125,8 +125,8 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     task = load_task(request.task)
     rows = [(each, Prompt(**each.given)) for each in named]
     rows[0][1].check(task, request.sampling.get("guidance_scale", 1.0))
-    if request.compares_known and not isinstance(task.conditions, Painting):
-        raise ValueError(f"task {task.name} paints nothing; --judge known compares known pixels of paintings")
+    if request.best_of > 1:
+        _check_judge(request, task, [prompt for _, prompt in rows])
     fit = fit_of(request.judge) if request.best_of > 1 and not request.compares_known else None
     geometry = geometry_of(request.depth)
     waiting = [
@@ -139,6 +139,16 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     if waiting:
         _make(request, waiting, folder, suffix, fit)
     return [path for each in named for path in _targets(folder, each.name, suffix, request.num_samples)]
+
+
+def _check_judge(request: Request, task: Task, prompts: list[Prompt]) -> None:
+    """Refuse a judge that has nothing to go by."""
+    paints = isinstance(task.conditions, Painting)
+    if request.compares_known and not paints:
+        raise ValueError(f"task {task.name} paints nothing; --judge known compares known pixels of paintings")
+    if not request.compares_known and any(prompt.text is None for prompt in prompts):
+        hint = ", or choose with --judge known" if paints else ""
+        raise ValueError(f"best_of compares clips with their text; give one{hint}")
 
 
 def _make(

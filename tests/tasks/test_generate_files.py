@@ -121,6 +121,17 @@ def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypat
         generate_files(request, files["tmp"] / "x.mp4")
 
 
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [("inpainting", "; give one, or choose with --judge known$"), ("unconditional", "; give one$")],
+)
+def test_a_choice_by_text_without_one_is_refused_before_any_work(files, monkeypatch, task, message):
+    monkeypatch.setattr(VideoLM, "from_pretrained", None)
+    given = GIVEN | ({"video": files["clip"]} if task == "inpainting" else {})
+    with pytest.raises(ValueError, match=message):
+        generate_files(Request(files["model"], task, given, best_of=2), files["tmp"] / "x.mp4")
+
+
 def test_words_of_every_caption_are_found_in_it():
     corpus = Corpus(height=16, width=16, num_frames=2, camera=1.0, textured=1.0, split="all")
     for index in range(60):
