@@ -50,10 +50,12 @@ def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
 def nearest_known(tries: Sequence[Clip], given: Clip, known: Mask) -> Clip:
     """Of several paintings, as they are decoded, the one with the most dB in the known pixels.
 
-    A model paints the known pixels, too, and in one go with the others: an object that it paints in another
-    place or phase than the given video's also misses what the mask leaves of it.
+    That is the mean over the frames of which something is known. A model paints the known pixels, too, and in
+    one go with the others: an object that it paints in another place or phase than the given video's also
+    misses what the mask leaves of it.
     """
-    return max(tries, key=lambda clip: float(psnr(given.frames, clip.frames, known).mean()))
+    some = known.flatten(1).any(1)
+    return max(tries, key=lambda clip: float(psnr(given.frames[some], clip.frames[some], known[some]).mean()))
 
 
 class DescribedFit:

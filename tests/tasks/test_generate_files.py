@@ -1,6 +1,7 @@
 """`videolm generate` on a tiny model: files, resuming, several samples, tasks of one's own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from videolm.data.synthetic import Corpus
 from videolm.tasks.cli import main
 from videolm.tasks.generate import Request, generate_files
 from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.ranking import ClipFit, DescribedFit, best, words_in
+from videolm.tasks.ranking import ClipFit, DescribedFit, best, nearest_known, words_in
 
 GIVEN = dict.fromkeys(("text", "negative", "image", "video", "audio", "mask"))
 OWN_TASK = '''"""The first frame painted anew."""
@@ -101,6 +102,13 @@ def test_the_best_is_the_one_that_shows_what_the_text_says():
         best(clips, None, DescribedFit())
     with pytest.raises(ValueError, match="names no colour, shape or motion"):
         DescribedFit()(clips[0], "a dog barks")
+
+
+def test_frames_of_which_nothing_is_known_do_not_count_in_a_choice(clip):
+    known = torch.ones(clip.frames.shape[:3], dtype=torch.bool)
+    known[0] = False
+    darker = [replace(clip, frames=clip.frames // divisor) for divisor in (4, 2, 3)]
+    assert nearest_known(darker, clip, known) is darker[1]
 
 
 def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypatch):
