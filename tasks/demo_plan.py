@@ -100,7 +100,7 @@ class Plan:
         )
         return [
             Stage("encode all tasks", (encode,), 12, folder=shards),
-            Stage("lm fit all tasks", (fit,), 45, self.adapted, CONFIGS / "lm" / f"{config}.yaml"),
+            Stage("lm fit all tasks", (fit,), 105, self.adapted, CONFIGS / "lm" / f"{config}.yaml"),
             Stage("evaluate all tasks", ((*evaluate, "--tasks", ",".join(self.added_tasks)),), 30),
         ]
 
