@@ -24,7 +24,7 @@ test: install
 
 test-encodec: install
 	@if $(MAKE) --no-print-directory $(ENCODEC_STAMP) > $(VENV)/encodec.log 2>&1; \
-	then $(ENCODEC_VENV)/bin/python -m pytest tests/tokenizers/test_encodec_package.py; \
+	then $(ENCODEC_VENV)/bin/python -m pytest tests/tokenizers/audio/test_encodec_package.py; \
 	else echo 'the package encodec cannot be installed here ($(VENV)/encodec.log says why): its tests are left out'; fi
 
 install: $(STAMP)

@@ -8,20 +8,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .data.clip import Clip
-    from .data.media import read_clip, write_clip
-    from .tasks.pipeline import VideoLM
-    from .tasks.size_choice import SizeChoice
+    from .data.media.clip import Clip
+    from .data.media.reading import read_clip, write_clip
+    from .generation.pipeline import VideoLM
+    from .tasks.clip_size import SizeChoice
     from .tasks.task import Task, load_task
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Clip": ".data.clip",
-    "read_clip": ".data.media",
-    "write_clip": ".data.media",
-    "VideoLM": ".tasks.pipeline",
-    "SizeChoice": ".tasks.size_choice",
+    "Clip": ".data.media.clip",
+    "read_clip": ".data.media.reading",
+    "write_clip": ".data.media.reading",
+    "VideoLM": ".generation.pipeline",
+    "SizeChoice": ".tasks.clip_size",
     "Task": ".tasks.task",
     "load_task": ".tasks.task",
 }

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from videolm.data.pretrained import write_json
-from videolm.lm.sampling import Sampling
-from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.shapes_all_protocol import ALL_PROBES, run_shapes_all
+from videolm.data.runtime.files import write_json
+from videolm.evaluation.protocols.shapes_all import ALL_PROBES, run_shapes_all
+from videolm.generation.pipeline import VideoLM
+from videolm.lm.decoding.sampling import Sampling
 
 from .all_tasks_picture import compact, draw_losses, picture_of, stacked
 from .measuring import Record, command, cpu_seconds, machine, markdown_table

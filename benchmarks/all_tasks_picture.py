@@ -9,11 +9,11 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from videolm.data.clip import Clip
-from videolm.tasks.curves import Curve, read_curves
-from videolm.tasks.examination import HeldOut, Result
-from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.shapes_all_protocol import ALL_PROBES, leading
+from videolm.cli.training_curves import Curve, read_curves
+from videolm.data.media.clip import Clip
+from videolm.evaluation.protocols.shapes_all import ALL_PROBES, leading
+from videolm.evaluation.protocols.shapes_exam import HeldOut, Result
+from videolm.generation.pipeline import VideoLM
 
 FRAMES, SCALE, LINE, GAP = 3, 2, 14, 6
 HIGHEST_HZ = 2500

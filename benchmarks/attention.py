@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from videolm.lm.batch import Batch
-from videolm.lm.prefix_attention import MaskedAttention, prefix_mask
-from videolm.lm.split_attention import SplitAttention
+from videolm.lm.model.prefix_attention import MaskedAttention, prefix_mask
+from videolm.lm.model.split_attention import SplitAttention
 
 from .measuring import Record, command, machine, markdown_table
 

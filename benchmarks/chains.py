@@ -17,15 +17,15 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from videolm.data.captions import caption_of
-from videolm.data.clip import Clip
-from videolm.data.scene import COLOURS, PITCH_OF_COLOUR, Scene
-from videolm.lm.sampling import Sampling
-from videolm.tasks.examination import SPLITS, corpus_of
-from videolm.tasks.metrics.shapes import describe_all, score, words_of
-from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.prompt import Prompt
-from videolm.tasks.shapes_protocol import SEEN
+from videolm.data.media.clip import Clip
+from videolm.data.synthetic.caption_grammar import caption_of
+from videolm.data.synthetic.scene import COLOURS, PITCH_OF_COLOUR, Scene
+from videolm.evaluation.metrics.shapes import describe_all, score, words_of
+from videolm.evaluation.protocols.shapes import SEEN
+from videolm.evaluation.protocols.shapes_exam import SPLITS, corpus_of
+from videolm.generation.pipeline import VideoLM
+from videolm.generation.prompt import Prompt
+from videolm.lm.decoding.sampling import Sampling
 
 from .all_tasks_picture import compact, heard, row, stacked, strip
 from .measuring import Record, command, cpu_seconds, machine, markdown_table

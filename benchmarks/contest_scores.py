@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from videolm.data.pixels import pixels_from_frames
-from videolm.tokenizers.lfq import code_statistics
+from videolm.data.media.pixels import pixels_from_frames
+from videolm.tokenizers.video.lfq import code_statistics
 
 from .measuring import Record
 

@@ -14,11 +14,11 @@ import yaml
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from videolm.data.optimisation import Muon, parameter_groups
-from videolm.tasks.fitting import packaged_config
-from videolm.tokenizers.losses import reconstruction_losses
-from videolm.tokenizers.training import VideoTokenizerTraining
-from videolm.tokenizers.video_config import VideoTokenizerConfig
+from videolm.cli.stage_cli import packaged_config
+from videolm.tokenizers.video.config import VideoTokenizerConfig
+from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
+from videolm.tokenizers.video.losses import reconstruction_losses
+from videolm.training.muon import Muon, parameter_groups
 
 Pixels = Float[Tensor, "batch 3 frames height width"]
 Codes = Int[Tensor, "batch t h w"]

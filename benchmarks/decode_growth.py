@@ -70,8 +70,8 @@ def parse() -> argparse.Namespace:
 
 def prefix_lm_steps(kv_heads: int) -> tuple[Steps, int, int]:
     """Steps, bytes of weights that each reads, and bytes of the cache of a position."""
-    from videolm.lm.generate import Generation
-    from videolm.lm.sampling import Sampling
+    from videolm.lm.decoding.generate import Generation
+    from videolm.lm.decoding.sampling import Sampling
 
     model = prefix_lm(kv_heads=kv_heads)
 

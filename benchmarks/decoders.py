@@ -114,9 +114,9 @@ def videolm(head: str, kv_heads: int = HEADS, int8: bool = False) -> Callable[[i
     """This project's model: normed queries and keys, three rotary axes, places, heads of every block."""
 
     def contestant(prefix: int, most: int) -> Contestant:
-        from videolm.lm.generate import generate
-        from videolm.lm.quantized import quantize
-        from videolm.lm.sampling import Sampling
+        from videolm.lm.decoding.generate import generate
+        from videolm.lm.decoding.quantized import quantize
+        from videolm.lm.decoding.sampling import Sampling
 
         model = prefix_lm(head, kv_heads)
         if int8:
@@ -144,7 +144,7 @@ def videolm(head: str, kv_heads: int = HEADS, int8: bool = False) -> Callable[[i
 
 def prefix_lm(head: str = "factorized", kv_heads: int = HEADS) -> Any:
     """The body as a `PrefixLM` whose heads are not zero."""
-    from videolm.lm.transformer import LMConfig, PrefixLM
+    from videolm.lm.model.transformer import LMConfig, PrefixLM
     from videolm.lm.vocabulary import Vocabulary
 
     config = LMConfig(DIM, LAYERS, HEADS, kv_heads, HIDDEN, rotary_dims=(16, 24, 24), head=head)

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videolm.data.clip import Clip
-from videolm.data.manifest import read_manifest
-from videolm.tasks.metrics.frechet import frechet_distance
-from videolm.tasks.metrics.measures import measures
-from videolm.tasks.metrics.weights_folder import WeightsFolder
-from videolm.tasks.set_evaluation import SetSettings
+from videolm.data.media.clip import Clip
+from videolm.data.sources.manifest import read_manifest
+from videolm.evaluation.metrics.frechet import frechet_distance
+from videolm.evaluation.metrics.measures import measures
+from videolm.evaluation.metrics.weights_folder import WeightsFolder
+from videolm.evaluation.set_evaluation import SetSettings
 
 from .measuring import Record, command, cpu_seconds, machine, markdown_table
 

@@ -16,16 +16,16 @@ from typing import Any
 
 import torch
 
-from videolm.data.clip import Clip
-from videolm.data.scene import LASTING_MOTIONS, Scene
-from videolm.data.synthetic import caption_of
-from videolm.lm.sampling import Sampling
-from videolm.tasks.drift import kept, rounds, rounds_at, windows
-from videolm.tasks.examination import corpus_of
-from videolm.tasks.long_video import LongPrompt, generate_long
-from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.ranking import fit_of
-from videolm.tasks.script import Line, Segment
+from videolm.data.media.clip import Clip
+from videolm.data.synthetic.corpus import caption_of
+from videolm.data.synthetic.scene import LASTING_MOTIONS, Scene
+from videolm.evaluation.protocols.shapes_exam import corpus_of
+from videolm.generation.best_of import fit_of
+from videolm.generation.long_video.drift import kept, rounds, rounds_at, windows
+from videolm.generation.long_video.long_video import LongPrompt, generate_long
+from videolm.generation.long_video.script import Line, Segment
+from videolm.generation.pipeline import VideoLM
+from videolm.lm.decoding.sampling import Sampling
 
 from .measuring import Record, command, cpu_seconds, machine, markdown_table
 

@@ -80,9 +80,9 @@ def parse() -> argparse.Namespace:
 
 def decode(meter: Meter, arguments: argparse.Namespace) -> None:
     """A clip of 1,280 codes, guided, one at a time, in bfloat16."""
-    from videolm.lm import graphs
-    from videolm.lm.generate import Generation
-    from videolm.lm.sampling import Sampling
+    from videolm.lm.decoding import graphs
+    from videolm.lm.decoding.generate import Generation
+    from videolm.lm.decoding.sampling import Sampling
 
     from .decoders import read_bytes
 
@@ -122,7 +122,7 @@ def decode(meter: Meter, arguments: argparse.Namespace) -> None:
     if arguments.engine == "layers":
         graphs._body_of = lambda decoder: partial(graphs._read_column, decoder)
     if arguments.engine == "serial-kernels":
-        from videolm.lm import kernels
+        from videolm.lm.decoding import kernels
 
         kernels.early = lambda device: {"EARLY": False}
     measure(f"recorded, {arguments.engine}", codes, "compiled")
@@ -201,7 +201,7 @@ def tokenizer(meter: Meter, arguments: argparse.Namespace) -> None:
 
 def attention(meter: Meter, arguments: argparse.Namespace) -> None:
     """Prefix attention beside PyTorch's under a boolean mask; errors are against float32."""
-    from videolm.lm.prefix_attention import FlexAttention, prefix_mask
+    from videolm.lm.model.prefix_attention import FlexAttention, prefix_mask
 
     from .attention import batch_of as examples
 

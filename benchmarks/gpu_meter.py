@@ -12,9 +12,9 @@ import torch
 import yaml
 from torch import nn
 
-from videolm.data.timing import audio_step
+from videolm.data.media.timing import audio_step
 from videolm.lm.batch import Batch
-from videolm.lm.transformer import LMConfig, PrefixLM
+from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.layout import Layout
 from videolm.tasks.spans import Lengths

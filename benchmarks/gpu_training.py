@@ -8,13 +8,13 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
-from videolm.lm.costs import training_flops
-from videolm.lm.throughput import peak_flops
-from videolm.lm.training import LanguageModelTraining
-from videolm.tokenizers.discriminator import DiscriminatorConfig
-from videolm.tokenizers.training import VideoTokenizerTraining
-from videolm.tokenizers.video import VideoTokenizer
-from videolm.tokenizers.video_config import VideoTokenizerConfig
+from videolm.lm.training.costs import training_flops
+from videolm.lm.training.lightning_module import LanguageModelTraining
+from videolm.lm.training.throughput import peak_flops
+from videolm.tokenizers.video.config import VideoTokenizerConfig
+from videolm.tokenizers.video.discriminator import DiscriminatorConfig
+from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
+from videolm.tokenizers.video.video_tokenizer import VideoTokenizer
 
 from .gpu_meter import BOTH, DEVICE, Meter, batch_of, body_of, clock, layout_of, settings_of, vocabulary_of
 

@@ -22,10 +22,10 @@ from jaxtyping import Int, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
-from videolm.data.manifest import read_manifest
-from videolm.data.media import MediaError, read_clip
-from videolm.data.pixels import pixels_from_frames
-from videolm.tokenizers.protocol import VideoCodec, load_video_tokenizer
+from videolm.data.media.pixels import pixels_from_frames
+from videolm.data.media.reading import MediaError, read_clip
+from videolm.data.sources.manifest import read_manifest
+from videolm.tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 
 from .measuring import command
 

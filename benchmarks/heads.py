@@ -28,15 +28,16 @@ from jaxtyping import Int
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from videolm.data.optimisation import Muon, clip_gradients, parameter_groups
-from videolm.data.schedule import scheduled
-from videolm.data.shards import ShardReader
+from videolm.data.codes.shards import ShardReader
 from videolm.lm.batch import Batch
-from videolm.lm.heads import Head
-from videolm.lm.loss import loss_of
-from videolm.lm.transformer import LMConfig, PrefixLM
+from videolm.lm.model.heads import Head
+from videolm.lm.model.transformer import LMConfig, PrefixLM
+from videolm.lm.training.loss import loss_of
 from videolm.lm.vocabulary import Vocabulary
-from videolm.tokenizers.protocol import bit_factors
+from videolm.tokenizers.video.protocol import bit_factors
+from videolm.training.gradients import clip_gradients
+from videolm.training.muon import Muon, parameter_groups
+from videolm.training.schedule import scheduled
 
 from .measuring import Record, command, machine, markdown_table
 

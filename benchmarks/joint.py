@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from videolm.data.clip import Clip
+from videolm.data.media.clip import Clip
+from videolm.generation.pipeline import VideoLM
+from videolm.generation.prompt import Prompt
 from videolm.lm.batch import Batch
-from videolm.lm.sampling import likeliest
-from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.prompt import Prompt
+from videolm.lm.decoding.sampling import likeliest
 
 from .measuring import Record, command, markdown_table
 from .parallel import TASK, held_out

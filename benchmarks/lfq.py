@@ -5,8 +5,8 @@
     python -m benchmarks.lfq --exact --grid 1 8 8   # errors of both against float64, without the clock
 
 Both compute E[H(q(z))], H(E[q(z)]) and the commitment loss of the same latents at the same temperature. The
-library holds a probability for every token and code; `videolm.tokenizers.lfq` multiplies the distributions
-of two halves of the bits.
+library holds a probability for every token and code; `videolm.tokenizers.video.lfq` multiplies the
+distributions of two halves of the bits.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def measure(contestant: str, grid: tuple[int, ...], bits: int) -> Record:
 
 
 def ours(bits: int) -> Callable[[Latents], Terms]:
-    from videolm.tokenizers.lfq import commitment, entropies
+    from videolm.tokenizers.video.lfq import commitment, entropies
 
     def terms(latents: Latents) -> Terms:
         sample, batch = entropies(latents, temperature=1 / INVERSE_TEMPERATURE)

@@ -109,8 +109,8 @@ def videolm(head: str) -> Callable[[int], Parts]:
     """This project's model: normed queries and keys, rotary axes, places, prefix attention, z-loss."""
 
     def contestant(length: int) -> Parts:
-        from videolm.lm.loss import loss_of
-        from videolm.lm.transformer import LMConfig, PrefixLM
+        from videolm.lm.model.transformer import LMConfig, PrefixLM
+        from videolm.lm.training.loss import loss_of
         from videolm.lm.vocabulary import Vocabulary
 
         config = LMConfig(DIM, LAYERS, HEADS, HEADS, HIDDEN, rotary_dims=(16, 24, 24), head=head)
@@ -131,7 +131,7 @@ CONTESTANTS: dict[str, Callable[[int], Parts]] = {
 
 
 def _muon(model: nn.Module) -> torch.optim.Optimizer:
-    from videolm.data.optimisation import Muon, parameter_groups
+    from videolm.training.muon import Muon, parameter_groups
 
     matrices = [module for module in model.layers.modules() if isinstance(module, nn.Linear)]
     return Muon(parameter_groups(matrices, model))

@@ -29,10 +29,10 @@ def make(folder: Path) -> None:
     """The same codes and films in the format of every contestant."""
     import datasets
 
-    from videolm.data.clip_format import ClipFormat
-    from videolm.data.media import write_clip
-    from videolm.data.shards import CodedClip, ShardWriter
-    from videolm.data.synthetic import Corpus
+    from videolm.data.codes.clip_format import ClipFormat
+    from videolm.data.codes.shards import CodedClip, ShardWriter
+    from videolm.data.media.reading import write_clip
+    from videolm.data.synthetic.corpus import Corpus
 
     generator = torch.Generator().manual_seed(0)
     codes = torch.randint(2**18, (CODES, *GRID), generator=generator)
@@ -84,7 +84,7 @@ def _order(count: int) -> list[int]:
 
 
 def videolm_codes(folder: Path) -> Iterator[torch.Tensor]:
-    from videolm.data.shards import ShardReader
+    from videolm.data.codes.shards import ShardReader
 
     reader = ShardReader(folder / "shards")
     return (reader[index].codes["visual"] for index in _order(len(reader)))
@@ -113,19 +113,19 @@ def webdataset_codes(folder: Path) -> Iterator[torch.Tensor]:
 
 
 def _decoded(media: Any) -> torch.Tensor:
-    from videolm.data.media import read_clip
+    from videolm.data.media.reading import read_clip
 
     return read_clip(media, num_frames=17, height=128, width=128, sample_rate=16000).frames
 
 
 def videolm_films(folder: Path) -> Iterator[torch.Tensor]:
-    from videolm.data.manifest import read_manifest
+    from videolm.data.sources.manifest import read_manifest
 
     return (_decoded(entry.media) for entry in read_manifest(folder / "films"))
 
 
 def videolm_tar_films(folder: Path) -> Iterator[torch.Tensor]:
-    from videolm.data.manifest import read_manifest
+    from videolm.data.sources.manifest import read_manifest
 
     return (_decoded(entry.media) for entry in read_manifest(folder / "films.tar"))
 
@@ -133,7 +133,7 @@ def videolm_tar_films(folder: Path) -> Iterator[torch.Tensor]:
 def huggingface_films(folder: Path) -> Iterator[torch.Tensor]:
     import datasets
 
-    from videolm.data.media import Blob
+    from videolm.data.media.reading import Blob
 
     rows = datasets.load_from_disk(str(folder / "film_dataset"))
     return (_decoded(Blob("film", row["video"]["bytes"])) for row in rows)
@@ -142,7 +142,7 @@ def huggingface_films(folder: Path) -> Iterator[torch.Tensor]:
 def webdataset_films(folder: Path) -> Iterator[torch.Tensor]:
     import webdataset
 
-    from videolm.data.media import Blob
+    from videolm.data.media.reading import Blob
 
     samples = webdataset.WebDataset(str(folder / "films.tar"), shardshuffle=False)
     return (_decoded(Blob("film", sample["mp4"])) for sample in samples)

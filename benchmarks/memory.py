@@ -16,17 +16,17 @@ from typing import Any
 import torch
 import yaml
 
+from videolm.cli.stage_cli import packaged_config
 from videolm.lm.batch import Batch
-from videolm.lm.loss import loss_of
-from videolm.lm.memory import Plan, memory_of
-from videolm.lm.training import LanguageModelTraining
-from videolm.lm.transformer import LMConfig
+from videolm.lm.model.transformer import LMConfig
+from videolm.lm.training.lightning_module import LanguageModelTraining
+from videolm.lm.training.loss import loss_of
+from videolm.lm.training.memory import Plan, memory_of
 from videolm.lm.vocabulary import Vocabulary
-from videolm.tasks.examples import MAX_TEXT
-from videolm.tasks.fitting import packaged_config
 from videolm.tasks.layout import Layout
 from videolm.tasks.spans import Lengths
 from videolm.tasks.task import load_task
+from videolm.tasks.training_data.examples import MAX_TEXT
 
 from .measuring import Record, command, machine, markdown_table, peak_memory, reset_peak_memory, run_each
 

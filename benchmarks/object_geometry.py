@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from videolm.data.clip import Clip
-from videolm.data.reading_colour import read_colour, working_pictures
-from videolm.data.rendering import DEPTHS
+from videolm.data.media.clip import Clip
+from videolm.data.synthetic.reading_colour import read_colour, working_pictures
+from videolm.data.synthetic.rendering import DEPTHS
 
 
 class ObjectGeometry:
-    """Geometry (data/geometry.py) of made clips, whose scene is not known."""
+    """Geometry (data/analysis/geometry.py) of made clips, whose scene is not known."""
 
     def depth(self, clip: Clip) -> Float[Tensor, "frames height width"]:
         return torch.where(object_in(clip), DEPTHS["object"], DEPTHS["background"])

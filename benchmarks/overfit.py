@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from videolm.data.media import read_clip
-from videolm.data.pixels import frames_from_pixels, pixels_from_frames
-from videolm.data.schedule import warmup_cosine
-from videolm.tokenizers.losses import psnr
-from videolm.tokenizers.training import save_comparison
+from videolm.data.media.pixels import frames_from_pixels, pixels_from_frames
+from videolm.data.media.reading import read_clip
+from videolm.tokenizers.video.lightning_module import save_comparison
+from videolm.tokenizers.video.losses import psnr
+from videolm.training.schedule import warmup_cosine
 
 from .contestants import Ours
 from .measuring import command, machine

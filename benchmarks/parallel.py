@@ -18,10 +18,10 @@ from einops import reduce
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from videolm.data.synthetic import Corpus, caption_of, corpus_settings
-from videolm.lm.sampling import Sampling
-from videolm.tasks.pipeline import VideoLM
-from videolm.tasks.prompt import Prompt
+from videolm.data.synthetic.corpus import Corpus, caption_of, corpus_settings
+from videolm.generation.pipeline import VideoLM
+from videolm.generation.prompt import Prompt
+from videolm.lm.decoding.sampling import Sampling
 
 from .contest_scores import moving
 from .measuring import Record, command, cpu_seconds, machine, markdown_table

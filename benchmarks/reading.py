@@ -12,8 +12,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from videolm.data.entry import Entry
-from videolm.tasks.inspection import Finding, inspect_entries
+from videolm.data.curation.inspection import Finding, inspect_entries
+from videolm.data.sources.entry import Entry
 
 
 def expected_size(row: dict[str, str]) -> tuple[int, int]:

@@ -29,12 +29,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from videolm.data.clip import Clip
-from videolm.data.device import device_of
-from videolm.data.entry import Entry
-from videolm.data.manifest import read_files
-from videolm.data.media import read_clip
-from videolm.tasks.pipeline import VideoLM
+from videolm.data.media.clip import Clip
+from videolm.data.media.reading import read_clip
+from videolm.data.runtime.device import device_of
+from videolm.data.sources.entry import Entry
+from videolm.data.sources.manifest import read_files
+from videolm.generation.pipeline import VideoLM
 
 from .measuring import Record, command, markdown_table
 

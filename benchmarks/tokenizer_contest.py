@@ -26,11 +26,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from videolm.data.clip_source import DecodedFiles, FileClips
-from videolm.data.manifest import Entry, read_manifest
-from videolm.data.pixels import frames_from_pixels, pixels_from_frames
-from videolm.data.schedule import warmup_cosine
-from videolm.tokenizers.training import save_comparison
+from videolm.data.loading.clip_dataset import DecodedFiles, FileClips
+from videolm.data.media.pixels import frames_from_pixels, pixels_from_frames
+from videolm.data.sources.manifest import Entry, read_manifest
+from videolm.tokenizers.video.lightning_module import save_comparison
+from videolm.training.schedule import warmup_cosine
 
 from . import contest_report
 from .contest_scores import scores

@@ -16,7 +16,7 @@ from pathlib import Path
 from jaxtyping import Int
 from torch import Tensor
 
-from ..data.pretrained import read_json, write_json
+from ..data.runtime.files import read_json, write_json
 
 STRUCTURE = (
     "pad", "bos", "eos", "bot_i", "eot_i", "bov_i", "eov_i", "boa_i", "eoa_i",

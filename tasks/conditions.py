@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ..data.clip import Clip
-from ..data.geometry import Geometry, MotionScale
+from ..data.analysis.geometry import Geometry, MotionScale
+from ..data.media.clip import Clip
 from .masks import Mask, draw_mask
 
 PADS = {"black": 0, "grey": 128, "white": 255, "edge": None}

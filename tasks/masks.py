@@ -126,6 +126,6 @@ def read_mask(given: str | Path, num_frames: int, height: int, width: int) -> Ma
         return draw_mask(str(given), num_frames, height, width)
     if not Path(given).is_file():
         raise FileNotFoundError(f"there is no mask {given}; expected a file or one of {', '.join(KINDS)}")
-    from ..data.media import read_clip
+    from ..data.media.reading import read_clip
 
     return mask_of_frames(read_clip(given).resized(height, width).frames, num_frames)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..data.clip_format import ClipFormat
+from ..data.codes.clip_format import ClipFormat
 from ..lm.vocabulary import Vocabulary, audio_block
 from .task import Portion, Task
 

@@ -1,5 +1,10 @@
-"""What tests of all layers share: one thread, and processes that cost no imports."""
+"""What tests of all rooms share: one thread, processes that cost no imports, and a tiny model.
 
+videolm is imported inside fixtures: this file is read before the type checks of its modules are switched on.
+"""
+
+import os
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -45,6 +50,86 @@ def in_two_processes(tmp_path) -> Callable[[Callable[[int], Any]], tuple[Any, An
         return first, second
 
     return run
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    from tiny_model import tiny_corpus
+
+    return tiny_corpus()
+
+
+@pytest.fixture(scope="session")
+def make_model(corpus) -> Callable[[int], Any]:
+    from tiny_model import tiny_model
+
+    return lambda seed: tiny_model(corpus, seed)
+
+
+@pytest.fixture(scope="session")
+def model(make_model):
+    return make_model(0)
+
+
+@pytest.fixture(scope="session")
+def model_folder(model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(corpus):
+    return corpus[0]
+
+
+@pytest.fixture(scope="session")
+def coded_run(model, corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with the model's tokenizers, and shards of random codes with captions of the corpus."""
+    from tiny_model import write_coded_run
+
+    run = tmp_path_factory.mktemp("coded")
+    write_coded_run(run, model, corpus)
+    return run
+
+
+@pytest.fixture
+def run_until_killed(start_forked) -> Callable[..., None]:
+    """Run a fit in a process of its own that gets SIGKILL when a step begins."""
+    from videolm.cli.main import main
+
+    def run(command: list[str], training: Any, step: int) -> None:
+        real = training.training_step
+
+        def killed(self, batch, index):
+            if self.global_step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, batch, index)
+
+        def fit() -> None:
+            training.training_step = killed
+            main(command)
+
+        process = start_forked(fit)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+
+    return run
+
+
+@pytest.fixture
+def same_weights() -> Callable[[Path, Path], bool]:
+    """Whether the last checkpoints in two folders agree bit for bit in all that is stored of the network."""
+
+    def same(one: Path, other: Path) -> bool:
+        states = [
+            torch.load(each / "last.ckpt", weights_only=True)["state_dict"] for each in (one, other)
+        ]
+        return states[0].keys() == states[1].keys() and all(
+            torch.equal(value, states[1][name]) for name, value in states[0].items()
+        )
+
+    return same
 
 
 def _with_another(rank: int, function: Callable[[int], Any], folder: Path) -> None:

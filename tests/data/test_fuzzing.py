@@ -16,13 +16,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from videolm.data.clip_format import ClipFormat
-from videolm.data.manifest import read_manifest
-from videolm.data.media import MediaError, read_clip, write_clip
-from videolm.data.media_probe import probe
-from videolm.data.pretrained import load_weights, read_json
-from videolm.data.shards import CodedClip, ShardReader, ShardWriter
-from videolm.data.synthetic import Corpus
+from videolm.data.codes.clip_format import ClipFormat
+from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
+from videolm.data.media.probe import probe
+from videolm.data.media.reading import MediaError, read_clip, write_clip
+from videolm.data.runtime.files import read_json
+from videolm.data.runtime.pretrained import load_weights
+from videolm.data.sources.manifest import read_manifest
+from videolm.data.synthetic.corpus import Corpus
 
 CASES = int(os.environ.get("VIDEOLM_FUZZ_CASES", "100"))
 SUFFIXES = (".mp4", ".webm", ".gif", ".png", ".wav")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from videolm.lm.batch import Batch, Sequence
-from videolm.lm.transformer import LMConfig, PrefixLM
+from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
 
 SMALL = LMConfig(dim=32, layers=2, heads=4, kv_heads=2, hidden=48, rotary_dims=(4, 2, 2), segments=4)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from videolm.data.clip import Clip
-from videolm.data.geometry import SceneGeometry
-from videolm.data.synthetic import Corpus
+from videolm.data.analysis.geometry import SceneGeometry
+from videolm.data.media.clip import Clip
+from videolm.data.synthetic.corpus import Corpus
 from videolm.tasks.conditions import PADS, Material, Painting, padded, seeded, settings_of
 from videolm.tasks.masks import draw_mask
 from videolm.tasks.task import all_tasks, configured, load_task

@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from videolm.data.clip_format import ClipFormat
+from videolm.data.codes.clip_format import ClipFormat
 from videolm.lm.batch import Batch
 from videolm.lm.vocabulary import Vocabulary, audio_block
 from videolm.tasks.layout import Layout, Lengths

@@ -1,0 +1,150 @@
+"""The commands about sources of clips: `videolm data …`."""
+
+from pathlib import Path
+
+
+def data_inspect(
+    source: str,
+    *,
+    where: list[str] | None = None,
+    json: bool = False,
+    sheet: Path | None = None,
+    quick: bool = False,
+    num_workers: int = 2,
+    seconds: float = 120.0,
+) -> list[Path]:
+    """What a source of clips holds: counts, lengths, sizes, sound, and why which files cannot be read.
+
+    Every file is decoded to its end, by processes that are killed when a file makes them hang or crash. If
+    none of them can be read the command fails.
+
+    Args:
+        source: a folder of media (with name.txt or name.json beside name.mp4, or a captions.jsonl); a .jsonl,
+            .csv, .tsv or .parquet list; WebDataset tars (a-{000..099}.tar, or a folder of them); or
+            hf:NAME@SPLIT, a data set of Hugging Face's hub or a folder of one (hf:NAME:CONFIG@SPLIT if it has
+            several configs; with hf-stream: read where it is and not copied first).
+        where: key=value: only entries that have it; may be repeated.
+        json: print a verdict on every file as JSON.
+        sheet: file for a contact sheet (.png).
+        quick: decode one frame of each file only, and believe its header.
+        num_workers: processes that decode.
+        seconds: after which a file is given up.
+    """
+    from ..data.curation.inspection import inspect_source, lines_of, to_json, write_sheet
+    from ..data.loading.clip_datamodule import conditions
+    from ..data.media.targets import check_target
+
+    if sheet is not None:
+        check_target(sheet, (".png",))
+    if seconds <= 0:
+        raise ValueError(f"seconds is {seconds:g}; expected a positive number")
+    chosen = conditions(where or [])
+    findings = inspect_source(source, chosen, quick=quick, num_workers=num_workers, seconds=seconds)
+    print(to_json(findings) if json else "\n".join(lines_of(findings)))
+    if all(finding.info is None for finding in findings):
+        raise ValueError(f"none of the {len(findings)} files can be read; the first: {findings[0].problem}")
+    if sheet is None:
+        return []
+    write_sheet(findings, sheet)
+    return [] if json else [sheet]
+
+
+def data_filter(
+    source: str,
+    *,
+    out: Path,
+    where: list[str] | None = None,
+    min_seconds: float = 0.0,
+    min_motion: float = 0.0,
+    min_sharpness: float = 0.0,
+    duplicates: int = 0,
+    cuts: bool = True,
+    num_workers: int = 2,
+    seconds: float = 120.0,
+) -> list[Path]:
+    """Cut clips into shots and leave out still, blurred and doubled ones: writes a list for other commands.
+
+    The list has a line for each shot that stays, with its motion, sharpness and fingerprint, and what the
+    source says of the file. If none stays there is no list, and the command fails.
+
+    Args:
+        source: a folder or list of files, as `videolm data inspect` takes it.
+        out: list to write (.jsonl).
+        where: key=value: only entries that have it; may be repeated.
+        min_seconds: shots that are shorter go.
+        min_motion: mean difference between frames, of 255 levels; 0.5 leaves out still pictures.
+        min_sharpness: standard deviation of the Laplacian at 64x64; 5 leaves out what is out of focus.
+        duplicates: shots whose fingerprint differs from an earlier one in fewer bits go; 4 finds copies, and
+            takes clips of one and the same scene for copies, too.
+        cuts: find cuts by the histograms of neighbouring frames; --cuts=false keeps files whole.
+        num_workers: processes that decode.
+        seconds: after which a file is given up.
+    """
+    from ..data.curation.filtering import Wishes, filter_source
+    from ..data.loading.clip_datamodule import conditions
+    from ..data.media.targets import check_target
+
+    check_target(out, (".jsonl",))
+    wishes = Wishes(min_seconds, min_motion, min_sharpness, duplicates, cuts)
+    counts = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    return [out]
+
+
+def data_caption(
+    source: str,
+    *,
+    out: Path,
+    where: list[str] | None = None,
+    captioner: Path | None = None,
+    endpoint: str | None = None,
+    model_name: str | None = None,
+    prompt: str | None = None,
+    frames: int = 4,
+    num_workers: int = 1,
+    seconds: float = 120.0,
+) -> list[Path]:
+    """Have clips described at length: writes a list with the long captions beside the original ones.
+
+    A line has the clip's own captions under "caption" and the new one under "long_caption"; `videolm encode`
+    keeps both, and training shows the long one in 95 of 100 rows (data.long_captions). Run again, it goes on
+    where it was stopped, and tries again what failed.
+
+    Args:
+        source: a folder or list of files, as `videolm data inspect` takes it.
+        out: list to write (.jsonl).
+        where: key=value: only entries that have it; may be repeated.
+        captioner: folder of a model of transformers that describes pictures (BLIP, GIT, LLaVA …).
+        endpoint: in its place, an OpenAI-compatible server, such as http://localhost:8000/v1; a key that it
+            asks for is taken from the environment (VIDEOLM_API_KEY).
+        model_name: which of the server's models.
+        prompt: what to tell the captioner; of one that is no chat model, words that each caption begins with.
+        frames: shown of each clip, spread evenly; of most models that are no chat models, the middle one.
+        num_workers: processes that decode.
+        seconds: after which a file is given up.
+    """
+    from ..data.curation.captioning import caption_source
+    from ..data.curation.open_captioner import captioner_of
+    from ..data.loading.clip_datamodule import conditions
+    from ..data.media.targets import check_target
+
+    check_target(out, (".jsonl",))
+    if (captioner is None) == (endpoint is None):
+        raise ValueError("give the folder of a captioner (--captioner) or the address of one (--endpoint)")
+    if frames < 1:
+        raise ValueError(f"frames is {frames}; expected 1 or more")
+    chosen = conditions(where or [])
+    written = caption_source(
+        source,
+        chosen,
+        out,
+        captioner_of(str(captioner or endpoint), model_name),
+        prompt,
+        num_frames=frames,
+        num_workers=num_workers,
+        seconds=seconds,
+    )
+    print(f"{written.captions} clips with long captions, {written.new} of them new")
+    if written.failures:
+        print("\n  ".join([f"without: {len(written.failures)}", *written.failures]))
+    return [out]

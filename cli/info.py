@@ -1,0 +1,110 @@
+"""What `videolm info` prints, of a folder or of a config (config_info.py)."""
+
+from pathlib import Path
+from typing import Any
+
+from ..data.runtime.files import read_json
+from ..data.runtime.pretrained import refuse_sharded
+from ..tasks.model_config import ModelConfig
+
+_PARTS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "lm")
+
+
+def describe(model: str, assumed: dict[str, Any]) -> str:
+    """A model folder, or a config of the language model by its path or name.
+
+    Args:
+        assumed: of a config, as `config_info.Wanted`.
+
+    Raises:
+        FileNotFoundError: if there is neither.
+        ValueError: if something is assumed of a folder, or as the two say themselves.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        from .stage_cli import packaged_config
+        from .training_cost import Wanted, describe_config
+
+        try:
+            config = packaged_config(model.removeprefix("lm/"), "lm")
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"no model folder {folder} and {error}") from error
+        return describe_config(config, Wanted(**assumed))
+    if assumed:
+        option = next(iter(assumed)).replace("_", "-")
+        raise ValueError(f"{folder} is a folder; --{option} is for a config of what is yet to be trained")
+    return describe_folder(folder)
+
+
+def describe_folder(folder: Path) -> str:
+    """Sizes, parts and settings of a model folder, or settings of one part.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or nothing of ours in it.
+        ValueError: if it is a sharded checkpoint.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no model folder {folder}")
+    refuse_sharded(folder)
+    parts = [name for name in _PARTS if (folder / name).is_dir()]
+    if not parts and not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} holds neither a model nor a part of one")
+    blocks = []
+    if (folder / "config.json").is_file():
+        blocks.append(_settings(folder.name, folder))
+    if parts and (folder / "config.json").is_file():
+        blocks.append(_sizes(ModelConfig.load(folder)))
+    if (folder / "vocabulary.json").is_file():
+        blocks.append(_vocabulary(folder))
+    blocks += [_settings(name, folder / name) for name in parts]
+    missing = [name for name in _PARTS if parts and name not in parts]
+    if missing:
+        blocks.append(f"not there: {', '.join(missing)}")
+    return "\n\n".join(blocks)
+
+
+def _settings(name: str, folder: Path) -> str:
+    lines = [name]
+    weights = folder / "model.safetensors"
+    if weights.is_file():
+        lines[0] += f"  {_num_parameters(weights):,} parameters"
+    path = folder / "config.json"
+    if path.is_file():
+        for key, value in read_json(path).items():
+            lines += _lines(key, value) if key != "other_sizes" else []
+    return "\n".join(lines)
+
+
+def _lines(key: str, value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"  {key}:", *(f"    {name:22} {each}" for name, each in value.items())]
+    if isinstance(value, list):
+        value = ", ".join(str(each) for each in value)
+    return [f"  {key:24} {value}"]
+
+
+def _sizes(config: ModelConfig) -> str:
+    lines = ["sizes of clips, the default first"]
+    for clips in config.formats:
+        kinds = [kind for kind in clips.shapes if kind not in clips.variants]
+        codes = [f"{'x'.join(map(str, clips.shapes[kind]))} {kind} codes" for kind in kinds]
+        lines.append(f"  {clips.name:24} {', '.join(codes)}")
+    return "\n".join(lines)
+
+
+def _vocabulary(folder: Path) -> str:
+    from ..lm.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    lines = [f"vocabulary  {len(vocabulary):,} ids"]
+    lines += [f"  {block.name:24} {block.start} to {block.stop - 1}" for block in vocabulary.blocks]
+    return "\n".join(lines)
+
+
+def _num_parameters(weights: Path) -> int:
+    from math import prod
+
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="pt") as file:
+        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118

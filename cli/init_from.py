@@ -1,0 +1,62 @@
+"""`--init-from MODEL`: train on from the weights of a finished model in a run of its own."""
+
+import json
+import shutil
+from pathlib import Path
+
+from ..data.runtime.files import read_json, replacing
+
+_TOKENIZERS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "vocabulary.json")
+
+
+def value_of(arguments: list[str], option: str) -> str | None:
+    """What is given for an option, as `--option value` or `--option=value`; the last counts."""
+    value = None
+    for position, argument in enumerate(arguments):
+        if argument == option and position + 1 < len(arguments):
+            value = arguments[position + 1]
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value
+
+
+def without(arguments: list[str], option: str) -> list[str]:
+    kept, is_value = [], False
+    for argument in arguments:
+        if not is_value and argument != option and not argument.startswith(f"{option}="):
+            kept.append(argument)
+        is_value = argument == option and not is_value
+    return kept
+
+
+def language_model_from(arguments: list[str]) -> list[str]:
+    """The arguments of `lm fit` with `--init-from` spelled out.
+
+    The sizes of the model are the folder's, whatever a config says. Its tokenizers and vocabulary are
+    copied to RUN/model, unless tokenizers are given by --data.model.
+
+    Raises:
+        FileNotFoundError: if there is no language model in the folder.
+    """
+    source, out = value_of(arguments, "--init_from"), value_of(arguments, "--out")
+    if source is None:
+        return arguments
+    config = Path(source) / "lm" / "config.json"
+    if not config.is_file():
+        raise FileNotFoundError(f"{source} has no lm/config.json: --init-from takes the folder of a model")
+    sizes = {name: each for name, each in read_json(config).items() if name not in ("kind", "config_version")}
+    if out is not None and value_of(arguments, "--data.model") is None:
+        copy_tokenizers(Path(source), Path(out) / "model")
+    arguments = without(arguments, "--init_from")
+    place = max((index + 2 for index, each in enumerate(arguments) if each in ("--config", "-c")), default=0)
+    settings = ["--model.init_from", source, "--model.model", json.dumps(sizes)]
+    return [*arguments[:place], *settings, *arguments[place:]]
+
+
+def copy_tokenizers(source: Path, target: Path) -> None:
+    """Copy what a language model reads and writes by, where it is not there yet."""
+    for name in _TOKENIZERS:
+        if (source / name).exists() and not (target / name).exists():
+            with replacing(target / name) as temporary:
+                copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
+                copy(source / name, temporary)

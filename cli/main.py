@@ -1,0 +1,229 @@
+"""`videolm`: one table from word to function; a function's signature and docstring are its help.
+
+A user's mistake ends in one line on stderr and exit code 2; --debug (or VIDEOLM_DEBUG=1) shows where it
+came from. Modules are imported by the command that needs them, so that `videolm --help` is instant.
+"""
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from . import (
+    commands,
+    commands_data,
+    commands_evaluate,
+)
+from . import (
+    commands_generate as commands_tasks,
+)
+from . import (
+    commands_workflows as commands_long,
+)
+
+
+def demo(
+    *, out: Path = Path("runs/demo"), seed: int = 0, clips: int = 128, quick: bool = False
+) -> list[Path]:
+    """The whole path on the embedded corpus, from training to a page with clips and scores.
+
+    Synthesizes clips, trains the tokenizers and the language model, generates with every task, scores the
+    results and writes index.html and report.json. Run again, it goes on where it was stopped.
+
+    Args:
+        out: run folder.
+        seed: of everything that is random.
+        clips: generated and scored per task and kind of held-out prompt.
+        quick: tiny models and few clips, to see in a minute that everything works; the clips are noise.
+    """
+    from .demo.demo import run_demo
+
+    return run_demo(run, out, seed=seed, clips=clips, quick=quick)
+
+
+COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
+    "demo": demo,
+    "synthesize": commands.synthesize,
+    "tokenizer fit": commands.tokenizer_fit,
+    "tokenizer validate": commands.tokenizer_validate,
+    "tokenizer reconstruct": commands.tokenizer_reconstruct,
+    "tokenizer encode": commands.tokenizer_encode,
+    "tokenizer decode": commands.tokenizer_decode,
+    "tokenizer score": commands.tokenizer_score,
+    "audio fit": commands.audio_fit,
+    "audio validate": commands.audio_validate,
+    "audio reconstruct": commands.audio_reconstruct,
+    "audio score": commands.audio_score,
+    "audio adopt": commands.audio_adopt,
+    "audio decode": commands.audio_decode,
+    "data inspect": commands_data.data_inspect,
+    "data filter": commands_data.data_filter,
+    "data caption": commands_data.data_caption,
+    "encode": commands.encode,
+    "lm fit": commands.lm_fit,
+    "lm validate": commands.lm_validate,
+    "generate": commands_tasks.generate,
+    "long-video": commands_long.long_video,
+    "chain": commands_long.chain,
+    "evaluate": commands_evaluate.evaluate,
+    "tasks": commands_tasks.tasks,
+    "info": commands.info,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments or os.environ.get("VIDEOLM_DEBUG", "") not in ("", "0")
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    words = _words(arguments)
+    program = " ".join(["videolm", *words])
+    try:
+        run(arguments)
+    except SystemExit as finished:  # LightningCLI has printed its help
+        return int(finished.code or 0)
+    except KeyboardInterrupt:
+        print(f"{program}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug or not _is_users_mistake(error):
+            raise
+        print(f"{program}: error: {one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(arguments: list[str]) -> None:
+    """Run one command and print what it wrote; a mistake raises."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return
+    if arguments[0] == "--version":
+        from .. import __version__
+
+        print(__version__)
+        return
+    words = _words(arguments)
+    command = COMMANDS.get(" ".join(words))
+    rest = arguments[len(words) :]
+    if command is None and set(rest) & {"-h", "--help"} and _starting_with(words):
+        print(overview(words))
+        return
+    if command is None:
+        raise ValueError(_unknown(arguments))
+    for path in call(command, " ".join(["videolm", *words]), rest) or ():
+        print(f"wrote {path}")
+
+
+def call(command: Callable[..., list[Path] | None], program: str, arguments: list[str]) -> list[Path] | None:
+    """Parse the arguments of a command as its signature says and call it."""
+    if "arguments" in inspect.signature(command).parameters:  # LightningCLI parses these itself
+        return command(_as_parsed(arguments))
+    from jsonargparse import ArgumentParser
+
+    description = inspect.cleandoc(command.__doc__ or "").split("\nArgs:")[0].strip()
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
+    parser.add_function_arguments(command, as_positional=True, as_group=False)
+    if set(arguments) & {"-h", "--help"}:
+        print(_with_hyphens(parser.format_help()))
+        return None
+    switches = [
+        name for name, each in inspect.signature(command).parameters.items() if each.annotation is bool
+    ]
+    given = [f"{one}=true" if one.removeprefix("--") in switches else one for one in _as_parsed(arguments)]
+    return command(**parser.parse_args(given).as_dict())
+
+
+def overview(words: list[str] = ()) -> str:  # type: ignore[assignment]
+    """The commands that begin with `words`, with the first line of their help."""
+    lines = ["usage: " + " ".join(["videolm", *words, "COMMAND", "…"]), ""]
+    for name in _starting_with(list(words)):
+        summary = inspect.cleandoc(COMMANDS[name].__doc__ or "").splitlines()[0]
+        lines.append(f"  {name:22} {summary}")
+    return "\n".join([*lines, "", "videolm COMMAND --help says more; --debug shows where an error arose."])
+
+
+def one_line(error: BaseException) -> str:
+    """What a user needs of an error message, on one line.
+
+    jsonargparse explains over several lines which parts of a union of types failed; the part that matters
+    is the setting's name and what came.
+    """
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("typing.", "")
+    text = re.sub(r"Expected an? (.+)\. Got value: (.*)", r"expected \1, got \2", text)
+    lines = [line.strip(" -") for line in text.splitlines() if line.strip()]
+    keys = [match[1] for line in lines if (match := re.match(r'Parser key "([^"]+)":$', line))]
+    given = [line.removeprefix("Given value:").strip() for line in lines if line.startswith("Given value:")]
+    types = [line for line in lines if line.startswith("Subtypes:")]
+    if keys and given and types:
+        wanted = types[0].removeprefix("Subtypes:").strip(" []").replace("NoneType", "nothing")
+        return f"{keys[0]}: expected one of {wanted}; got {given[0]}"
+    if keys:
+        rest = next(line for line in reversed(lines) if not line.startswith("Parser key"))
+        return f"{keys[0]}: {rest}"
+    return lines[0]
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    if isinstance(error, (ValueError, OSError)):
+        return True
+    # By name, so that a command which needs neither library does not import it for its errors.
+    return type(error).__name__ in ("ArgumentError", "MisconfigurationException")
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """The leading words that name a command, such as ["tokenizer", "fit"]."""
+    for count in (2, 1):
+        words = arguments[:count]
+        if len(words) == count and (" ".join(words) in COMMANDS or (count == 1 and _starting_with(words))):
+            return words
+    return []
+
+
+def _starting_with(words: list[str]) -> list[str]:
+    return [name for name in COMMANDS if name.split()[: len(words)] == words]
+
+
+def _unknown(arguments: list[str]) -> str:
+    import difflib
+
+    group = _starting_with(arguments[:1])
+    if group:
+        choices = ", ".join(name.split(maxsplit=1)[1] for name in group)
+        return f"expected one of {choices} after {arguments[0]!r}"
+    close = difflib.get_close_matches(" ".join(arguments[:2]), COMMANDS, n=1) or difflib.get_close_matches(
+        arguments[0], COMMANDS, n=1
+    )
+    hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(COMMANDS)}"
+    return f"no command {arguments[0]!r}{hint}"
+
+
+def _as_parsed(arguments: list[str]) -> list[str]:
+    """Options as jsonargparse wants them: --top-p is --top_p; those given several times end in +."""
+    result = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if option.startswith("--"):
+            option = "--" + option[2:].replace("-", "_")
+        if option in ("--where", "--data.where", "--pad", "--data.pad"):
+            option += "+"
+        result.append(option + equals + value if option.startswith("--") else argument)
+    return result
+
+
+def _with_hyphens(text: str) -> str:
+    """jsonargparse's help as a user types it."""
+    text = re.sub(r"--\w+", lambda match: match[0].replace("_", "-"), text)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

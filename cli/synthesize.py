@@ -1,0 +1,35 @@
+"""The embedded corpus as files: what `videolm synthesize` writes and every other command can read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..data.media.reading import write_clip
+from ..data.runtime.files import replacing
+from ..data.runtime.progress import progress
+from ..data.synthetic.corpus import Corpus
+
+
+def write_corpus(folder: Path, clips: int, **settings: Any) -> list[Path]:
+    """Write the first clips of a corpus as mp4 files and a captions.jsonl.
+
+    Beside its caption each entry says what the clip shows: colour, shape, motion, camera, pitch.
+
+    Args:
+        settings: of the `Corpus`.
+    """
+    if clips < 1:
+        raise ValueError(f"clips is {clips}; expected at least 1")
+    corpus = Corpus(**settings)
+    lines = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with progress("synthesize", clips) as report:
+        for index in range(clips):
+            clip, scene, name = corpus[index], corpus.scene(index), f"clip-{index:06d}.mp4"
+            write_clip(clip, folder / name)
+            shown = {key: getattr(scene, key) for key in ("colour", "shape", "motion", "camera", "pitch")}
+            lines.append(json.dumps({"path": name, "caption": clip.caption} | shown))
+            report(index + 1)
+    with replacing(folder / "captions.jsonl") as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [folder]

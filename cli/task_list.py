@@ -1,0 +1,50 @@
+"""What `videolm tasks` prints."""
+
+from pathlib import Path
+
+from ..lm.vocabulary import Vocabulary
+from ..tasks.layout import Layout
+from ..tasks.model_config import ModelConfig
+from ..tasks.task import Portion, Task, all_tasks, load_task
+
+
+def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> str:
+    """Every task in a few lines; of a model its own, with numbers of codes for each size.
+
+    Raises:
+        FileNotFoundError, ValueError: if the model folder or the file cannot be read.
+    """
+    tasks = all_tasks() if task_file is None else (load_task(str(task_file)),)
+    if model is None:
+        return "\n\n".join(_described(task) for task in tasks)
+    config = ModelConfig.load(model)
+    vocabulary = Vocabulary.load(model / "vocabulary.json")
+    own = [task for task in tasks if task.name in config.tasks]
+    return "\n\n".join("\n".join([_described(task), *_counted(task, config, vocabulary)]) for task in own)
+
+
+def _described(task: Task) -> str:
+    optional = [name for name in task.takes if name not in task.needs]
+    takes = [*task.needs, *(f"[{name}]" for name in optional)]
+    makes = " and ".join(_product(portion) for portion in task.outputs)
+    summary = " ".join(task.description.split("\n\n")[0].split())
+    return f"{task.name:24} takes {', '.join(takes) or 'nothing'}; makes {makes}\n{'':24} {summary}"
+
+
+def _product(portion: Portion) -> str:
+    if portion.kind == "audio":
+        return "sound"
+    return "picture" if portion.which == "first" else "video"
+
+
+def _counted(task: Task, config: ModelConfig, vocabulary: Vocabulary) -> list[str]:
+    """A line for each size that the task can have."""
+    lines = []
+    for number in task.fitting([clips.grid[0] for clips in config.formats]):
+        clips = config.formats[number]
+        layout = Layout.of(task, vocabulary, config.lengths_of(clips))
+        generated = int(layout.weight.sum())
+        given = int((layout.forced & (layout.block > 0)).sum())
+        part = f", {layout.lengths.given_latents} of {layout.lengths.t} latents given" * task.has_given
+        lines.append(f"{'':24} {clips.name}: {given} codes given{part} and the text, {generated} generated")
+    return lines

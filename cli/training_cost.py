@@ -1,0 +1,246 @@
+"""What `videolm info CONFIG` prints: what the training of a language model costs, before it is started.
+
+Nothing is trained or loaded. What is not known yet, as long as there are no shards, is taken from VideoPoet
+(Kondratyuk et al. 2024, arXiv:2312.14125): 2^18 visual codes, 4 x 1024 audio codes, clips of 17 frames.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+
+from ..data.codes.bucketed_shards import holds_shards, read_shards
+from ..data.codes.clip_format import ClipFormat
+from ..data.media.timing import audio_latents, video_latents
+from ..lm.batch import Batch
+from ..lm.model.transformer import LMConfig, PrefixLM
+from ..lm.training.costs import Parameters, forward_flops, training_flops
+from ..lm.training.lightning_module import LanguageModelTraining
+from ..lm.training.memory import Plan, memory_of
+from ..lm.vocabulary import Vocabulary
+from ..tasks.layout import Layout
+from ..tasks.spans import AudioOrder, Lengths
+from ..tasks.task import Task, load_task
+from ..tasks.training_data.encode_shards import sizes_of
+from ..tasks.training_data.examples import MAX_TEXT
+from ..tasks.training_data.lm_datamodule import LMDataModule
+
+_STRATEGIES: dict[str, Literal["ddp", "fsdp2"]] = {
+    "auto": "ddp", "ddp": "ddp", "DDPStrategy": "ddp", "fsdp2": "fsdp2", "FSDP2Strategy": "fsdp2",
+}  # fmt: skip
+_VIDEOPOET_SIZE = (17, 128, 128)
+_TEMPORAL_STRIDE, _SPATIAL_STRIDE = 4, 8
+_SAMPLE_RATE, _HOP_LENGTH = 16_000, 320
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to assume in place of what the config says; None is the config's.
+
+    Args:
+        size: FRAMESxHEIGHTxWIDTH of the clips, for VideoPoet's tokenizers.
+    """
+
+    devices: int | None = None
+    strategy: str | None = None
+    precision: str | None = None
+    batch_size: int | None = None
+    activation_checkpointing: int | None = None
+    size: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+
+
+def describe_config(path: Path, wanted: Wanted) -> str:
+    """Parameters, sequences with their operations, and the memory of each device.
+
+    Raises:
+        ValueError: if it is not a config of `videolm lm fit`, or nothing can be trained as is wanted.
+    """
+    model, data, trainer = _read(path)
+    formats, origin = _formats(data, wanted.size)
+    clips = formats[0]
+    custom = [data["source_name"]] if data["source_name"] else []
+    vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, data["text_vocab_size"], custom)
+    with torch.device("meta"):
+        training = LanguageModelTraining(vocabulary=vocabulary, **model)
+    tasks = [load_task(name) for name in data["tasks"]]
+    examples = _examples(tasks, vocabulary, formats, data["audio_order"])
+    setting = _setting(model, trainer, wanted)
+    rows = wanted.batch_size or data["batch_size"]
+    row_tokens = data["row_tokens"] * (data["batching"] == "packed")
+    budget = None if wanted.batch_size else data["batch_tokens"]
+    plans = [_plan(each, vocabulary, rows, row_tokens, budget, setting) for each in examples.values()]
+    costs = [memory_of(training, vocabulary, plan) for plan in plans]
+    memory, plan = max(zip(costs, plans, strict=True), key=lambda pair: sum(pair[0].values()))
+    parts = (
+        _parameters(training.model),
+        _vocabulary(vocabulary, formats, origin),
+        _sequences(training.model, vocabulary, examples),
+        _memory(memory, plan, training.optimizer),
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Settings of model, data and trainer; the first two as their signatures say, with defaults."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or not {"model", "data"} <= config.keys():
+        raise ValueError(f"{path} is not a config of `videolm lm fit`: it has no sections model and data")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(LanguageModelTraining, "model", skip={"vocabulary"}, instantiate=False)
+    parser.add_class_arguments(LMDataModule, "data", instantiate=False)
+    given = {"model": config["model"], "data": {"model": ""} | config["data"]}
+    parsed = parser.parse_object(given).as_dict()
+    sizes = LMConfig(**parsed["model"]["model"])
+    # Weights to start from, and compiled layers, change nothing of the costs.
+    model = parsed["model"] | {"model": sizes, "init_from": None, "compile": False}
+    return model, parsed["data"], config.get("trainer") or {}
+
+
+def _formats(data: dict[str, Any], size: str | None) -> tuple[list[ClipFormat], str]:
+    """What the sequences are made of, and where that is known from."""
+    shards = data["shards"]
+    if size is not None:
+        return [_videopoet(*each, 8.0) for each in sizes_of(size)], "VideoPoet's tokenizers"
+    if shards is not None and holds_shards(Path(shards)):
+        return [reader.clips for reader in read_shards(shards)], f"of {shards}"
+    if shards is not None:
+        return [_videopoet(*_VIDEOPOET_SIZE, 8.0)], f"VideoPoet's, as there are no codes in {shards} yet"
+    sizes = (data["num_frames"], data["height"], data["width"], data["fps"])
+    return [_videopoet(*sizes)], "VideoPoet's tokenizers"
+
+
+def _videopoet(num_frames: int, height: int, width: int, fps: float) -> ClipFormat:
+    """Clips as VideoPoet's tokenizers code them."""
+    if height % _SPATIAL_STRIDE or width % _SPATIAL_STRIDE:
+        raise ValueError(f"frames of {height}x{width}: expected multiples of {_SPATIAL_STRIDE}")
+    grid = (video_latents(num_frames, _TEMPORAL_STRIDE), height // _SPATIAL_STRIDE, width // _SPATIAL_STRIDE)
+    return ClipFormat(
+        height, width, num_frames, fps, grid, _TEMPORAL_STRIDE, (512, 512), "",
+        codebook_sizes=(1024,) * 4,
+        audio_frames=audio_latents(num_frames, fps, _SAMPLE_RATE, _HOP_LENGTH),
+        sample_rate=_SAMPLE_RATE,
+        hop_length=_HOP_LENGTH,
+    )  # fmt: skip
+
+
+def _examples(
+    tasks: Sequence[Task], vocabulary: Vocabulary, formats: Sequence[ClipFormat], audio_order: AudioOrder
+) -> dict[str, Batch]:
+    """One sequence of each task and size, by their names."""
+    latents, examples = [clips.grid[0] for clips in formats], {}
+    for task in tasks:
+        for size in task.fitting(latents):
+            lengths = Lengths.of_format(formats[size], audio_order, default=formats[0])
+            name = task.name if len(formats) == 1 else f"{task.name} {formats[size].name}"
+            examples[name] = _example(task, vocabulary, lengths)
+    return examples
+
+
+def _example(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Batch:
+    """One sequence of a task, with the longest text."""
+    text = MAX_TEXT if task.text != "none" else 0
+    layout = Layout.of(task, vocabulary, Lengths(**lengths.__dict__ | {"text": text}))
+    codes = {name: torch.zeros(shape, dtype=torch.long) for name, shape in layout.shapes.items()}
+    return Batch.collate([layout.pack(codes)])
+
+
+def _setting(model: dict[str, Any], trainer: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """How the plan of every batch is to be carried out."""
+    strategy = wanted.strategy or trainer.get("strategy", "auto")
+    name = strategy.get("class_path", "") if isinstance(strategy, dict) else str(strategy)
+    name = name.rpartition(".")[2]
+    if name not in _STRATEGIES:
+        raise ValueError(f"strategy is {name!r}; memory is known of auto, ddp and fsdp2")
+    every = wanted.activation_checkpointing
+    return {
+        "devices": wanted.devices or _num_devices(trainer.get("devices", 1)) * trainer.get("num_nodes", 1),
+        "strategy": _STRATEGIES[name],
+        "precision": str(wanted.precision or trainer.get("precision", "32-true")),
+        "activation_checkpointing": model["activation_checkpointing"] if every is None else every,
+    }
+
+
+def _num_devices(devices: Any) -> int:
+    if isinstance(devices, list):
+        return len(devices)
+    if not str(devices).isdigit() or int(devices) < 1:
+        raise ValueError(f"the config leaves open how many devices there are ({devices!r}); give --devices")
+    return int(devices)
+
+
+def _plan(
+    example: Batch,
+    vocabulary: Vocabulary,
+    rows: int,
+    row_tokens: int,
+    batch_tokens: int | None,
+    setting: dict[str, Any],
+) -> Plan:
+    """Rows of one task: an example in each, or as many as fill `row_tokens` positions.
+
+    With `batch_tokens` there are as many rows as hold so many positions.
+    """
+    length = int(example.length)
+    if batch_tokens is not None:
+        rows = max(batch_tokens // length, 1)
+    positions = row_tokens or length
+    blocks = Counter(_target_block(example).tolist())
+    targets = {
+        vocabulary.blocks[index].name: count * rows * positions // length for index, count in blocks.items()
+    }
+    return Plan(rows, positions, targets, **setting)
+
+
+def _target_block(example: Batch) -> torch.Tensor:
+    return example.block[example.weight > 0]
+
+
+def _parameters(model: PrefixLM) -> list[str]:
+    parts = Parameters.of(model)
+    lines = [f"{parts.total:,} parameters"]
+    return lines + [f"  {name:24} {getattr(parts, name):,}" for name in ("body", "embeddings", "heads")]
+
+
+def _vocabulary(vocabulary: Vocabulary, formats: Sequence[ClipFormat], origin: str) -> list[str]:
+    sizes = " or ".join(f"{clips.num_frames} frames of {clips.height}x{clips.width}" for clips in formats)
+    lines = [f"{len(vocabulary):,} ids, clips of {sizes} at {formats[0].fps:g} fps ({origin})"]
+    return lines + [f"  {block.name:24} {block.size:,}" for block in vocabulary.blocks]
+
+
+def _sequences(model: PrefixLM, vocabulary: Vocabulary, examples: dict[str, Batch]) -> list[str]:
+    """A line for each task; operations in training by position, in generation by generated code."""
+    lines = [
+        f"sequences with {MAX_TEXT} pieces of text; GFLOPs to train on a position and to generate a code "
+        "(twice as many with guidance)",
+        f"  {'':24} {'positions':>9} {'generated':>9} {'training':>9} {'generation':>10}",
+    ]
+    for name, example in examples.items():
+        length, targets = int(example.length), _target_block(example)
+        trained = float(training_flops(model, example, targets)) / length / 1e9
+        generated = float(forward_flops(model, example, targets)) / len(targets) / 1e9
+        lines.append(f"  {name:24} {length:9,} {len(targets):9,} {trained:9.3g} {generated:10.3g}")
+    return lines
+
+
+def _memory(held: dict[str, int], plan: Plan, optimizer: str) -> list[str]:
+    way = f"{plan.strategy}, " if plan.devices > 1 else ""
+    every = plan.activation_checkpointing
+    recomputed = f", activations of every {every}. layer recomputed" if every > 1 else ""
+    recomputed = ", all layers' activations recomputed" if every == 1 else recomputed
+    lines = [
+        f"memory of each of {plan.devices} devices in GiB ({way}{plan.precision}, {optimizer}, "
+        f"{plan.rows} rows of {plan.positions:,} positions{recomputed})"
+    ]
+    lines += [f"  {name:24} {size / 2**30:9.2f}" for name, size in held.items() if size]
+    return [*lines, f"  {'together':24} {sum(held.values()) / 2**30:9.2f}"]

@@ -1,0 +1,368 @@
+"""Codes on disk: what `videolm encode` writes and the language model trains on.
+
+    SHARDS/index.json               format of the clips, fingerprints, the list of shards
+           shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
+                                    has_audio
+           shard-00000.jsonl        a clip a line: captions, source, whatever else was known of it
+
+           shard-00000.json         its record: checksums, from which entries it is, what was left out
+
+Codes and captions, never ids: the vocabulary may change. A shard counts once its record is there, so
+writers that were killed go on with whole shards, without a lost or doubled clip.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..runtime.files import read_json, replacing, write_json
+from ..runtime.remote import RemoteFolder, is_address
+from ..sources.entry import LONG_CAPTION
+from .clip_format import ClipFormat
+
+FORMAT_VERSION = 1
+_DTYPES = {"audio": torch.int16}
+_VISUAL = torch.int32
+_SHARD_NAME = re.compile(r"shard-\d{5,}")
+
+
+@dataclass(frozen=True, eq=False)
+class CodedClip:
+    """One clip as codes.
+
+    Args:
+        codes: "visual" (t h w), and "audio" (levels frames) if the clip has sound.
+        captions: what is seen, in one or several ways of saying it; empty if unknown.
+        source: where the clip comes from; windows of one file share it.
+        extra: whatever else a manifest says.
+    """
+
+    codes: dict[str, Tensor]
+    captions: tuple[str, ...] = ()
+    source: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def long_caption(self) -> str | None:
+        """What a captioner wrote, if one did."""
+        return self.extra.get(LONG_CAPTION)
+
+
+class ShardWriter:
+    """Writes shards to a folder: shard n holds what the n-th range of a source's entries gave.
+
+    A shard is written whole or not at all, and independently of the others, so several processes may each
+    write some of the same folder. What is complete says its own record, shard-00000.json, written last;
+    index.json, which readers read, is made from the records.
+
+    Args:
+        folder: new, empty, or holding shards of the same format and source to go on with.
+        clips: what all clips have in common.
+        source: from where and how the clips are taken; a folder is only continued from the same.
+
+    Raises:
+        ValueError: if the folder is a file, or holds codes of another format or source.
+    """
+
+    def __init__(self, folder: str | Path, clips: ClipFormat, source: dict[str, Any]):
+        if clips.has_audio and max(clips.codebook_sizes) > torch.iinfo(_DTYPES["audio"]).max + 1:
+            raise ValueError(f"audio codebooks of {clips.codebook_sizes} codes do not fit 16 bits")
+        self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"{folder} is a file; expected a folder for the codes")
+        self.clips = clips
+        self.source = json.loads(json.dumps(source))  # as it comes back from index.json
+        self._records: dict[int, dict[str, Any]] = {}
+        if (self.folder / "index.json").exists():
+            self._check_index()
+            self.load()
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(source, reason) of what could not be used."""
+        return [(name, reason) for record in self._in_order() for name, reason in record["skipped"]]
+
+    @property
+    def num_clips(self) -> int:
+        return sum(record["clips"] for record in self._records.values())
+
+    @property
+    def num_with_audio(self) -> int:
+        return sum(record["with_audio"] for record in self._records.values())
+
+    def has(self, number: int, entries: list[str]) -> bool:
+        """Whether a shard is there that holds what these entries (their names) gave."""
+        record = self._records.get(number)
+        if record is None or record["entries"] != _digest(entries):
+            return False
+        codes = self.folder / f"{record['name']}.safetensors"
+        return not record["clips"] or (codes.is_file() and codes.stat().st_size == record["bytes"])
+
+    def write(
+        self,
+        number: int,
+        clips: Sequence[CodedClip],
+        entries: list[str] = (),  # type: ignore[assignment]
+        skipped: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Write what the `number`-th range of entries gave: clips, and the names and reasons of the others.
+
+        Raises:
+            ValueError: if codes have another shape than the format says.
+        """
+        for clip in clips:
+            self._check(clip)
+        if not (self.folder / "index.json").exists():
+            self.finish()
+        name = f"shard-{number:05d}"
+        written = _write_shard(self.folder / name, list(clips), self.clips) if clips else {}
+        absent = {"name": name, "clips": 0, "with_audio": 0}
+        record = absent | written | {"entries": _digest(entries), "skipped": [list(each) for each in skipped]}
+        write_json(self.folder / f"{name}.json", record)
+        self._records[number] = record
+
+    def load(self) -> None:
+        """Take notice of the shards in the folder, which other processes may have written."""
+        for path in self.folder.glob("shard-*.json"):
+            record = read_json(path)
+            try:
+                shards = [record] if record["clips"] else []
+                _check_records(shards, record["skipped"])
+                if record["name"] != path.stem or not isinstance(record["entries"], str):
+                    raise ValueError("it is another shard's")
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path} is damaged: {error}; remove it to encode again") from error
+            self._records[int(path.stem.removeprefix("shard-"))] = record
+
+    def finish(self, num_shards: int | None = None) -> None:
+        """Write the index of all shards that are there; of more than `num_shards` the others are removed."""
+        for number in [each for each in self._records if num_shards is not None and each >= num_shards]:
+            name = self._records.pop(number)["name"]
+            for suffix in ("json", "jsonl", "safetensors"):
+                (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)
+        fields = ("name", "clips", "with_audio", "bytes", "sha256")
+        index = {
+            "format_version": FORMAT_VERSION,
+            "clips": self.clips.to_json(),
+            "source": self.source,
+            "shards": [{key: each[key] for key in fields} for each in self._in_order() if each["clips"]],
+            "skipped": self.skipped,
+        }
+        write_json(self.folder / "index.json", index)
+
+    def _in_order(self) -> list[dict[str, Any]]:
+        return [self._records[number] for number in sorted(self._records)]
+
+    def _check_index(self) -> None:
+        index = _read_index(self.folder)
+        stored = ClipFormat.from_json(index["clips"])
+        if stored != self.clips:
+            raise ValueError(
+                f"{self.folder} holds codes of another format ({stored.differences(self.clips)}); "
+                "choose another folder or remove this one"
+            )
+        if index["source"] != self.source:
+            raise ValueError(
+                f"{self.folder} holds codes of another source ({index['source']}, now {self.source}); "
+                "choose another folder or remove this one"
+            )
+
+    def _check(self, clip: CodedClip) -> None:
+        shapes = self.clips.shapes
+        for name, codes in clip.codes.items():
+            if tuple(codes.shape) != shapes.get(name):
+                raise ValueError(
+                    f"{name} codes of {clip.source} have the shape {tuple(codes.shape)}; "
+                    f"expected {shapes.get(name, 'none')}"
+                )
+        for name in shapes:
+            if name != "audio" and name not in clip.codes:
+                raise ValueError(f"{clip.source} has no {name} codes")
+
+
+class ShardReader:
+    """The clips of a folder by number; codes stay on disk until they are asked for.
+
+    A shard's checksum is compared when the shard is first used.
+
+    Args:
+        folder: of `videolm encode`, or its address in object storage (remote.py): captions are copied at
+            once, codes when they are first asked for.
+
+    Raises:
+        FileNotFoundError: if the folder, its index or a shard is missing.
+        ValueError: if the index cannot be read, or a shard has another size than when it was written.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.remote = RemoteFolder(str(folder), "index.json") if is_address(folder) else None
+        self.folder = self.remote.local if self.remote else Path(folder)
+        index = _read_index(self.folder)
+        self.clips = ClipFormat.from_json(index["clips"])
+        self.source: dict[str, Any] = index["source"]
+        self.skipped: list[tuple[str, str]] = [(name, reason) for name, reason in index["skipped"]]
+        self._shards: list[dict[str, Any]] = index["shards"]
+        self._lines: list[tuple[int, int, dict[str, Any]]] = []
+        for number, shard in enumerate(self._shards):
+            self._lines += [(number, row, line) for row, line in enumerate(self._read_lines(shard))]
+        self._open: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> CodedClip:
+        number, row, line = self._lines[index]
+        shard = self._shard(number)
+        codes = {
+            name: shard.get_slice(name)[row].long()
+            for name in self.clips.shapes
+            if name != "audio" or line["has_audio"]
+        }
+        return CodedClip(codes, self.captions(index), line["source"], line["extra"])
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        return tuple(self._lines[index][2]["captions"])
+
+    def long_caption(self, index: int) -> str | None:
+        return self._lines[index][2]["extra"].get(LONG_CAPTION)
+
+    def source_of(self, index: int) -> str:
+        return self._lines[index][2]["source"]
+
+    def has(self, index: int, part: str) -> bool:
+        """Whether a clip has codes of this name."""
+        return part in self.clips.shapes and (part != "audio" or self._lines[index][2]["has_audio"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}  # workers open the files themselves
+
+    def _shard(self, number: int) -> Any:
+        if number not in self._open:
+            path = self._file(self._shards[number], "safetensors")
+            _check_sum(path, self._shards[number]["sha256"]["safetensors"])
+            try:
+                self._open[number] = safe_open(path, framework="pt").__enter__()
+            except SafetensorError as error:
+                raise ValueError(f"{path} is damaged: {error}") from error
+        return self._open[number]
+
+    def _file(self, shard: dict[str, Any], suffix: str) -> Path:
+        name = f"{shard['name']}.{suffix}"
+        if self.remote:
+            self.remote.copy(name)
+        path = self.folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing; its {shard['clips']} clips must be encoded again")
+        return path
+
+    def _read_lines(self, shard: dict[str, Any]) -> list[dict[str, Any]]:
+        captions = self._file(shard, "jsonl")
+        if not self.remote:
+            codes = self._file(shard, "safetensors")
+            if (size := codes.stat().st_size) != shard["bytes"]:
+                raise ValueError(f"{codes} is damaged: it has {size} bytes; {shard['bytes']} were written")
+        _check_sum(captions, shard["sha256"]["jsonl"])
+        return [_line(text, captions) for text in captions.read_text(encoding="utf-8").split("\n") if text]
+
+
+def _line(text: str, path: Path) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+        captions, source, has_audio = line["captions"], line["source"], line["has_audio"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
+    if not (isinstance(captions, list) and isinstance(source, str) and isinstance(has_audio, bool)):
+        raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
+    extra = line.get("extra")
+    if not isinstance(extra, dict) or not all(
+        isinstance(caption, str) for caption in (*captions, extra.get(LONG_CAPTION, ""))
+    ):
+        raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
+    return line
+
+
+def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dict[str, Any]:
+    """Two files beside each other; their entry in the index."""
+    tensors = {}
+    for name, shape in clips.shapes.items():
+        dtype = _DTYPES.get(name, _VISUAL)
+        absent = torch.zeros(shape, dtype=dtype)
+        tensors[name] = torch.stack([clip.codes.get(name, absent).cpu().to(dtype) for clip in waiting])
+    has_audio = ["audio" in clip.codes for clip in waiting]
+    tensors["has_audio"] = torch.tensor(has_audio)
+    lines = [
+        {"captions": clip.captions, "source": clip.source, "has_audio": sounds, "extra": clip.extra}
+        for clip, sounds in zip(waiting, has_audio, strict=True)
+    ]
+    with replacing(path.with_suffix(".safetensors")) as temporary:
+        save_file(tensors, temporary)
+    with replacing(path.with_suffix(".jsonl")) as temporary:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")
+    return {
+        "name": path.name,
+        "clips": len(waiting),
+        "with_audio": sum(has_audio),
+        "bytes": path.with_suffix(".safetensors").stat().st_size,
+        "sha256": {suffix: _sha256(path.with_suffix(f".{suffix}")) for suffix in ("safetensors", "jsonl")},
+    }
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / "index.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no index.json (videolm encode)")
+    index = read_json(path)
+    version = index.get("format_version") if isinstance(index, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} has format_version {version!r}; this videolm reads {FORMAT_VERSION}")
+    missing = {"clips", "source", "shards", "skipped"} - index.keys()
+    if missing:
+        raise ValueError(f"{path} is not complete: it lacks {sorted(missing)}")
+    try:
+        ClipFormat.from_json(index["clips"])
+        _check_records(index["shards"], index["skipped"])
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return index
+
+
+def _check_records(shards: Any, skipped: Any) -> None:
+    """Raise a ValueError if values of an index or a record are not what they should be."""
+    if not isinstance(shards, list) or not isinstance(skipped, list):
+        raise ValueError("its shards and what was skipped are no lists")
+    for shard in shards:
+        if not isinstance(shard, dict) or not _SHARD_NAME.fullmatch(str(shard.get("name"))):
+            raise ValueError(f"{shard!r} is no shard")  # and no path to elsewhere
+        counts = [shard.get(name) for name in ("clips", "with_audio", "bytes")]
+        sums = shard.get("sha256")
+        if not all(type(count) is int for count in counts) or not isinstance(sums, dict):
+            raise ValueError(f"{shard!r} lacks counts or checksums")
+        if not {"safetensors", "jsonl"} <= sums.keys():
+            raise ValueError(f"{shard!r} lacks checksums")
+    for each in skipped:
+        if not isinstance(each, list) or [type(part) for part in each] != [str, str]:
+            raise ValueError(f"{each!r} is no name with a reason")
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _check_sum(path: Path, expected: str) -> None:
+    if _sha256(path) != expected:
+        raise ValueError(f"{path} is damaged: its checksum differs from the one in index.json")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,274 @@
+"""Clips in batches, for training: from the embedded corpus or from a folder or list of files.
+
+Training is one endless stream of draws. Epoch e takes draws e * clips to (e + 1) * clips, and draw d is a
+pure function of the settings and d: clip d of the corpus, or, of N files, file d % N of an order shuffled
+anew in every pass, with a window that follows from the seed and d. So any number of workers gives the
+same batches, and a run that was stopped goes on with the batches it would have seen.
+
+With buckets the stream is one of batches, each of one shape; see buckets.py.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lightning import LightningDataModule
+from torch.utils.data import Dataset
+from torchdata.stateful_dataloader import StatefulDataLoader
+from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
+
+from ..sources.manifest import Entry, read_manifest
+from ..synthetic.corpus import CORPORA, corpus_settings
+from .buckets import Bucket, BucketBatches, BucketSchedule, assign
+from .clip_dataset import DecodedFiles, FileClips, Item, SyntheticClips, collate, name_of
+
+_FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
+_CACHE_BYTES = 2**30
+# Between the seeds of the sources of buckets, which then show other clips, or the same in other orders. More
+# than a seed or the number of a draw: numpy joins the two, (2**32, 0) and (0, 1) would be the same.
+_SEED_STRIDE = 2**64
+
+
+class ClipDataModule(LightningDataModule):
+    """Batches of clips of one size, or of several sizes of which each batch has one.
+
+    A batch is a dict of `frames` (UInt8 "batch frames height width 3"), `caption` (a list of strings, empty
+    without captions) and, if `sample_rate` is given, `waveform` (Float "batch 1 samples", as long as the
+    frames). Files that cannot be used (unreadable, shorter than `num_frames`, silent where sound is
+    wanted) are left out, each with one warning, and stand in `skipped` with the reason.
+
+    With `buckets` an epoch is as many batches as make up `clips` draws in the mean of the shares, rounded
+    down, so that all epochs are equally long. `height`, `width`, `num_frames` and `batch_size` are then
+    those of the validation data only. Which files serve which bucket says `buckets.assign`: among buckets of
+    equally many frames the one of the nearest aspect ratio, and images those of one frame.
+
+    Args:
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting", the embedded corpus, or a folder or
+            captions.jsonl as `read_manifest` takes it.
+        where: "key=value" conditions on the entries of the source.
+        height: of the frames, after a resize of the shorter side and a crop of the centre.
+        width: likewise.
+        num_frames: of a clip; from longer files random windows are cut.
+        fps: frames per second that files are converted to.
+        sample_rate: of the sound, mixed to mono; None for frames only.
+        batch_size: clips of a batch, on each process.
+        clips: draws of an epoch.
+        validation_clips: held out: the last entries of a source, or clips of the corpus that training
+            never draws.
+        num_workers: processes that make batches; 0 makes them in this one.
+        seed: of the order, the windows and the corpus.
+        buckets: shapes of the training batches and how often each comes; None for one shape, that of
+            `height`, `width`, `num_frames` and `batch_size`.
+
+    Raises:
+        ValueError: if a setting makes no batches.
+    """
+
+    def __init__(
+        self,
+        source: str = "synthetic",
+        where: list[str] | None = None,
+        height: int = 64,
+        width: int = 64,
+        num_frames: int = 9,
+        fps: float = 8.0,
+        sample_rate: int | None = None,
+        batch_size: int = 16,
+        clips: int = 1024,
+        validation_clips: int = 32,
+        num_workers: int = 0,
+        seed: int = 0,
+        buckets: list[Bucket] | None = None,
+    ):
+        super().__init__()
+        self.buckets = buckets
+        self.schedule = None if buckets is None else BucketSchedule(buckets, seed)
+        self.shape = Bucket(num_frames, height, width, batch_size)
+        self.shape.check()
+        for bucket in self._training_shapes():
+            if bucket.batch_size > clips:
+                raise ValueError(
+                    f"batch_size is {bucket.batch_size} and clips {clips}; an epoch needs a whole batch"
+                )
+        if validation_clips < 1:
+            raise ValueError(f"validation_clips is {validation_clips}; expected 1 or more")
+        self.source, self.where = source, conditions(where or [])
+        self.fps, self.sample_rate = fps, sample_rate
+        self.clips, self.validation_clips = clips, validation_clips
+        self.num_workers, self.seed = num_workers, seed
+        self.skipped: dict[str, str] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the list of files, hold the last ones out and, unless only these are wanted, share the others
+        out among the buckets.
+
+        Raises:
+            FileNotFoundError: if the source does not exist.
+            ValueError: if it is not well formed, too small to hold `validation_clips` out, or has nothing
+                for one of the buckets.
+        """
+        if self.source in CORPORA:
+            if self.where:
+                raise ValueError("where selects entries of a folder or list; the embedded corpus has none")
+            self.validation = self._corpus(self.shape, self.seed, first=_FIRST_VALIDATION_INDEX)
+            self.training = [self._corpus(*each, first=0) for each in self._training_streams()]
+            return
+        training, validation = self._held_out(read_manifest(self.source, self.where))
+        self.validation = self._windows(
+            self._files(validation), range(len(validation)), self.shape, self.seed, shuffle=False
+        )
+        if stage == "validate":
+            return
+        members: Sequence[Sequence[int]] = [range(len(training))]
+        if self.buckets is not None:
+            members, unreadable = assign(training, self.buckets)
+            for index, reason in unreadable.items():
+                self._leave_out(name_of(training[index]), reason)
+        files = self._files(training)
+        self.training = [
+            self._windows(files, indices, *each, shuffle=True)
+            for indices, each in zip(members, self._training_streams(), strict=True)
+        ]
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        if self.schedule is None:
+            return self._loader(self.training[0], self.clips, whole_batches=True)
+        rank, world_size = self._rank()
+        batches = BucketBatches(self.schedule, self.training, rank, world_size)
+        num_batches = self.schedule.batches_of(self.clips // world_size)
+        if num_batches == 0:
+            raise ValueError(f"clips is {self.clips}; too few for a batch on each of {world_size} processes")
+        return StatefulDataLoader(
+            batches,
+            batch_size=None,
+            # Every process takes every batch: they share its bucket and divide its draws by rank.
+            sampler=Draws(range(num_batches), num_replicas=1, rank=0, endless=True),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> StatefulDataLoader:
+        return self._loader(self.validation, self.validation_clips, whole_batches=False)
+
+    def on_before_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
+        """Take the names of files that were left out off the batch, and warn once about each."""
+        for name, reason in batch.pop("skipped", {}).items():
+            self._leave_out(name, reason)
+        return batch
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        if name not in self.skipped:
+            self.skipped[name] = reason
+            warnings.warn(f"left out ({len(self.skipped)} so far): {reason}", stacklevel=3)
+
+    def _training_shapes(self) -> list[Bucket]:
+        return [self.shape] if self.buckets is None else self.buckets
+
+    def _training_streams(self) -> list[tuple[Bucket, int]]:
+        """The shapes of training, each with the seed of its source."""
+        shapes = self._training_shapes()
+        return [(shape, self.seed + number * _SEED_STRIDE) for number, shape in enumerate(shapes)]
+
+    def _held_out(self, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Entries to train on and entries to validate on, the last ones (with buckets, of those that fit)."""
+        fitting = [
+            index for index, entry in enumerate(entries) if self.buckets is None or self.shape.takes(entry)
+        ]
+        if len(fitting) <= self.validation_clips:
+            raise ValueError(
+                f"{self.source} has {len(fitting)} clips{self._selection()}; "
+                f"too few to hold out validation_clips = {self.validation_clips}"
+            )
+        held_out = set(fitting[-self.validation_clips :])
+        training = [entry for index, entry in enumerate(entries) if index not in held_out]
+        return training, [entries[index] for index in sorted(held_out)]
+
+    def _corpus(self, shape: Bucket, seed: int, first: int) -> SyntheticClips:
+        return SyntheticClips(
+            first,
+            height=shape.height,
+            width=shape.width,
+            num_frames=shape.num_frames,
+            fps=self.fps,
+            sample_rate=self.sample_rate,
+            seed=seed,
+            **corpus_settings(self.source),
+        )
+
+    def _files(self, entries: list[Entry]) -> DecodedFiles:
+        cache_bytes = _CACHE_BYTES // max(self.num_workers, 1)
+        return DecodedFiles(entries, fps=self.fps, sample_rate=self.sample_rate, cache_bytes=cache_bytes)
+
+    def _windows(
+        self, files: DecodedFiles, members: Sequence[int], shape: Bucket, seed: int, shuffle: bool
+    ) -> FileClips:
+        return FileClips(
+            files,
+            members,
+            height=shape.height,
+            width=shape.width,
+            num_frames=shape.num_frames,
+            seed=seed,
+            shuffle=shuffle,
+        )
+
+    def _rank(self) -> tuple[int, int]:
+        """The number of this process, and of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, dataset: Dataset, clips: int, whole_batches: bool) -> StatefulDataLoader:
+        rank, world_size = self._rank()
+        sampler = Draws(range(clips), num_replicas=world_size, rank=rank, endless=whole_batches)
+        return StatefulDataLoader(
+            dataset,
+            batch_size=self.shape.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=collate,
+            drop_last=whole_batches,
+        )
+
+    def _selection(self) -> str:
+        conditions = ", ".join(f"{key}={value}" for key, value in self.where.items())
+        return f" with {conditions}" if conditions else ""
+
+
+class Draws(StatefulDistributedSampler):
+    """The numbers of an epoch's draws, dealt out to the processes of a distributed run.
+
+    Args:
+        draws: numbers of the first epoch.
+        endless: later epochs go on counting, rather than repeat the first.
+    """
+
+    def __init__(self, draws: range, num_replicas: int, rank: int, endless: bool):
+        super().__init__(draws, num_replicas, rank, shuffle=False)
+        self.endless = endless
+
+    def __iter__(self) -> Iterator[int]:
+        for draw in super().__iter__():
+            yield draw + (self.epoch * len(self.dataset) if self.endless else 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        # The loader may ask for draws before Lightning has said which epoch a resumed run is in.
+        return super().state_dict() | {"epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # A state taken after an epoch's last draw goes on with the next epoch, rather than with nothing.
+        complete, yielded = divmod(state_dict["yielded"], self.num_samples)
+        super().load_state_dict({"yielded": yielded})
+        self.set_epoch(state_dict["epoch"] + complete)
+
+
+def conditions(where: list[str]) -> dict[str, str]:
+    """["group=a", …] as a dict.
+
+    Raises:
+        ValueError: if one is not key=value.
+    """
+    pairs = [condition.partition("=") for condition in where]
+    for condition, (key, equals, _) in zip(where, pairs, strict=True):
+        if not (key and equals):
+            raise ValueError(f"where is {condition!r}; expected key=value")
+    return {key: value for key, _, value in pairs}

@@ -1,0 +1,166 @@
+"""Clips to draw from: the embedded corpus, or the files of a folder or list.
+
+A source maps the number of a draw to an item: a dict of `frames`, `caption`, `waveform` if sound is wanted,
+and, if files had to be left out, `skipped` with their names and the reasons.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ..media.clip import Clip
+from ..media.reading import MediaError, read_clip
+from ..media.timing import audio_samples
+from ..sources.manifest import Entry
+from ..synthetic.corpus import Corpus
+
+Item = dict[str, Any]
+
+
+class SyntheticClips(Dataset):
+    """Clips of the embedded corpus, counted from `first`."""
+
+    def __init__(self, first: int, **settings: Any):
+        self.first = first
+        self.corpus = Corpus(**settings)
+
+    def __getitem__(self, draw: int) -> Item:
+        clip = self.corpus[self.first + draw]
+        return item_of(clip, clip.caption or "")
+
+
+class DecodedFiles:
+    """Entries of a list as clips, kept in memory up to `cache_bytes`; the others are decoded each time.
+
+    Several sources may share it: what two of them want in the same size is decoded and kept once.
+    """
+
+    def __init__(self, entries: list[Entry], *, fps: float, sample_rate: int | None, cache_bytes: int):
+        self.entries = entries
+        self.fps, self.sample_rate = fps, sample_rate
+        self.free_bytes = cache_bytes
+        self.cache: dict[tuple[int, int, int], Clip] = {}
+        self.unusable: dict[tuple[int, int], str] = {}
+
+    def read(self, index: int, height: int, width: int, num_frames: int) -> Clip | str:
+        """A whole entry in this size, or why no clip of `num_frames` can be cut from it."""
+        if (index, num_frames) in self.unusable:
+            return self.unusable[index, num_frames]
+        key = (index, height, width)
+        clip = self.cache[key] if key in self.cache else self._decode(self.entries[index], height, width)
+        if isinstance(clip, Clip) and clip.num_frames < num_frames:
+            found = f"{self.entries[index].path}: {clip.num_frames} frames at {self.fps:g} fps"
+            clip = f"{found}; {num_frames} are needed"
+        if isinstance(clip, str):
+            self.unusable[index, num_frames] = clip
+        elif key not in self.cache and (size := _bytes(clip)) <= self.free_bytes:
+            self.cache[key] = clip
+            self.free_bytes -= size
+        return clip
+
+    def _decode(self, entry: Entry, height: int, width: int) -> Clip | str:
+        try:
+            clip = read_clip(
+                entry.media,
+                start=entry.start or 0.0,
+                end=entry.end,
+                fps=self.fps,
+                height=height,
+                width=width,
+                sample_rate=self.sample_rate,
+                channels=1,
+            )
+        except (MediaError, FileNotFoundError) as error:
+            return str(error)
+        if self.sample_rate is None:
+            return clip.silent()
+        if clip.waveform is None:
+            return f"{entry.path}: it has no sound, and sample_rate asks for it"
+        return clip
+
+
+class FileClips(Dataset):
+    """Windows of files: draw d is member d % N of the order of pass d // N.
+
+    A file that cannot be used is replaced by the next one of the order.
+
+    Args:
+        files: what is read.
+        members: the entries of `files` that are drawn, by index.
+        shuffle: each pass has an order of its own, and windows start anywhere; otherwise files come as they
+            are listed, each from its start.
+    """
+
+    def __init__(
+        self,
+        files: DecodedFiles,
+        members: Sequence[int],
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        seed: int,
+        shuffle: bool,
+    ):
+        self.files, self.members = files, members
+        self.num_frames, self.height, self.width = num_frames, height, width
+        self.seed, self.shuffle = seed, shuffle
+        self.order_of_pass = (-1, np.arange(0))
+
+    def __getitem__(self, draw: int) -> Item:
+        skipped: dict[str, str] = {}
+        for turn in range(draw, draw + len(self.members)):
+            index = self._index(turn)
+            entry = self.files.entries[index]
+            clip = self.files.read(index, self.height, self.width, self.num_frames)
+            if isinstance(clip, Clip):
+                return self._item(clip, entry, draw) | {"skipped": skipped}
+            skipped[name_of(entry)] = clip
+        first = next(iter(skipped.values()))
+        raise ValueError(f"none of the {len(self.members)} clips can be used; the first: {first}")
+
+    def _index(self, draw: int) -> int:
+        passes, position = divmod(draw, len(self.members))
+        if not self.shuffle:
+            return self.members[position]
+        if self.order_of_pass[0] != passes:
+            random = np.random.default_rng((self.seed, passes))
+            self.order_of_pass = (passes, random.permutation(len(self.members)))
+        return self.members[self.order_of_pass[1][position]]
+
+    def _item(self, clip: Clip, entry: Entry, draw: int) -> Item:
+        random = np.random.default_rng((self.seed, draw))
+        last = clip.num_frames - self.num_frames if self.shuffle else 0
+        window = clip.window(int(random.integers(last + 1)), self.num_frames)
+        captions = entry.captions or ("",)
+        return item_of(window, captions[int(random.integers(len(captions)))])
+
+
+def item_of(clip: Clip, caption: str) -> Item:
+    item: Item = {"frames": clip.frames, "caption": caption}
+    if clip.sample_rate is not None:
+        samples = audio_samples(clip.num_frames, clip.fps, clip.sample_rate)
+        item["waveform"] = clip.sound(samples).mean(0, keepdim=True)
+    return item
+
+
+def collate(items: list[Item]) -> Item:
+    """Items side by side as a batch; `skipped` of all of them is merged."""
+    batch: Item = {"caption": [item["caption"] for item in items]}
+    for name in ("frames", "waveform"):
+        if name in items[0]:
+            batch[name] = torch.stack([item[name] for item in items])
+    skipped = {name: reason for item in items for name, reason in item.get("skipped", {}).items()}
+    return batch | {"skipped": skipped} if skipped else batch
+
+
+def name_of(entry: Entry) -> str:
+    """Tells the entry apart from other parts of its file."""
+    return str(entry.path) if entry.start is None else f"{entry.path} from {entry.start:g} s"
+
+
+def _bytes(clip: Clip) -> int:
+    return clip.frames.nbytes + (0 if clip.waveform is None else clip.waveform.nbytes)

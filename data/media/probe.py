@@ -1,0 +1,133 @@
+"""What is in a media file: sizes, rate, length and sound, found by decoding it."""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+from torch import Tensor
+
+from .pictures import Scaler
+from .streams import (
+    DEFAULT_LIMITS,
+    Blob,
+    Limits,
+    MediaError,
+    as_media,
+    decodable,
+    decode,
+    first_time,
+    is_still,
+    opened,
+    own_rate,
+    picture_stream,
+)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What decoding a file has shown.
+
+    Args:
+        height, width: of its frames as displayed: upright, with square pixels; 0 if there are none.
+        fps: frames per second, the mean of a variable rate; 0 for an image.
+        num_frames: decoded; of a file that was not decoded to its end, as its header says or 0.
+        seconds: from the first frame to the end of the last.
+        sample_rate, channels: of the sound; 0 if there is none.
+        loudness: root mean square of the samples; None where they were not decoded.
+    """
+
+    height: int
+    width: int
+    fps: float
+    num_frames: int
+    seconds: float
+    sample_rate: int = 0
+    channels: int = 0
+    loudness: float | None = None
+
+    @property
+    def kind(self) -> str:
+        if not self.height:
+            return "sound"
+        return "video" if self.fps else "image"
+
+
+def probe(
+    media: str | Path | Blob, *, whole: bool = True, thumbnail: int = 96, limits: Limits = DEFAULT_LIMITS
+) -> tuple[MediaInfo, UInt8[Tensor, "height width 3"] | None]:
+    """Decode a file, frame by frame, and tell what was found, with a picture from its inside.
+
+    Args:
+        media: a path, or a file's content.
+        whole: decode all of it, if it is within the limits; otherwise only its beginning, and believe the
+            header for the rest.
+        thumbnail: height and width of the picture.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        MediaError: if it cannot be decoded or its frames are too large.
+    """
+    media = as_media(media)
+    with opened(media) as container:
+        whole = whole and _seconds(container) <= limits.max_seconds
+        if not container.streams.video and container.streams.audio:
+            return MediaInfo(0, 0, 0.0, 0, _seconds(container), *_sound(media, whole, limits)), None
+        stream = picture_stream(container)
+        still = is_still(container, media)
+        rate = own_rate(container, stream, media)
+        most = 1 if still or not whole else limits.max_frames + 1
+        size, num_frames, seconds, picture = _count(container, stream, float(rate), thumbnail, most, limits)
+        whole = whole and num_frames <= limits.max_frames
+        if still:
+            return MediaInfo(*size, 0.0, 1, 0.0), picture
+        if not whole:
+            num_frames = stream.frames or round(_seconds(container) * rate)
+            seconds = num_frames / rate
+        has_sound = bool(container.streams.audio)
+    sound = _sound(media, whole, limits) if has_sound else ()
+    return MediaInfo(*size, float(rate), num_frames, float(seconds), *sound), picture
+
+
+def _count(
+    container: InputContainer, stream: VideoStream, rate: float, thumbnail: int, most: int, limits: Limits
+) -> tuple[tuple[int, int], int, float, Tensor]:
+    """Size of the frames, their number (up to `most`) and seconds, and the last of numbers 1, 2, 4, …"""
+    small, own = Scaler(stream, (thumbnail, thumbnail), limits), Scaler(stream, None, limits)
+    size, picture, number, begin, end = (0, 0), None, 0, first_time(stream), 0.0
+    try:
+        for time, frame in islice(decode(container, stream, begin), most):
+            end = time + max(float((frame.duration or 0) * frame.time_base), 1 / rate)
+            size = size if number else own.size_of(frame)
+            if number & (number - 1) == 0:
+                picture = small(frame)
+            number += 1
+    except av.error.FFmpegError as error:
+        raise MediaError(f"damaged after {number} frames ({error.strerror})") from error
+    if picture is None:
+        raise MediaError("it has no pictures that can be decoded")
+    return size, number, end - begin, picture
+
+
+def _seconds(container: InputContainer) -> float:
+    return container.duration / av.time_base if container.duration else 0.0
+
+
+def _sound(media: Path | Blob, whole: bool, limits: Limits) -> tuple[int, int, float | None]:
+    """Sample rate, channels and loudness of the first audio stream."""
+    with opened(media) as container:
+        stream = decodable(container.streams.audio[0])
+        resampler = av.AudioResampler(format="flt")
+        power, samples = 0.0, 0
+        for frame in container.decode(stream) if whole else ():
+            for converted in resampler.resample(frame):
+                piece = converted.to_ndarray().astype(np.float64)
+                power, samples = power + float(np.square(piece).sum()), samples + piece.size
+            if samples > limits.max_seconds * frame.sample_rate * stream.channels:
+                raise MediaError(f"its sound is longer than {limits.max_seconds:g} s")
+        loudness = (power / samples) ** 0.5 if samples else 0.0
+        return stream.sample_rate, stream.channels, loudness if whole else None

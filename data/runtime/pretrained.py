@@ -1,0 +1,126 @@
+"""Model folders: config.json and model.safetensors, nothing that can run code."""
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .files import read_json, replacing, write_json
+
+CONFIG_VERSION = 1
+
+# Not typing.Self: beartype refuses it on methods that it checks one by one.
+Model = TypeVar("Model", bound="PretrainedMixin")
+
+
+def fingerprint(config: dict[str, Any], state: dict[str, Tensor]) -> str:
+    """16 hex digits that change with any setting or weight."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+class PretrainedMixin:
+    """`save_pretrained` and `from_pretrained` for a module built from one frozen dataclass.
+
+    The class sets `kind` (what config.json calls it) and `config_class`, keeps its settings in
+    `self.config`, and can be built from that object alone.
+    """
+
+    kind: ClassVar[str]
+    config_class: ClassVar[type]
+    config: Any
+
+    @property
+    def fingerprint(self) -> str:
+        assert isinstance(self, nn.Module)
+        return fingerprint(asdict(self.config), self.state_dict())
+
+    def save_pretrained(self, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
+        """Write config.json and model.safetensors.
+
+        Args:
+            state: weights in place of those that the module holds, such as the parts of several processes.
+        """
+        assert isinstance(self, nn.Module)
+        held = self.state_dict() if state is None else state
+        with replacing(Path(folder)) as temporary:
+            temporary.mkdir()
+            header = {"kind": self.kind, "config_version": CONFIG_VERSION}
+            write_json(temporary / "config.json", header | asdict(self.config))
+            state = {name: value.detach().cpu().contiguous() for name, value in held.items()}
+            save_file(state, temporary / "model.safetensors")
+
+    @classmethod
+    def from_pretrained(cls: type[Model], folder: str | Path) -> Model:
+        """Load a folder that `save_pretrained` wrote, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: if the folder or a file in it is missing.
+            ValueError: if it holds another kind of model, a newer version or weights that do not fit.
+        """
+        config = read_config(folder, cls.kind, cls.config_class)
+        model = cls(config)
+        load_weights(model, folder)
+        return model
+
+
+def refuse_sharded(folder: str | Path) -> None:
+    """Refuse a checkpoint of a sharded training, whose files are pickles: loading one can run code.
+
+    Raises:
+        ValueError: if `folder` is one.
+    """
+    if any((Path(folder) / name).exists() for name in (".metadata", "meta.pt", "__0_0.distcp")):
+        raise ValueError(
+            f"{folder} is a checkpoint of a sharded training, from which only that training itself goes on "
+            "(it could run code): give the model folder that the fit wrote"
+        )
+
+
+def read_config(folder: str | Path, kind: str, config_class: type) -> Any:
+    """The settings in a model folder, as `config_class`; errors as `from_pretrained`."""
+    refuse_sharded(folder)
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a folder of a {kind}: it has no config.json")
+    values = read_json(path)
+    if not isinstance(values, dict) or values.get("kind") != kind:
+        found = values.get("kind") if isinstance(values, dict) else type(values).__name__
+        raise ValueError(f"{path} describes {found!r}; expected {kind!r}")
+    version = values.pop("config_version", None)
+    if version != CONFIG_VERSION:
+        raise ValueError(f"{path} has config_version {version!r}; this videolm reads {CONFIG_VERSION}")
+    del values["kind"]
+    known = {field.name for field in fields(config_class)}
+    if values.keys() - known:
+        raise ValueError(f"{path} has unknown settings {sorted(values.keys() - known)}")
+    try:
+        return config_class(**{key: _as_tuple(value) for key, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"{path} lacks a setting: {error}") from error
+
+
+def load_weights(model: nn.Module, folder: str | Path) -> None:
+    """Fill `model` from model.safetensors and put it into evaluation mode."""
+    path = Path(folder) / "model.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no model.safetensors")
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:  # safetensors raises its own types for a damaged file
+        raise ValueError(f"{path} does not fit its config.json: {' '.join(str(error).split())}") from error
+    model.eval()
+
+
+def _as_tuple(value: Any) -> Any:
+    """JSON has lists only; our configs hold tuples."""
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value

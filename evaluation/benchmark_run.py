@@ -1,0 +1,317 @@
+"""Run a benchmark of the literature: generate its clips, compute features, compare, write the report.
+
+    videolm evaluate --model runs/mine/model --protocol msr-vtt --data MSRVTT --weights weights --out runs/vtt
+
+Generated clips are kept, without loss, in OUT/work/clips; features beside them. A run that was stopped goes
+on with the next batch, and several processes share it (--rank, --world). A batch of clips is always the same,
+so that the clips do not depend on interruptions or on the number of processes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.analysis.geometry import Geometry
+from ..data.media.clip import Clip
+from ..data.media.reading import write_clip
+from ..data.runtime.weights_file import file_hash
+from ..generation.pipeline import VideoLM
+from ..lm.decoding.sampling import Sampling
+from .html_report import Shown, clip_row
+from .metrics.measures import Measure, measures
+from .metrics.resizing import Resize
+from .metrics.score import Score
+from .metrics.weights_folder import WeightsFolder
+from .protocols.benchmark import Benchmark, Footage, Wanted
+from .protocols.footage import read_footage
+from .resumable import Item, Part, same_settings, work_through
+from .score_logging import Logger, log_scores
+from .score_report import Table, values_of, write_report
+from .set_features import describe_part, feature_part, features_of, skipped_in
+
+_BATCH = 16
+_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What decides the result beside model, data and weights.
+
+    Args:
+        cases: clips to generate; None for as many as the protocol asks for.
+        seed: of the sampling, and of what is drawn from the data set.
+        sampling: temperature and so on.
+    """
+
+    cases: int | None = None
+    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if self.cases is not None and self.cases < 1:
+            raise ValueError(f"clips is {self.cases}; expected at least 1")
+
+
+def run_benchmark(
+    benchmark: Benchmark,
+    model: Path,
+    data: Path,
+    out: Path,
+    settings: RunSettings,
+    weights: WeightsFolder,
+    *,
+    geometry: Geometry | None = None,
+    rank: int = 0,
+    world: int = 1,
+    loggers: Sequence[Logger] = ("csv",),
+) -> list[Path]:
+    """Run or go on with a benchmark; returns what was written, nothing while other processes have work.
+
+    Args:
+        geometry: how flow and depth of footage are known, for tasks that are led by them.
+
+    Raises:
+        FileNotFoundError, ValueError: if model, data or weights cannot be used, the model lacks the task, or
+            `out` holds results of other settings.
+    """
+    run = BenchmarkRun(benchmark, model, data, out, settings, weights, geometry)
+    if not work_through(benchmark.name, [run.clips, *run.features.values()], rank, world):
+        return []
+    scores = run.scores()
+    tables = {"Beside published results": run.comparison(scores)} if benchmark.published else {}
+    samples = run.write_samples(out / "clips")
+    text = run.in_words()
+    written = write_report(out, benchmark.title, text, run.report(), scores, samples, tables)
+    print("\n".join(f"{score.name:16} {score}" for score in scores))
+    return written + log_scores(loggers, out, benchmark.name, values_of(scores))
+
+
+class BenchmarkRun:
+    """One benchmark on one model: its clips and features on disk, and the scores of these."""
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        model: Path,
+        data: Path,
+        out: Path,
+        settings: RunSettings,
+        weights: WeightsFolder,
+        geometry: Geometry | None = None,
+    ):
+        self.benchmark, self.folder, self.data, self.settings = benchmark, model, data, settings
+        self.geometry = geometry
+        self.model = VideoLM.from_pretrained(model)
+        _check_task(self.model, benchmark)
+        self.num_frames = min(benchmark.num_frames, self.model.clips.num_frames)
+        self.size = benchmark.size or (self.model.clips.height, self.model.clips.width)
+        self.material = benchmark.find(data, self._wanted())
+        count = len(self.material.cases)
+        self.set_size = min(benchmark.set_size, count)
+        self.repeats = min(benchmark.repeats, count // self.set_size)
+        self.measures = measures(weights, self.num_frames, benchmark.scores)
+        same_settings(out / "work" / "settings.json", self._described())
+        self.clips = Part(out / "work" / "clips", count, self._generate, _BATCH)
+        self.features = {
+            "generated": feature_part(out / "work/generated", count, self._generated, self.measures, _BATCH),
+            "real": feature_part(
+                out / "work/real", len(self.material.real), self._real, self.measures, _BATCH
+            ),
+        }
+
+    def scores(self) -> list[Score]:
+        """Every score of the benchmark, with everything that it depends on.
+
+        Raises:
+            ValueError: if no clip could be generated.
+        """
+        skipped = skipped_in(self.features["generated"])
+        if len(skipped) == len(self.material.cases):
+            raise ValueError(f"none of the {len(skipped)} clips could be made; the first: {skipped[0]}")
+        return [replace(each, constants=self._shared() | each.constants) for each in self._each_score()]
+
+    def report(self) -> dict[str, Any]:
+        """What report.json holds beside the scores."""
+        return {
+            "protocol": self.benchmark.name,
+            "remarks": list(self._remarks()),
+            "settings": self._described(),
+            "generated": describe_part(self.features["generated"]),
+            "real": describe_part(self.features["real"]),
+            "published": [asdict(row) for row in self.benchmark.published],
+        }
+
+    def in_words(self) -> str:
+        made, real = (self.features[name].count for name in ("generated", "real"))
+        text = f"{made} clips by {self.folder}"
+        text += f", against {real} real ones of {self.data}. " if real else f", with prompts of {self.data}. "
+        return text + " ".join(self._remarks())
+
+    def comparison(self, scores: Sequence[Score]) -> Table:
+        """This run above the published rows."""
+        known = {name for row in self.benchmark.published for name in row.scores}
+        names = [name for name in self.benchmark.scores if name in known]
+        own = {score.name: str(score) for score in scores}
+        rows = [("this run", *(own[name] for name in names), "")]
+        for row in self.benchmark.published:
+            cells = (f"{row.scores[name]:g}" if name in row.scores else "" for name in names)
+            rows.append((row.model, *cells, row.source))
+        return ("model", *names, "source"), rows
+
+    def write_samples(self, folder: Path) -> list[str]:
+        """Write a few clips beside the footage that they were made from; returns their rows for the page."""
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = []
+        numbers = range(min(_SAMPLES, self.clips.count))
+        for number, item in zip(numbers, self.clips.read(numbers), strict=True):
+            if isinstance(item, str):
+                continue
+            case = self.material.cases[number]
+            kinds = {"real": self._source(case.footage)} if case.footage else {}
+            kinds["generated"] = _clip_of(item)
+            shown = [
+                _write(clip, folder, f"{number}-{kind}.mp4", kind)
+                for kind, clip in kinds.items()
+                if isinstance(clip, Clip)
+            ]
+            rows.append(clip_row(self.benchmark.task, case.text or "", shown))
+        return rows
+
+    def _each_score(self) -> Iterator[Score]:
+        for measure in self.measures:
+            made = features_of(self.features["generated"], measure.name)
+            real = list(features_of(self.features["real"], measure.name).values())
+            yield measure.of(real, self._sets(measure, made), self.settings.seed)
+
+    def _sets(self, measure: Measure, made: dict[int, torch.Tensor]) -> list[list[torch.Tensor]]:
+        """Generated clips of each repeat of a distance; all of them for other scores."""
+        if measure.kind != "distance":
+            return [list(made.values())]
+        size = self.set_size
+        return [
+            [rows for number, rows in made.items() if number // size == repeat]
+            for repeat in range(self.repeats)
+        ]
+
+    def _generate(self, numbers: Sequence[int]) -> list[Item]:
+        sources = {number: self._source(self.material.cases[number].footage) for number in numbers}
+        items: list[Item] = []
+        for run in _runs([number for number in numbers if not isinstance(sources[number], str)]):
+            prompts = []
+            for number in run:
+                source = sources[number]
+                assert not isinstance(source, str)
+                prompt = self.benchmark.prompt(self.material.cases[number], source)
+                prompts.append(replace(prompt, geometry=self.geometry))
+            sampling = self.settings.sampling
+            if prompts[0].text is None:
+                sampling = replace(sampling, guidance_scale=1.0)
+            seed = self.settings.seed + run[0]
+            made = self.model.generate_batch(self.benchmark.task, prompts, seed=seed, sampling=sampling)
+            items += [_item_of(clip) for clip in made]
+        done = iter(items)
+        return [source if isinstance(source, str) else next(done) for source in sources.values()]
+
+    def _source(self, footage: Footage | None) -> Clip | str | None:
+        """Footage as the model takes it: its size and number of frames; each frame is one of the model's."""
+        if footage is None:
+            return None
+        clips = self.model.clips
+        fps = clips.fps if self.benchmark.real_fps == "model" else None
+        clip = read_footage(footage, clips.num_frames, clips.height, clips.width, fps)
+        return clip if isinstance(clip, str) else replace(clip, fps=clips.fps)
+
+    def _generated(self, number: int) -> Clip | str:
+        item = next(self.clips.read([number]))
+        if isinstance(item, str):
+            return item
+        clip = replace(_clip_of(item), caption=self.material.cases[number].text)
+        clip = clip.window(0, self.num_frames)
+        return replace(clip, frames=self._resize.bytes(clip.frames))
+
+    def _real(self, number: int) -> Clip | str:
+        fps = self.model.clips.fps if self.benchmark.real_fps == "model" else None
+        return read_footage(self.material.real[number], self.num_frames, *self.size, fps)
+
+    @cached_property
+    def _resize(self) -> Resize:
+        return Resize(*self.size, mode="bicubic")
+
+    def _wanted(self) -> Wanted:
+        cases = self.settings.cases or self.benchmark.cases
+        real = min(self.benchmark.real, self.settings.cases or self.benchmark.real)
+        return Wanted(cases, real, self.settings.seed)
+
+    def _remarks(self) -> Iterator[str]:
+        yield from self.benchmark.remarks
+        if self.settings.cases is not None:
+            yield f"Not the protocol's number of clips, but {len(self.material.cases)}: not to be compared."
+        if self.num_frames < self.benchmark.num_frames:
+            wanted = self.benchmark.num_frames
+            yield f"The model makes {self.num_frames} frames, the protocol compares {wanted}."
+
+    def _shared(self) -> dict[str, Any]:
+        """Constants of all scores."""
+        clips, size = self.model.clips, "{}x{}".format(*self.size)
+        return {
+            "num_frames": self.num_frames,
+            "generated_size": f"{clips.height}x{clips.width}, then {self._resize}, rounded to bytes",
+            "generated_fps": clips.fps,
+            "real_size": f"scaled to cover {size} while decoding (bicubic), centre crop",
+            "real_fps": "as in the files" if self.benchmark.real_fps == "own" else clips.fps,
+            "set_size": self.set_size,
+            "seed": self.settings.seed,
+        }
+
+    def _described(self) -> dict[str, Any]:
+        networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
+        return {
+            "protocol": self.benchmark.name,
+            "model": str(self.folder),
+            "lm_sha256": file_hash(self.folder / "lm"),
+            "clip_format": self.model.clips.to_json(),
+            "data": str(self.data),
+            "cases": len(self.material.cases),
+            "real": len(self.material.real),
+            "seed": self.settings.seed,
+            "sampling": asdict(self.settings.sampling),
+            "networks": networks,
+        }
+
+
+def _check_task(model: VideoLM, benchmark: Benchmark) -> None:
+    if benchmark.task not in model.config.tasks:
+        has = ", ".join(model.config.tasks)
+        raise ValueError(f"{benchmark.name} needs the task {benchmark.task}; this model has {has}")
+
+
+def _runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers in stretches without gaps: the clips of one call are sampled with consecutive seeds."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _item_of(clip: Clip) -> dict[str, torch.Tensor]:
+    item = {"frames": clip.frames, "fps": torch.tensor(clip.fps, dtype=torch.float64)}
+    if clip.waveform is not None:
+        item |= {"waveform": clip.waveform, "sample_rate": torch.tensor(clip.sample_rate)}
+    return item
+
+
+def _clip_of(item: dict[str, torch.Tensor]) -> Clip:
+    rate = int(item["sample_rate"]) if "sample_rate" in item else None
+    return Clip(item["frames"], float(item["fps"]), item.get("waveform"), rate)
+
+
+def _write(clip: Clip, folder: Path, name: str, caption: str) -> Shown:
+    write_clip(clip, folder / name)
+    return Shown(f"{folder.name}/{name}", caption, has_sound=clip.waveform is not None)

@@ -1,0 +1,240 @@
+"""Scores of anybody's clips against real ones.
+
+    videolm evaluate --real my/videos --generated my/samples --out runs/scores --weights weights
+
+The sets are compared by distances of features. Clips that have the same name in both (the path without its
+suffix, counted from the folder) are also compared frame by frame, at the size of the generated one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.media.clip import Clip
+from ..data.media.reading import MediaError, read_clip, write_clip
+from ..data.sources.manifest import Entry, read_manifest
+from .html_report import Shown, clip_row
+from .metrics.measures import Measure, measures
+from .metrics.resizing import Resize
+from .metrics.score import Score
+from .metrics.weights_folder import WeightsFolder
+from .resumable import Item, Part, same_settings, work_through
+from .score_logging import Logger, log_scores
+from .score_report import values_of, write_report
+from .set_features import describe_part, feature_part, features_of, skipped_in
+from .tokenizer_scores import FrameDistance, frame_quality
+
+_SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class SetSettings:
+    """What decides the scores of two sets.
+
+    Args:
+        num_frames: of each clip, from its start; 1 compares images.
+        fps: to which clips are converted; None leaves them as they are.
+        size: height and width to which all clips are brought first (bicubic, centre crop); None leaves
+            them as they are, and each network resizes by itself.
+        seed: of subsets and of the order in which an inception score divides its clips.
+        splits: of an inception score.
+    """
+
+    num_frames: int = 16
+    fps: float | None = None
+    size: tuple[int, int] | None = None
+    seed: int = 0
+    splits: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("num_frames", "splits"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+
+    def read(self, entry: Entry) -> Clip | str:
+        """The clip of an entry, or why it cannot be used."""
+        start, end, frames = entry.start or 0.0, entry.end, self.num_frames
+        try:
+            clip = read_clip(
+                entry.media, start=start, end=end, fps=self.fps, num_frames=frames, caption=entry.caption
+            )
+        except (MediaError, FileNotFoundError) as error:
+            return str(error)
+        if clip.num_frames < frames:
+            return f"{entry.path}: {clip.num_frames} frames; {frames} are compared (--num-frames)"
+        return clip if self.resize is None else replace(clip, frames=self.resize.bytes(clip.frames))
+
+    @property
+    def resize(self) -> Resize | None:
+        return Resize(*self.size, mode="bicubic", antialias=True, crop=True) if self.size else None
+
+
+def evaluate_sets(
+    real: Path,
+    generated: Path,
+    out: Path,
+    settings: SetSettings,
+    weights: WeightsFolder,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    loggers: Sequence[Logger] = ("csv",),
+) -> list[Path]:
+    """Score a set of clips against a real one; returns what was written, nothing while others have work.
+
+    Raises:
+        FileNotFoundError, ValueError: if a source, the weights or all clips of a set cannot be used.
+    """
+    comparison = SetComparison(real, generated, out, settings, weights)
+    if not work_through("evaluate", [*comparison.parts.values(), comparison.pairs], rank, world):
+        return []
+    scores = comparison.scores()
+    text = f"{generated} ({comparison.parts['generated'].count} clips) against {real} "
+    text += f"({comparison.parts['real'].count} clips)."
+    samples = comparison.write_samples(out / "clips")
+    written = write_report(out, "Clips against real ones", text, comparison.report(), scores, samples)
+    print("\n".join(f"{score.name:16} {score}" for score in scores))
+    return written + log_scores(loggers, out, "clips", values_of(scores))
+
+
+class SetComparison:
+    """Two sets, their features on disk, and the scores of these.
+
+    Raises:
+        FileNotFoundError, ValueError: if a source or the weights cannot be used, or `out` holds results of
+            other settings.
+    """
+
+    def __init__(
+        self, real: Path, generated: Path, out: Path, settings: SetSettings, weights: WeightsFolder
+    ):
+        self.sources = {"real": real, "generated": generated}
+        self.entries = {name: read_manifest(source) for name, source in self.sources.items()}
+        self.settings = settings
+        self.measures = measures(weights, settings.num_frames)
+        partners = {_name(entry, real): entry for entry in self.entries["real"]}
+        named = [(entry, partners.get(_name(entry, generated))) for entry in self.entries["generated"]]
+        self.matched = [(entry, partner) for entry, partner in named if partner is not None]
+        self.lpips = weights.lpips
+        same_settings(out / "work" / "settings.json", self._described())
+        self.parts = {name: self._features(name, out / "work" / name) for name in self.sources}
+        self.pairs = Part(out / "work" / "pairs", len(self.matched), self._compare)
+
+    def scores(self) -> list[Score]:
+        """All scores, those that were not computed with the reason.
+
+        Raises:
+            ValueError: if no clip of a set can be used.
+        """
+        for name, part in self.parts.items():
+            skipped = skipped_in(part)
+            if len(skipped) == part.count:
+                raise ValueError(f"no {name} clip of {part.count} can be used; the first: {skipped[0]}")
+        scores = [self._score(measure) for measure in self.measures] + self._pair_scores()
+        return [replace(score, constants=self._shared() | score.constants) for score in scores]
+
+    def report(self) -> dict[str, Any]:
+        """What report.json holds beside the scores."""
+        sets = {
+            name: {"source": str(self.sources[name])} | describe_part(part)
+            for name, part in self.parts.items()
+        }
+        return {"settings": asdict(self.settings)} | sets | {"pairs": describe_part(self.pairs)}
+
+    def write_samples(self, folder: Path) -> list[str]:
+        """Write a few clips, beside their partners if they have some; returns their rows for the page."""
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = ".png" if self.settings.num_frames == 1 else ".mp4"
+        sample = [{"real": partner, "generated": entry} for entry, partner in self.matched]
+        sample = sample or [{"generated": entry} for entry in self.entries["generated"]]
+        rows = []
+        for number, kinds in enumerate(sample[:_SAMPLES]):
+            shown = []
+            for kind, entry in kinds.items():
+                clip = self.settings.read(entry)
+                if isinstance(clip, Clip):
+                    name = f"{number}-{kind}{suffix}"
+                    write_clip(clip, folder / name)
+                    has_sound = clip.waveform is not None
+                    shown.append(Shown(f"{folder.name}/{name}", kind, has_sound))
+            entry = kinds["generated"]
+            rows.append(clip_row(entry.path.name, entry.caption or "", shown))
+        return rows
+
+    def _features(self, name: str, folder: Path) -> Part:
+        entries = self.entries[name]
+        return feature_part(
+            folder, len(entries), lambda number: self.settings.read(entries[number]), self.measures
+        )
+
+    def _score(self, measure: Measure) -> Score:
+        real, generated = (
+            list(features_of(self.parts[name], measure.name).values()) for name in ("real", "generated")
+        )
+        return measure.of(real, [generated], self.settings.seed, self.settings.splits)
+
+    def _compare(self, numbers: Sequence[int]) -> list[Item]:
+        return [self._quality(*self.matched[number]) for number in numbers]
+
+    def _quality(self, entry: Entry, partner: Entry) -> Item:
+        generated, real = self.settings.read(entry), self.settings.read(partner)
+        for clip in (generated, real):
+            if isinstance(clip, str):
+                return clip
+        resized = real.resized(generated.height, generated.width)
+        return dict(frame_quality(resized.frames, generated.frames, self._distance))
+
+    @cached_property
+    def _distance(self) -> FrameDistance | None:
+        if self.lpips is None:
+            return None
+        from ..tokenizers.video.perceptual import read_lpips
+
+        return read_lpips(self.lpips).distance
+
+    def _pair_scores(self) -> list[Score]:
+        reasons = {"psnr_db": "", "ssim": "frames are too small", "lpips": _LPIPS_MISSING}
+        constants = {"compared": "clips of the same name, frame by frame, at the generated clip's size"}
+        if not self.matched:
+            return [Score(name, reason="no clip has the same name in both sets") for name in reasons]
+        return [_mean_of(self.pairs, name, constants, reason) for name, reason in reasons.items()]
+
+    def _shared(self) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "num_frames": settings.num_frames,
+            "fps": settings.fps or "as in the files",
+            "resize": str(settings.resize or "none"),
+            "seed": settings.seed,
+        }
+
+    def _described(self) -> dict[str, Any]:
+        networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
+        counts = {name: len(entries) for name, entries in self.entries.items()}
+        sources = {name: str(source) for name, source in self.sources.items()}
+        lpips = str(self.lpips or "none")
+        return sources | {"clips": counts, "networks": networks, "lpips": lpips} | asdict(self.settings)
+
+
+_LPIPS_MISSING = "no lpips.safetensors (--weights FOLDER)"
+
+
+def _mean_of(pairs: Part, name: str, constants: dict[str, Any], reason: str) -> Score:
+    """The mean over frames, then clips."""
+    items = [item for item in pairs.read() if isinstance(item, dict) and name in item]
+    if not items:
+        skipped = skipped_in(pairs)
+        return Score(name, reason=skipped[0] if len(skipped) == pairs.count else reason)
+    value = torch.stack([item[name].double().mean() for item in items]).mean()
+    return Score(name, float(value), constants=constants | {"clips": len(items)})
+
+
+def _name(entry: Entry, source: Path) -> str:
+    """What a clip is matched by."""
+    folder = source if source.is_dir() else source.parent
+    path = entry.path.relative_to(folder) if entry.path.is_relative_to(folder) else entry.path
+    return f"{path.with_suffix('').as_posix()} {entry.start or 0:g}"

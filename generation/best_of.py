@@ -1,0 +1,112 @@
+"""Which of several clips is the best: fits its text, or paints what is known as it is.
+
+Of texts `DescribedFit` asks the embedded corpus' reader, `ClipFit` a CLIP model from a local folder.
+`nearest_known` needs neither, nor a text.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from ..data.media.clip import Clip
+from ..data.media.psnr import psnr
+from ..data.synthetic.caption_grammar import CAMERA_VERBS, VERBS
+from ..data.synthetic.describing import describe
+from ..data.synthetic.scene import COLOURS, SHAPES
+from ..tasks.masks import Mask
+from ..tokenizers.text.clip_similarity import ClipSimilarity
+
+_FRAMES = 8  # looked at by CLIP
+
+
+@runtime_checkable
+class Fit(Protocol):
+    """How well a clip fits a text; more is better."""
+
+    def __call__(self, clip: Clip, text: str) -> float: ...
+
+
+def fit_of(judge: str) -> Fit:
+    """ "describe", or the folder of a CLIP model.
+
+    Raises:
+        FileNotFoundError, ValueError: if there is no such folder, or no CLIP model in it.
+    """
+    return DescribedFit() if judge == "describe" else ClipFit(judge)
+
+
+def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
+    """The clip that fits the text best, of several as good the first.
+
+    Raises:
+        ValueError: if there is no text.
+    """
+    if text is None:
+        raise ValueError("best_of compares clips with their text; give one")
+    return max(tries, key=lambda clip: fit(clip, text))
+
+
+def nearest_known(tries: Sequence[Clip], given: Clip, known: Mask) -> Clip:
+    """Of several paintings, as they are decoded, the one with the most dB in the known pixels.
+
+    That is the mean over the frames of which something is known. A model paints the known pixels, too, and in
+    one go with the others: an object that it paints in another place or phase than the given video's also
+    misses what the mask leaves of it.
+    """
+    some = known.flatten(1).any(1)
+    return max(tries, key=lambda clip: float(psnr(given.frames[some], clip.frames[some], known[some]).mean()))
+
+
+class DescribedFit:
+    """The share of the text's words (colour, shape, motion, camera) that `describe` reads in the clip.
+
+    What it is not sure of counts by its confidence, less than any word that it says.
+    """
+
+    def __call__(self, clip: Clip, text: str) -> float:
+        wanted = words_in(text)
+        if not wanted:
+            raise ValueError(f"{text[:60]!r} names no colour, shape or motion of the embedded corpus")
+        found = describe(clip)
+        right = sum(getattr(found, label) == word for label, word in wanted.items())
+        sure = sum(found.confidence.get(label, 0.0) for label in wanted)
+        return (right + 0.01 * sure / len(wanted)) / len(wanted)
+
+
+class ClipFit:
+    """Mean cosine between the text and frames of the clip, by a CLIP model from a local folder.
+
+    Raises:
+        FileNotFoundError: if there is no such folder; nothing is downloaded.
+        ValueError: if it holds no CLIP model.
+    """
+
+    def __init__(self, folder: str | Path):
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"there is no folder {folder} with a CLIP model (or say describe)")
+        self.similarity = ClipSimilarity(folder)
+
+    def __call__(self, clip: Clip, text: str) -> float:
+        chosen = torch.linspace(0, clip.num_frames - 1, min(_FRAMES, clip.num_frames)).round().long()
+        return float(self.similarity(clip.frames[chosen], text))
+
+
+def words_in(text: str) -> dict[str, str]:
+    """Colour, shape, motion and camera that a text in the corpus' words names."""
+    subject, _, camera = text.lower().partition(" while the camera ")
+    words = subject.split()
+    found = {
+        "colour": next((word for word in words if word in COLOURS), None),
+        "shape": next((word for word in words if word in SHAPES), None),
+        "motion": _verb_in(subject, VERBS),
+        "camera": _verb_in(camera, CAMERA_VERBS),
+    }
+    return {label: word for label, word in found.items() if word is not None}
+
+
+def _verb_in(text: str, verbs: dict[str, tuple[str, ...]]) -> str | None:
+    """The longest phrase that the text holds, since "falls and bounces" is no "falls"."""
+    phrases = [(phrase, name) for name, phrases in verbs.items() for phrase in phrases if phrase in text]
+    return max(phrases, key=lambda pair: len(pair[0]))[1] if phrases else None

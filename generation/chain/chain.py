@@ -1,0 +1,208 @@
+"""Tasks one after the other, each led by the results of earlier ones: `videolm chain`.
+
+    steps = [
+        Step("picture", "text_to_image", text="a red square"),
+        Step("film", "image_to_video", text="a red square spins", image="picture", seed=3),
+        Step("sound", "video_to_audio", video="film"),
+    ]
+    clips = run_chain(VideoLM.from_pretrained("runs/mine/model"), steps, keep=Path("runs/mine/chain"))
+
+No task is trained for this: what goes from step to step are pixels and samples, which the next one encodes
+as it would a user's own (Kondratyuk et al. 2024, arXiv:2312.14125, figures 7 and 10).
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ...data.analysis.open_geometry import geometry_of
+from ...data.media.clip import Clip
+from ...data.media.reading import write_clip
+from ...data.runtime.files import read_json, write_json
+from ...data.runtime.weights_file import file_hash
+from ...lm.decoding.sampling import Sampling
+from ...tasks.clip_size import SizeChoice
+from ...tasks.task import load_task
+from ..clip_cache import SUFFIX, keep_clip, kept_clip
+from ..pipeline import VideoLM
+from ..prompt import Prompt
+
+MEDIA = ("image", "video", "audio")
+Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of a chain.
+
+    Args:
+        name: of its result.
+        task: as in `VideoLM.generate`.
+        text, negative: as there.
+        image, video, audio: name of an earlier step, or a file. What the task needs and is not named comes
+            from the step before.
+        mask: a file, or the name of a usual mask.
+        size: of the result, of those that the model was trained on; its default if not given.
+        depth: how depth is found, for tasks that need it (`geometry_of`).
+        raw: leave a painted video as it is decoded.
+        seed: the step's result follows from it, from what it is given and from the model.
+        sampling: how codes are drawn.
+    """
+
+    name: str
+    task: str
+    text: str | None = None
+    negative: str | None = None
+    image: str | Path | None = None
+    video: str | Path | None = None
+    audio: str | Path | None = None
+    mask: str | Path | None = None
+    size: SizeChoice | None = None
+    depth: str | None = None
+    raw: bool = False
+    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if not self.name or Path(self.name).name != self.name:
+            raise ValueError(f"a step is named {self.name!r}; expected a name that a file can have")
+
+
+def run_chain(
+    model: VideoLM, steps: Sequence[Step], *, keep: Path | None = None, report: Report | None = None
+) -> dict[str, Clip]:
+    """The result of every step, by its name.
+
+    Args:
+        keep: folder for the results, exactly (01-NAME.safetensors), to look at (.png, .mp4) and with what
+            they were made of (.json). Run again, only steps are made whose result is missing, or that ask
+            for something else than it was made of.
+        report: called with the number of steps done, counting parts, and the name of the current one.
+
+    Raises:
+        ValueError: naming the step that cannot be made; before any is made where that can be seen.
+    """
+    steps = checked(steps)
+    for step in steps:
+        with _named(step):
+            task = model.config.task(step.task)
+            (step.size or SizeChoice()).of(model.config.formats, task)
+            for text in (step.text, step.negative):
+                if text is not None:
+                    model.rows.pieces(text)
+    clips: dict[str, Clip] = {}
+    for number, step in enumerate(steps):
+
+        def tell(part: float, number: int = number, name: str = step.name) -> None:
+            if report is not None:
+                report(number + part, name)
+
+        with _named(step):
+            clips[step.name] = _result(model, steps, number, clips, keep, tell)
+        tell(1)
+    return clips
+
+
+def checked(steps: Sequence[Step]) -> list[Step]:
+    """The steps with all that they take named.
+
+    Raises:
+        ValueError: if there are none, two have one name, or one lacks an input or cannot use one.
+    """
+    if not steps:
+        raise ValueError("the chain has no steps")
+    names = [step.name for step in steps]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two steps are named {twice[0]}; give each a name of its own")
+    complete: list[Step] = []
+    for number, step in enumerate(steps):
+        with _named(step):
+            task = load_task(step.task)
+            missing = [name for name in MEDIA if name in task.needs and getattr(step, name) is None]
+            if number:
+                step = replace(step, **dict.fromkeys(missing, names[number - 1]))
+            for name in MEDIA:
+                if getattr(step, name) in names[number:]:
+                    raise ValueError(f"its {name} is of step {getattr(step, name)}, which is not before it")
+            _prompt(step, {}).check(task, step.sampling.guidance_scale)
+        complete.append(step)
+    return complete
+
+
+def file_of(folder: Path, steps: Sequence[Step], name: str) -> Path:
+    """The file that keeps a step's result exactly."""
+    number = [step.name for step in steps].index(name) + 1
+    return folder / f"{number:02d}-{name}{SUFFIX}"
+
+
+def _result(
+    model: VideoLM,
+    steps: Sequence[Step],
+    number: int,
+    clips: dict[str, Clip],
+    keep: Path | None,
+    tell: Callable[[float], None],
+) -> Clip:
+    """A step's clip: the one that is kept, if it was made of the same; made, and kept, otherwise."""
+    step = steps[number]
+    if keep is None:
+        return _made(model, step, clips, tell)
+    path = file_of(keep, steps, step.name)
+    made_of = _made_of(step, steps, keep)
+    note = path.with_suffix(".json")
+    if not (path.is_file() and note.is_file() and read_json(note) == made_of):
+        clip = _made(model, step, clips, tell)
+        keep_clip(clip, path)
+        write_clip(clip, shown(path, clip))
+        write_json(note, made_of)
+    return kept_clip(path)
+
+
+def shown(path: Path, clip: Clip) -> Path:
+    """Where the clip of a kept file is to be looked at."""
+    return path.with_suffix(".png" if clip.num_frames == 1 else ".mp4")
+
+
+def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[float], None]) -> Clip:
+    prompt = replace(_prompt(step, clips), geometry=geometry_of(step.depth))
+    (clip,) = model.generate_batch(
+        step.task,
+        [prompt],
+        seed=step.seed,
+        sampling=step.sampling,
+        composite=not step.raw,
+        progress=tell,
+    )
+    return clip
+
+
+def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
+    media = {name: getattr(step, name) for name in MEDIA}
+    found = {name: clips.get(value, value) for name, value in media.items()}
+    return Prompt(text=step.text, negative=step.negative, mask=step.mask, size=step.size, **found)
+
+
+def _made_of(step: Step, steps: Sequence[Step], folder: Path) -> dict[str, Any]:
+    """What a step's result follows from, but for the model, as JSON gives it: settings, hashes of files."""
+    names = [each.name for each in steps]
+    files: dict[str, Path] = {}
+    for name in (*MEDIA, "mask"):
+        value = getattr(step, name)
+        if value in names:
+            files[name] = file_of(folder, steps, str(value))
+        elif value is not None and Path(value).is_file():
+            files[name] = Path(value)
+    settings = json.loads(json.dumps(asdict(step), default=lambda path: path.name))
+    return settings | {"sha256": {name: file_hash(path) for name, path in files.items()}}
+
+
+@contextmanager
+def _named(step: Step) -> Iterator[None]:
+    """Say of what goes wrong in which step it does."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(f"step {step.name}: {error}") from error

@@ -1,0 +1,190 @@
+"""From a prompt to what the language model reads: a layout, the codes in it, and what comes back as given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..data.codes.clip_format import ClipFormat
+from ..data.media.clip import Clip
+from ..data.media.timing import video_latents
+from ..lm.vocabulary import Vocabulary
+from ..tasks.clip_size import SizeChoice
+from ..tasks.conditions import Material
+from ..tasks.layout import Layout
+from ..tasks.masks import Mask
+from ..tasks.model_config import ModelConfig
+from ..tasks.spans import Lengths
+from ..tasks.task import Task
+from ..tasks.training_data.examples import MAX_TEXT
+from ..tokenizers.text.frozen_encoder import TextEncoder
+from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
+from .prompt import Prompt, fitted_image, fitted_mask, fitted_sound, fitted_video, given_frames, whole_video
+
+Codes = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One prompt, ready.
+
+    Args:
+        clips: the size of the clip that is to come.
+        unguided: layout and codes of the row that guidance leads away from.
+        given: the clip that the result goes on from, or keeps the frames or the sound of.
+        known: of painting: the pixels of `given` to put back into the result.
+    """
+
+    layout: Layout
+    clips: ClipFormat
+    parts: Codes
+    unguided: tuple[Layout, Codes]
+    given: Clip | None = None
+    known: Mask | None = None
+
+
+class RowMaker:
+    """Prompts to rows, for one model.
+
+    Args:
+        visual_codes: codes of a clip's frames.
+        audio_codes: codes of a clip's sound, so many latents of it.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: Vocabulary,
+        text_tokenizer: TextTokenizer | TextEncoder | None,
+        visual_codes: Callable[[Clip], Tensor],
+        audio_codes: Callable[[Clip, int], Tensor],
+    ):
+        self.config = config
+        self.vocabulary, self.text_tokenizer = vocabulary, text_tokenizer
+        self.visual_codes, self.audio_codes = visual_codes, audio_codes
+
+    def row(self, task: Task, prompt: Prompt, guidance_scale: float) -> Row:
+        """What the model reads for a prompt.
+
+        Raises:
+            ValueError: if the task cannot use the prompt, or the model has no clips of the wanted size.
+        """
+        prompt.check(task, guidance_scale)
+        clips = (prompt.size or SizeChoice()).of(self.config.formats, task)
+        lengths = self.config.lengths_of(clips)
+        if task.has_given:
+            lengths, parts, given, known = self._continued(task, prompt, clips, lengths)
+        elif task.conditions is not None:
+            parts, given, known = self._conditioned(task, prompt, clips)
+        else:
+            parts, given, known = *self._whole(prompt, clips), None
+        layout, with_text = self._with_text(task, lengths, parts, prompt.expanded or prompt.text)
+        unguided = self._with_text(task, lengths, parts, prompt.negative)
+        return Row(layout, clips, with_text, unguided, given, known)
+
+    def pieces(self, text: str) -> Tensor:
+        """A text as the model reads it: pieces, or their embeddings.
+
+        Raises:
+            ValueError: if the model reads none, or none of this length.
+        """
+        if self.text_tokenizer is None:
+            raise ValueError("this model was trained without captions; it takes no text")
+        pieces = torch.as_tensor(self.text_tokenizer.encode(text))
+        if not 1 <= len(pieces) <= MAX_TEXT:
+            raise ValueError(f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}")
+        return pieces
+
+    def _whole(self, prompt: Prompt, clips: ClipFormat) -> tuple[Codes, Clip | None]:
+        """An image, a video or a sound as it is."""
+        parts: Codes = {}
+        given: Clip | None = None
+        if prompt.image is not None:
+            given = fitted_image(prompt.image, clips)
+        elif prompt.video is not None:
+            given = fitted_video(prompt.video, clips, clips.num_frames)
+        if given is not None:
+            parts["visual"] = self.visual_codes(given)
+        if prompt.audio is not None:
+            sounding = fitted_sound(prompt.audio, clips)
+            parts["audio"] = self.audio_codes(sounding, clips.audio_frames)
+            given = given or sounding
+        return parts, given
+
+    def _continued(
+        self, task: Task, prompt: Prompt, clips: ClipFormat, lengths: Lengths
+    ) -> tuple[Lengths, Codes, Clip, Mask | None]:
+        """The beginning of a clip, with its sound if the task goes on with that."""
+        assert prompt.video is not None
+        given = given_frames(prompt.video, clips)
+        lengths = replace(lengths, given=video_latents(given.num_frames, clips.temporal_stride))
+        parts = {"visual": self.visual_codes(given)}
+        if any(portion.kind == "audio" for portion in task.inputs):
+            if given.waveform is None:
+                raise ValueError(f"task {task.name} takes a video with sound; the one given has none")
+            parts["audio"] = self.audio_codes(given, lengths.given_audio)
+        return lengths, parts, given, None
+
+    def _conditioned(
+        self, task: Task, prompt: Prompt, clips: ClipFormat
+    ) -> tuple[Codes, Clip | None, Mask | None]:
+        """Variants of a video, and a first frame if the task takes one."""
+        assert prompt.video is not None and task.conditions is not None
+        if task.widens and prompt.size is not None and prompt.size.aspect is not None:
+            video, inside = whole_video(prompt.video, clips)
+        else:
+            video, inside = fitted_video(prompt.video, clips, clips.num_frames), None
+        mask = fitted_mask(prompt.mask, video) if prompt.mask is not None else inside
+        if mask is not None and inside is not None:
+            mask = mask & inside
+        variants = task.conditions(Material(video, prompt.geometry, mask), None)
+        parts = {
+            name: self.visual_codes(replace(video, frames=variants[name].frames)) for name in task.variants
+        }
+        if prompt.image is not None:
+            parts["visual"] = self.visual_codes(fitted_image(prompt.image, clips))
+        known = next((each.known for each in variants.values() if each.known is not None), None)
+        return parts, video if known is not None else None, known
+
+    def _with_text(
+        self, task: Task, lengths: Lengths, parts: Codes, text: str | None
+    ) -> tuple[Layout, Codes]:
+        if text is not None:
+            pieces = self.pieces(text)
+            lengths = replace(lengths, text=len(pieces))
+            parts = parts | {"text": pieces}
+        return Layout.of(task, self.vocabulary, lengths), parts
+
+
+def with_given(made: Clip, row: Row, task: Task, composite: bool) -> Clip:
+    """The decoded clip with what was given in its place: frames, sound, known pixels."""
+    given, outputs = row.given, {portion.kind for portion in task.outputs}
+    if given is None:
+        return made
+    if row.known is not None:
+        sounding = replace(made, waveform=given.waveform, sample_rate=given.sample_rate)
+        return composited(sounding, given, row.known) if composite else sounding
+    if outputs == {"audio"}:
+        return replace(given, waveform=made.waveform, sample_rate=made.sample_rate)
+    if "audio" in task.needs:
+        return replace(made, waveform=given.waveform, sample_rate=given.sample_rate)
+    return replace(made, frames=torch.cat([given.frames, made.frames[given.num_frames :]]))
+
+
+def composited(made: Clip, given: Clip, known: Mask) -> Clip:
+    """The made clip with the known pixels of the given one."""
+    return replace(made, frames=torch.where(known[..., None], given.frames, made.frames))
+
+
+def alike(rows: Sequence[Row], batch_size: int) -> list[list[int]]:
+    """Indices of rows whose outputs have the same layout, in batches."""
+    groups: dict[tuple[str, int, int], list[int]] = {}
+    for index, row in enumerate(rows):
+        key = (row.clips.name, len(row.layout) - row.layout.prefix_length, row.layout.lengths.given_latents)
+        groups.setdefault(key, []).append(index)
+    return [
+        group[start : start + batch_size]
+        for group in groups.values()
+        for start in range(0, len(group), batch_size)
+    ]

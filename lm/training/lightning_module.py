@@ -1,0 +1,279 @@
+"""Training of the language model on batches of records; run by `videolm lm fit --config ...`."""
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, distributed, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from ...training.ema import averaged
+from ...training.gradients import clip_gradients, gradient_norm
+from ...training.muon import Muon, parameter_groups
+from ...training.schedule import Schedule, scheduled
+from ...training.skipped_steps import BadSteps
+from ..batch import Batch
+from ..model.recomputing import recompute_layers
+from ..model.shared_bits import share_bits as share_bits_of
+from ..model.transformer import LMConfig, PrefixLM
+from ..vocabulary import Vocabulary
+from .accumulation import TargetMean
+from .costs import training_flops
+from .finetuning import add_low_rank, start_from
+from .health import CodeUsage, head_entropies, log_histogram, watching
+from .loss import Loss, loss_of, nats_by_block, nats_by_task
+from .parallel import is_sharded, save_whole, shard
+from .throughput import Throughput, peak_flops
+
+_ADAM_BETAS = (0.9, 0.95)
+
+
+class LanguageModelTraining(LightningModule):
+    """Next-id training of a `PrefixLM`.
+
+    The loss is the mean over the targets of all processes and accumulated batches. Logged are the loss,
+    nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task, the gradients' norm,
+    the entropy of each head, the perplexity of the target codes (TensorBoard and wandb also show their
+    histogram), positions read per second and the share of the hardware's peak (model-FLOPs utilisation). What
+    is validated and exported is the running average of the weights, if there is one.
+
+    Args:
+        model: sizes of the model.
+        vocabulary: from the datamodule, which has it from the tokenizers.
+        learning_rate: of the matrices inside the layers after the warm-up.
+        adam_learning_rate: of embeddings, heads and norms, likewise.
+        warmup_steps: steps of linear rise.
+        schedule: "cosine" falls to zero at the last step, "wsd" stays and falls over the last
+            `decay_share` of the steps, "constant" stays.
+        decay_share: of "wsd".
+        optimizer: "muon" orthogonalises the updates of the matrices inside the layers (see `Muon`); "adamw"
+            is AdamW for all, whose `learning_rate` must be far lower.
+        z_loss: weight of the squared log-sum-exps of the logits in what is trained (see `loss_of`).
+        weight_decay: of the matrices inside the layers.
+        table_weight_decay: of embeddings and heads; norms have none.
+        ema_decay: share of the old average of the weights in the new one; None keeps no average.
+        activation_checkpointing: 1 computes the activations of all layers again in the backward pass, 2 of
+            every second one, 0 of none.
+        compile: compile the layers (torch.compile), which takes a minute or two at the start.
+        init_from: a model folder whose weights to start from.
+        lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
+            added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
+        share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
+            lookup-free quantisation.
+        max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
+            training ends; each of them is skipped.
+        text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
+    """
+
+    def __init__(
+        self,
+        model: LMConfig,
+        vocabulary: Vocabulary,
+        learning_rate: float = 0.02,
+        adam_learning_rate: float = 3e-3,
+        warmup_steps: int = 100,
+        schedule: Schedule = "cosine",
+        decay_share: float = 0.2,
+        optimizer: Literal["muon", "adamw"] = "muon",
+        z_loss: float = 0.0,
+        weight_decay: float = 0.1,
+        table_weight_decay: float = 0.0,
+        ema_decay: float | None = None,
+        activation_checkpointing: int = 0,
+        compile: bool = False,
+        init_from: Path | None = None,
+        lora_rank: int = 0,
+        share_bits: bool = False,
+        max_skipped_steps: int = 20,
+        text_width: int = 0,
+    ):
+        super().__init__()
+        self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
+        if init_from is not None:
+            start_from(self.model, vocabulary, init_from)
+        if share_bits:
+            share_bits_of(self.model, is_trained=init_from is not None)
+        if lora_rank:
+            add_low_rank(self.model, lora_rank)
+        self.average = None if ema_decay is None else averaged(self.model, ema_decay)
+        recompute_layers(self.model, activation_checkpointing)
+        if compile:
+            for layer in self.model.layers:
+                layer.compile()
+        self.learning_rate = learning_rate
+        self.adam_learning_rate = adam_learning_rate
+        self.warmup_steps = warmup_steps
+        self.schedule: Schedule = schedule
+        self.decay_share = decay_share
+        self.optimizer = optimizer
+        self.z_loss = z_loss
+        self.weight_decay = weight_decay
+        self.table_weight_decay = table_weight_decay
+        self.bad_steps = BadSteps(max_skipped_steps)
+        self._mean = TargetMean()
+        self._usage = CodeUsage()
+        self._throughput: Throughput | None = None
+        self._last_loss = 0.0
+        self._reported_step = 0
+        self._sums: dict[str, tuple[float, float]] = {}
+
+    @property
+    def trained(self) -> PrefixLM:
+        """The model to use: with the average of the weights, if there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def configure_model(self) -> None:
+        """Divide the weights among processes, if the strategy is one that does."""
+        if self.device_mesh is None or is_sharded(self.model):
+            return
+        if any(is_parametrized(module) for module in self.model.modules()):
+            raise ValueError(
+                "lora_rank and share_bits go with one process or --trainer.strategy ddp, not with fsdp2"
+            )
+        for model in (self.model, *(() if self.average is None else (self.average.module,))):
+            shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        with watching(self.model) as hidden:
+            loss = loss_of(self.model, batch, self.z_loss)
+        # Means over the processes: their gradients are averaged as well.
+        sums = torch.stack([loss.total.detach(), loss.weight])
+        total, weight = self.trainer.strategy.reduce(sums, reduce_op="mean").unbind()
+        self._last_loss = total / weight
+        self.log("train/loss", self._last_loss, prog_bar=True, batch_size=len(loss.nats))
+        self.log("train/padding", batch.padding_share, batch_size=1)
+        self._usage.add(self.model, batch)
+        self._count_work(loss, batch)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            for name, (nats, count) in self._parts(loss, batch).items():
+                self.log(f"train/{name}", nats, batch_size=count)
+            entropies = head_entropies(self.model, batch, hidden[0])
+            self.log_dict({f"train/entropy/{name}": value for name, value in entropies.items()}, batch_size=1)
+        return self._mean.loss(loss.total, weight)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Correct the accumulated gradients, measure and clip them; drop those that are no numbers."""
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        factor = self._mean.correction(self.trainer.accumulate_grad_batches)
+        norm = float(gradient_norm(weights)) * factor
+        self.log("train/gradient_norm", norm, batch_size=1)
+        if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
+            return
+        by_norm = gradient_clip_val and gradient_clip_algorithm != "value"
+        scale = factor * (min(1.0, gradient_clip_val / (norm + 1e-6)) if by_norm else 1.0)
+        if scale != 1:
+            for weight in weights:
+                if weight.grad is not None:
+                    weight.grad.mul_(scale)
+        if not by_norm:
+            clip_gradients([self.model], gradient_clip_val, gradient_clip_algorithm)
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Average the weights after each step, and so before any checkpoint of it."""
+        super().optimizer_step(*arguments, **settings)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Report what is gathered over several steps."""
+        if self.global_step % self.trainer.log_every_n_steps == 0 and self.global_step > self._reported_step:
+            self._reported_step = self.global_step
+            perplexities, counts = self._usage.report()
+            used = {f"train/code_perplexity/{name}": each for name, each in perplexities.items()}
+            self.log_dict(used, batch_size=1)
+            for name, each in counts.items():
+                log_histogram(self.loggers, f"train/codes/{name}", each, self.global_step)
+            assert self._throughput is not None
+            speed = self._throughput.report(self.trainer.world_size)
+            self.log("train/tokens_per_second", speed.pop("tokens_per_second"), prog_bar=True, batch_size=1)
+            self.log_dict({f"train/{name}": value for name, value in speed.items()}, batch_size=1)
+
+    def on_validation_start(self) -> None:
+        self._sums = {}
+        if self._throughput is not None:
+            self._throughput.pause()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        loss = loss_of(self.trained, batch)
+        self._sum("loss", loss.total.item(), loss.weight.item())
+        for name, (nats, count) in self._parts(loss, batch).items():
+            self._sum(name, nats * count, count)
+
+    def on_validation_epoch_end(self) -> None:
+        """Means over all targets of all processes, which need not have seen the same tasks."""
+        everywhere = [self._sums]
+        if distributed.is_available() and distributed.is_initialized():
+            everywhere = [{} for _ in range(distributed.get_world_size())]
+            distributed.all_gather_object(everywhere, self._sums)
+        sums: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for own in everywhere:
+            for name, pair in own.items():
+                sums[name].append(pair)
+        for name, pairs in sorted(sums.items()):
+            totals, counts = zip(*pairs, strict=True)
+            mean = sum(totals) / sum(counts)
+            self.log(f"validation/{name}", mean, prog_bar=name == "loss", sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        steps = self.trainer.estimated_stepping_batches
+        return scheduled(self.make_optimizer(), self.warmup_steps, steps, self.schedule, self.decay_share)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
+        frozen = any(is_parametrized(module) for module in linear)
+        matrices, others = parameter_groups([] if frozen else linear, self.model)
+        tables = [each for each in others if each.ndim > 1 and each.requires_grad]
+        others = [each for each in others if each.ndim == 1 and each.requires_grad]
+        table_group = {
+            "params": tables,
+            "lr": self.adam_learning_rate,
+            "weight_decay": self.table_weight_decay,
+        }
+        if self.optimizer == "muon" and matrices:
+            optimizer = Muon(
+                (matrices, others),
+                self.learning_rate,
+                self.adam_learning_rate,
+                betas=_ADAM_BETAS,
+                weight_decay=self.weight_decay,
+            )
+            optimizer.add_param_group(table_group | {"is_matrix": False})
+            return optimizer
+        groups = [
+            {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
+            {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+            table_group,
+        ]
+        return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
+
+    def export(self, folder: str | Path) -> None:
+        """Write the model to `folder`/lm: called by all processes, of which the first one writes."""
+        save_whole(self.trained, Path(folder) / "lm")
+
+    def _parts(self, loss: Loss, batch: Batch) -> dict[str, tuple[float, int]]:
+        """Mean nats and number of targets, by block and by task."""
+        names = tuple(block.name for block in self.model.blocks)
+        blocks = {f"nats/{name}": part for name, part in nats_by_block(loss, names).items()}
+        return blocks | {f"task/{name}": part for name, part in nats_by_task(loss, batch.tasks).items()}
+
+    def _sum(self, name: str, nats: float, count: float) -> None:
+        total, before = self._sums.get(name, (0.0, 0.0))
+        self._sums[name] = (total + nats, before + count)
+
+    def _count_work(self, loss: Loss, batch: Batch) -> None:
+        if self._throughput is None:
+            dtype = torch.bfloat16 if _is_half(self.trainer.precision) else torch.float32
+            self._throughput = Throughput(peak_flops(self.device, dtype))
+        self._throughput.step(batch.length.sum(), training_flops(self.model, batch, loss.block))
+
+
+def _is_half(precision: str | int) -> bool:
+    return "16" in str(precision)

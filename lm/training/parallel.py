@@ -1,0 +1,74 @@
+"""A model whose weights are divided among processes: FSDP2, and tensor parallelism inside a group of them.
+
+    videolm lm fit ... --trainer.strategy fsdp2
+
+Each layer and each head is a unit: its weights are gathered when it is needed and let go after
+(`torch.distributed.fsdp.fully_shard`). With a tensor-parallel size above 1 the matrices of the layers are
+divided inside a group as well, and each process makes its part of every product with them; attention itself
+and all that lies between the products is computed by each of the group.
+"""
+
+from pathlib import Path
+
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+from ..model.transformer import PrefixLM
+from .finetuning import merged_state
+
+
+def shard(model: PrefixLM, mesh: DeviceMesh, half: bool) -> None:
+    """Divide the weights of a model among the processes of a mesh, in place.
+
+    Args:
+        mesh: with the axes "data_parallel" and "tensor_parallel" (of Lightning's ModelParallelStrategy).
+        half: layers and heads are gathered and multiplied in bfloat16; what is kept, and the sum of the
+            gradients, stay in float32.
+    """
+    # Rotations and norms are given in float32 and must stay so: autocast turns what is multiplied.
+    dtypes = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.float32} if half else {}
+    policy = MixedPrecisionPolicy(**dtypes, cast_forward_inputs=False)
+    if mesh["tensor_parallel"].size() > 1:
+        for layer in model.layers:
+            parallelize_module(layer, mesh["tensor_parallel"], _tensor_plan())
+    data = mesh["data_parallel"]
+    for layer in model.layers:
+        fully_shard(layer, mesh=data, mp_policy=policy)
+    for head in model.heads.values():
+        fully_shard(head, mesh=data, mp_policy=policy)
+        for method in ("loss", "logits"):
+            register_fsdp_forward_method(head, method)
+    fully_shard(model, mesh=data, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+
+
+def _tensor_plan() -> dict[str, ColwiseParallel | RowwiseParallel]:
+    """Rows of the matrices that come first are divided, columns of those that project back.
+
+    `project_in` makes several things at once (queries, keys and values; gate and value), whose borders are
+    not those of the parts: its outputs are gathered before they are taken apart.
+    """
+    plan: dict[str, ColwiseParallel | RowwiseParallel] = {}
+    for block in ("attention.", ""):
+        plan[f"{block}project_in"] = ColwiseParallel(output_layouts=Replicate())
+        plan[f"{block}project_out"] = RowwiseParallel(input_layouts=Replicate())
+    return plan
+
+
+def is_sharded(module: nn.Module) -> bool:
+    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+def save_whole(model: PrefixLM, folder: Path) -> None:
+    """`save_pretrained` of a model that may be sharded: all processes gather it, the first one writes."""
+    if is_sharded(model):
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        state = get_model_state_dict(model, options=options)
+    else:
+        state = merged_state(model)
+    rank_zero_only(model.save_pretrained)(folder, state)

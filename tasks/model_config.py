@@ -1,0 +1,151 @@
+"""config.json of a whole model: the sizes of its clips, its tasks and the tokenizers it was trained with.
+
+MODEL/config.json       this file
+MODEL/vocabulary.json   blocks of ids
+MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from ..data.codes.clip_format import SIZE_FIELDS, ClipFormat
+from ..data.runtime.files import read_json, write_json
+from ..data.runtime.pretrained import CONFIG_VERSION, refuse_sharded
+from .spans import AudioOrder, Lengths
+from .task import Task, configured, load_task
+
+KIND = "videolm"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the parts of a model folder agree on.
+
+    Args:
+        clips: the default size, and fingerprints of the video and audio tokenizers.
+        tasks: names of the tasks that the language model was trained on.
+        text_tokenizer: fingerprint; empty for a model without text.
+        audio_order: as in `spans.Lengths`.
+        source: the token that stands in all of its sequences, as in `spans.Lengths`.
+        text_width: of the embeddings of text, as in `spans.Lengths`.
+        others: the further sizes of clips that it was trained on; all else is as in `clips`.
+    """
+
+    clips: ClipFormat
+    tasks: tuple[str, ...]
+    text_tokenizer: str = ""
+    audio_order: AudioOrder = "level"
+    source: str = ""
+    text_width: int = 0
+    others: tuple[ClipFormat, ...] = ()
+
+    @property
+    def formats(self) -> tuple[ClipFormat, ...]:
+        """The clips of every size, the default first."""
+        return (self.clips, *self.others)
+
+    @property
+    def lengths(self) -> Lengths:
+        """The lengths of its sequences of the default size without text."""
+        return self.lengths_of(self.clips)
+
+    def lengths_of(self, clips: ClipFormat) -> Lengths:
+        """As `lengths`, of one of `formats`."""
+        lengths = Lengths.of_format(clips, self.audio_order, default=self.clips)
+        return replace(lengths, source=self.source, text_width=self.text_width)
+
+    def task(self, name: str) -> Task:
+        """One of the model's tasks, by its name or the path of its file; conditions as in training.
+
+        Raises:
+            ValueError: if there is no such task, or the model was not trained on it.
+        """
+        task = load_task(name)
+        if task.name not in self.tasks:
+            raise ValueError(
+                f"this model was not trained on task {task.name}; it has {', '.join(self.tasks)}"
+            )
+        return configured([task], self.clips.variants)[0]
+
+    def check_tokenizers(self, video: Any, audio: Any, text: Any) -> None:
+        """Refuse tokenizers other than those whose codes the language model was trained on."""
+        pairs = (
+            ("video", video, self.clips.video_tokenizer),
+            ("audio", audio, self.clips.audio_tokenizer),
+            ("text", text, self.text_tokenizer),
+        )
+        for name, tokenizer, expected in pairs:
+            if expected and tokenizer is None:
+                raise FileNotFoundError(f"the model was trained with a {name} tokenizer, and none is given")
+            if tokenizer is not None and tokenizer.fingerprint != expected:
+                raise ValueError(
+                    f"the {name} tokenizer ({tokenizer.fingerprint}) is not the one that the language model "
+                    f"was trained with ({expected or 'none'}): encode and lm fit again, or put that one back"
+                )
+
+    def save(self, folder: Path) -> None:
+        header = {"kind": KIND, "config_version": CONFIG_VERSION}
+        body = {
+            "clips": self.clips.to_json(),
+            "tasks": self.tasks,
+            "text_tokenizer": self.text_tokenizer,
+            "audio_order": self.audio_order,
+            "source": self.source,
+            "text_width": self.text_width,
+            "other_sizes": [clips.size for clips in self.others],
+        }
+        write_json(folder / "config.json", header | body)
+
+    @classmethod
+    def load(cls, folder: Path) -> "ModelConfig":
+        """Read config.json of a model folder.
+
+        Raises:
+            FileNotFoundError: if the folder or the file is missing.
+            ValueError: if it describes something else.
+        """
+        path = folder / "config.json"
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no model folder {folder}")
+        refuse_sharded(folder)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{folder} has no config.json: its language model is not trained (lm fit)"
+            )
+        stored = read_json(path)
+        if not isinstance(stored, dict) or stored.get("kind") != KIND:
+            raise ValueError(f"{path} does not describe a whole model; expected kind {KIND!r}")
+        if stored.get("config_version") != CONFIG_VERSION:
+            found = stored.get("config_version")
+            raise ValueError(f"{path} has config_version {found!r}; this videolm reads {CONFIG_VERSION}")
+        try:
+            clips = ClipFormat.from_json(stored["clips"])
+            order = stored.get("audio_order", "level")  # the paper's, where nothing is said
+            if order not in get_args(AudioOrder):
+                raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
+            # Of models from before there were these three.
+            source, text_width = stored.get("source", ""), stored.get("text_width", 0)
+            sizes = [_checked_size(size) for size in stored.get("other_sizes", [])]
+            others = tuple(ClipFormat.from_json(stored["clips"] | size) for size in sizes)
+            tasks, text = _task_names(stored["tasks"], path), stored["text_tokenizer"]
+            return cls(clips, tasks, text, order, source, text_width, others)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not complete: {error}") from error
+
+
+def _task_names(stored: list[str], path: Path) -> tuple[str, ...]:
+    """The names of tasks, none of them one that `load_task` would take for a file and run."""
+    for name in stored:
+        if name.endswith(".py") or Path(name).name != name:
+            raise ValueError(
+                f"{path} names task {name!r}; expected names without folders or .py: a model brings no code, "
+                "and the file of a task of one's own is given by --task-file"
+            )
+    return tuple(stored)
+
+
+def _checked_size(size: Any) -> dict[str, Any]:
+    if not isinstance(size, dict) or size.keys() != set(SIZE_FIELDS):
+        raise TypeError(f"a size is {size!r}; expected {', '.join(SIZE_FIELDS)}")
+    return size

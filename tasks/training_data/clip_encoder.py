@@ -1,0 +1,197 @@
+"""Clips to codes: with the frozen tokenizers of a model folder, kept in memory or written as shards.
+
+videolm encode SOURCE --model runs/mine/model --out runs/mine/shards
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from ...data.analysis.geometry import Geometry
+from ...data.codes.clip_format import ClipFormat
+from ...data.codes.shards import CodedClip
+from ...data.loading.clip_reader import Reading
+from ...data.media.clip import Clip
+from ...data.media.pixels import pixels_from_frames
+from ...data.media.timing import audio_latents
+from ...tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
+from ...tokenizers.video.protocol import VideoCodec, load_video_tokenizer
+from ..conditions import Conditions, Material, Variant, seeded, settings_of
+from ..task import Task
+
+
+class ClipEncoder:
+    """Tokenizers and the one size of clips that they code.
+
+    Args:
+        tasks: those whose variants of a clip are coded beside it (conditions.py).
+        geometry: how flow and depth are known of clips that do not bring them.
+
+    Raises:
+        ValueError: if the video tokenizer does not take this size.
+    """
+
+    def __init__(
+        self,
+        video: VideoCodec,
+        audio: AudioCodec | None,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        fps: float,
+        tasks: Sequence[Task] = (),
+        geometry: Geometry | None = None,
+    ):
+        self.conditions: dict[str, Conditions] = {
+            name: task.conditions for task in tasks if task.conditions for name in task.variants
+        }
+        self.geometry = geometry
+        self.video = video.eval().requires_grad_(False)
+        self.audio = audio.eval().requires_grad_(False) if audio is not None else None
+        self.clips = self._format(height, width, num_frames, fps)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        fps: float,
+        tasks: Sequence[Task] = (),
+        geometry: Geometry | None = None,
+    ) -> "ClipEncoder":
+        """The tokenizers of a model folder; without an audio_tokenizer there, codes have no sound.
+
+        Raises:
+            FileNotFoundError: if there is no video tokenizer.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"no model folder {folder}; train a tokenizer first (videolm tokenizer fit)"
+            )
+        has_audio = (folder / "audio_tokenizer").is_dir()
+        return cls(
+            load_video_tokenizer(folder / "video_tokenizer"),
+            load_audio_tokenizer(folder / "audio_tokenizer") if has_audio else None,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            fps=fps,
+            tasks=tasks,
+            geometry=geometry,
+        )
+
+    def of_size(self, *, num_frames: int, height: int, width: int) -> "ClipEncoder":
+        """The same tokenizers and conditions for clips of another size.
+
+        Raises:
+            ValueError: if the video tokenizer does not take this size.
+        """
+        other = copy(self)
+        other.clips = self._format(height, width, num_frames, self.clips.fps)
+        return other
+
+    def to(self, device: torch.device | str) -> "ClipEncoder":
+        self.video.to(device)
+        if self.audio is not None:
+            self.audio.to(device)
+        return self
+
+    @torch.no_grad()
+    def encode(self, clips: Sequence[Clip]) -> list[dict[str, Tensor]]:
+        """Codes of clips of the right size: "visual", and "audio" where a clip has sound.
+
+        A muted track, all of whose samples are zero, counts as none: no task is to learn silence from it.
+        """
+        device = next(self.video.parameters()).device
+        codes = [{"visual": each} for each in self._visual_codes([clip.frames for clip in clips])]
+        sounding = [
+            index for index, clip in enumerate(clips) if clip.waveform is not None and clip.waveform.any()
+        ]
+        if self.audio is not None and sounding:
+            audio = self._audio_codes([clips[index] for index in sounding], device)
+            for index, each in zip(sounding, audio, strict=True):
+                codes[index]["audio"] = each.clone()
+        return codes
+
+    @torch.no_grad()
+    def encode_variants(self, materials: Sequence[Material], names: Sequence[str]) -> list[dict[str, Tensor]]:
+        """Codes of the variants of clips; what is drawn for one follows from its name.
+
+        Raises:
+            ValueError: if a clip lacks what a variant is made from.
+        """
+        codes: list[dict[str, Tensor]] = [{} for _ in materials]
+        for variant, conditions in self.conditions.items():
+            made = [
+                self._variant(conditions, variant, material, name).frames
+                for material, name in zip(materials, names, strict=True)
+            ]
+            for held, each in zip(codes, self._visual_codes(made), strict=True):
+                held[variant] = each
+        return codes
+
+    def _format(self, height: int, width: int, num_frames: int, fps: float) -> ClipFormat:
+        sound = {}
+        if self.audio is not None:
+            rate, hop = self.audio.sample_rate, self.audio.hop_length
+            sound = {
+                "codebook_sizes": tuple(self.audio.codebook_sizes),
+                "audio_frames": audio_latents(num_frames, fps, rate, hop),
+                "sample_rate": rate,
+                "hop_length": hop,
+                "audio_tokenizer": self.audio.fingerprint,
+            }
+        return ClipFormat(
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            fps=fps,
+            grid=self.video.grid(num_frames, height, width),
+            temporal_stride=self.video.temporal_stride,
+            factors=tuple(self.video.factors),
+            video_tokenizer=self.video.fingerprint,
+            variants={name: settings_of(each) for name, each in self.conditions.items()},
+            **sound,
+        )
+
+    def _variant(self, conditions: Conditions, variant: str, material: Material, name: str) -> Variant:
+        if material.geometry is None:
+            material = replace(material, geometry=self.geometry)
+        return conditions(material, seeded(name, variant))[variant]
+
+    def _visual_codes(self, frames: Sequence[Tensor]) -> list[Int[Tensor, "t h w"]]:
+        device = next(self.video.parameters()).device
+        codes = self.video.encode(pixels_from_frames(torch.stack(list(frames)).to(device))).cpu()
+        return [each.clone() for each in codes]
+
+    def _audio_codes(self, clips: Sequence[Clip], device: torch.device) -> Int[Tensor, "batch levels frames"]:
+        assert self.audio is not None
+        # Whole hops, cut before encoding: a codec rounds up (data/media/timing.py).
+        samples = self.clips.audio_frames * self.clips.hop_length
+        sound = torch.stack([clip.sound(samples).mean(0, keepdim=True) for clip in clips])
+        return self.audio.encode(sound.to(device)).cpu()
+
+
+def encode_clips(encoder: ClipEncoder, readings: Iterable[Reading]) -> Iterator[list[CodedClip]]:
+    """The coded clips of each reading; all of them go through the tokenizers together."""
+    readings = list(readings)
+    clips = [clip for reading in readings for clip in reading.clips]
+    materials = [Material(clip, reading.geometry) for reading in readings for clip in reading.clips]
+    names = [f"{reading.name} {index}" for reading in readings for index in range(len(reading.clips))]
+    whole = encoder.encode(clips) if clips else []
+    altered = encoder.encode_variants(materials, names) if clips else []
+    codes = iter(each | variants for each, variants in zip(whole, altered, strict=True))
+    for reading in readings:
+        yield [
+            CodedClip(next(codes), reading.captions, reading.name, reading.extra or {}) for _ in reading.clips
+        ]

@@ -1,0 +1,327 @@
+"""What the language model is trained on; run by `videolm lm fit --config ...`.
+
+data:
+  model: runs/mine/model      tokenizers that are trained already
+  shards: runs/mine/shards    codes of `videolm encode`, of one size or several (--buckets); or `source:` to
+                              tokenise clips on the fly
+  tasks: {text_to_video: 4, image_to_video: 2, frame_prediction: 2, video_to_audio: 1}
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from ...data.codes.bucketed_shards import read_shards
+from ...data.codes.clip_format import ClipFormat
+from ...data.loading.clip_datamodule import Draws, conditions
+from ...data.loading.clip_reader import SyntheticSource, open_source
+from ...lm.vocabulary import Vocabulary
+from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
+from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
+from ...training.strategies import data_rank
+from ..model_config import ModelConfig
+from ..spans import AudioOrder
+from ..task import load_task
+from .clip_encoder import ClipEncoder
+from .coded_clips import CodedClips, CodedFiles, LiveCorpus, SizedClips
+from .examples import (
+    ExampleMaker,
+    GroupedBatches,
+    GroupRows,
+    PackedBatches,
+    Pools,
+    TrainingExamples,
+    ValidationBatches,
+    held_out,
+    texts,
+)
+from .mixture import LONG_CAPTIONS, Mixture
+
+_CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
+
+
+class LMDataModule(LightningDataModule):
+    """Batches of sequences for the tasks of a mixture.
+
+    What needs no trainer is there at once: the clips, the text tokenizer (model/text_tokenizer, or trained
+    on the captions of the training part) and `vocabulary` (model/vocabulary.json if it fits, or a new one),
+    by which the model is built.
+
+    Args:
+        model: model folder with the tokenizers.
+        tasks: task -> weight, how often it is drawn relative to the others.
+        shards: folder of codes; of several sizes the first that was named when they were encoded, and has
+            clips, becomes the model's default.
+        source: in place of shards: "synthetic", "synthetic-plain", "synthetic-lasting", or a folder or
+            captions.jsonl.
+        where: "key=value" conditions on the entries of a source that is not synthetic.
+        height: of the frames of a source, as the next three; shards say their own.
+        width: of the frames.
+        num_frames: of a clip.
+        fps: frames per second.
+        clips: how many, of the synthetic source.
+        batch_size: rows of a step and process.
+        batching: "grouped" has one example in a row, and all of one task and size in a step; "packed" has
+            examples of all tasks and sizes one after the other in rows of `row_tokens` positions.
+        row_tokens: of "packed"; a batch holds batch_size * row_tokens positions.
+        batch_tokens: of "grouped"; in place of `batch_size` as many rows as hold so many positions together,
+            so that steps of all tasks and sizes cost about the same.
+        sizes: how often each size, such as 17x128x128, is drawn relative to the others; by its number of
+            clips if not given.
+        images_first: draw tasks that make images in 90 % of the first quarter of `trainer.max_steps`, and in
+            10 % after it.
+        long_captions: share of rows that show what a captioner wrote (`videolm data caption`), of those whose
+            clips have such a caption and others too.
+        given_noise: share of the bits of given latents that are flipped at most, so that long videos keep
+            what they show; each row draws its own share up to this.
+        validation_share: part of the clips that is held out.
+        text_vocab_size: pieces of a text tokenizer that is trained here.
+        text_encoder: in place of pieces: the folder of a T5 or its name on Hugging Face's hub, whose frozen
+            encoder reads the captions.
+        text_cache: folder in which its embeddings are kept; without one a caption is encoded each time.
+        source_name: a name for these clips, such as a class of quality, that stands in every sequence: a
+            model fine-tuned with one (task adaptation) is told at generation that this is wanted.
+        audio_order: order of the audio codes in a sequence: "level" by level, or "time" by time.
+        num_workers: processes that make batches; 0 makes them in this one.
+        seed: of all that is drawn.
+
+    Raises:
+        FileNotFoundError: if a folder or a part of it is missing.
+        ValueError: if codes, tokenizers and tasks do not fit each other.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tasks: dict[str, float],
+        shards: str | None = None,
+        source: str | None = None,
+        where: list[str] | None = None,
+        height: int = 64,
+        width: int = 64,
+        num_frames: int = 9,
+        fps: float = 8.0,
+        clips: int = 4096,
+        batch_size: int = 32,
+        batching: Literal["grouped", "packed"] = "grouped",
+        row_tokens: int = 2048,
+        batch_tokens: int | None = None,
+        sizes: dict[str, float] | None = None,
+        images_first: bool = False,
+        long_captions: float = LONG_CAPTIONS,
+        given_noise: float = 0.0,
+        validation_share: float = 0.05,
+        text_vocab_size: int = 512,
+        text_encoder: str | None = None,
+        text_cache: Path | None = None,
+        source_name: str = "",
+        audio_order: AudioOrder = "level",
+        num_workers: int = 0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if (shards is None) == (source is None):
+            raise ValueError("the clips come either from shards or from a source; give one of the two")
+        if source is not None and num_workers:
+            raise ValueError(f"num_workers is {num_workers}; a source is tokenised in this process, with 0")
+        if batch_size < 1 or not 0 < validation_share < 1:
+            raise ValueError(
+                f"batch_size is {batch_size} and validation_share {validation_share}; "
+                "expected 1 or more, and a share between 0 and 1"
+            )
+        if batch_tokens is not None and (batching == "packed" or batch_tokens < 1):
+            raise ValueError(
+                f"batch_tokens is {batch_tokens} with {batching} batches; "
+                "expected 1 or more and grouped ones"
+            )
+        self.folder = Path(model)
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        if shards is not None:
+            self.clips, self.encoder = _from_shards(shards, self.folder)
+        else:
+            size = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
+            self.encoder = ClipEncoder.from_pretrained(
+                self.folder, **size, tasks=[load_task(name) for name in tasks]
+            )
+            self.clips = SizedClips([_from_source(self.encoder, str(source), where or [], clips, seed)])
+        self.tasks = tasks
+        self.long_captions, self.given_noise = long_captions, given_noise
+        self.latents = [each.grid[0] for each in self.clips.formats]
+        if given_noise and any(prod(each.factors) & (prod(each.factors) - 1) for each in self.clips.formats):
+            raise ValueError("given_noise flips bits of codes, and the codes of this tokenizer have none")
+        self.mixture = Mixture(tasks, self.latents, seed)
+        self.size_shares = _size_shares(self.clips.formats, sizes)
+        self.training, self.validation = held_out(self.clips, validation_share, seed)
+        self.pools = Pools(self.clips, self.training, self.mixture)
+        self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
+        self._vocabulary = self._fitting_vocabulary(source_name)
+        self.config = self._config(audio_order, source_name)
+        lengths = [self.config.lengths_of(each) for each in self.config.formats]
+        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths)
+        self.rows = GroupRows(self.maker, batch_size, batch_tokens)
+        self.batching, self.row_tokens, self.images_first = batching, row_tokens, images_first
+        self._training_batches()  # what does not fit is said now rather than at the first step
+        self._say_what_is_left_out()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._vocabulary
+
+    @property
+    def text_width(self) -> int:
+        """Features of the embeddings of text; 0 for pieces."""
+        return self.text_tokenizer.width if isinstance(self.text_tokenizer, TextEncoder) else 0
+
+    def setup(self, stage: str) -> None:
+        if self.trainer is None:
+            return
+        self.encoder.to(self.trainer.strategy.root_device)
+        if isinstance(self.text_tokenizer, TextEncoder) and not self.num_workers:
+            self.text_tokenizer.to(self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> StatefulDataLoader:
+        batches = self._training_batches(*data_rank(self.trainer))
+        return StatefulDataLoader(
+            batches,
+            batch_size=None,
+            # Every process takes every step: they share its task and divide its clips by rank.
+            sampler=Draws(range(batches.steps), num_replicas=1, rank=0, endless=True),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        batches = ValidationBatches(self.rows, self.mixture.tasks, self.clips, self.validation)
+        return DataLoader(batches, batch_size=None, num_workers=self.num_workers)
+
+    def export(self, folder: str | Path) -> None:
+        """Write text_tokenizer/, vocabulary.json and config.json of the model that was trained with these."""
+        folder = Path(folder)
+        if self.text_tokenizer is not None:
+            self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
+        self.vocabulary.save(folder / "vocabulary.json")
+        self.config.save(folder)
+
+    def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
+        names = tuple(task.name for task in self.mixture.tasks)
+        text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
+        clips, *others = self.clips.formats
+        return ModelConfig(
+            clips, names, text, audio_order, source_name, self.text_width, others=tuple(others)
+        )
+
+    def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
+        mixture = Mixture(
+            self.tasks,
+            self.latents,
+            self.seed,
+            self._image_steps(),
+            self.long_captions,
+            size_shares=self.size_shares or [float(count) for count in self.pools.sizes],
+            served=self.pools.served(self.mixture.tasks),
+            given_noise=self.given_noise,
+        )
+        examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
+        if self.batching == "grouped":
+            return GroupedBatches(examples, self.rows, self.size_shares, rank, world_size)
+        return PackedBatches(examples, self.batch_size, self.row_tokens, rank, world_size)
+
+    def _say_what_is_left_out(self) -> None:
+        for clips, shown in zip(self.clips.formats, self.pools.sizes, strict=True):
+            if not shown:
+                hint = "; text_to_image would" if clips.grid[0] == 1 else ""
+                warnings.warn(f"no task learns from the clips of {clips.name}{hint}", stacklevel=3)
+
+    def _image_steps(self) -> int | None:
+        """The batches of the whole training, if images are to come first."""
+        if not self.images_first:
+            return None
+        if self.trainer is None:
+            return 0
+        if self.trainer.max_steps < 1:
+            raise ValueError("images_first needs to know how long the training is; give trainer.max_steps")
+        return self.trainer.max_steps * self.trainer.accumulate_grad_batches
+
+    def _text_tokenizer(
+        self, vocab_size: int, encoder: str | None, cache: Path | None
+    ) -> TextTokenizer | TextEncoder | None:
+        if all(task.text == "none" for task in self.mixture.tasks):
+            return None
+        folder = self.folder / "text_tokenizer"
+        if folder.is_dir():
+            found = load_text_tokenizer(folder, cache)
+            if encoder is not None and getattr(found, "source", None) != TextEncoder.source_of(encoder):
+                raise ValueError(
+                    f"{folder} holds another text tokenizer; remove it, or leave out text_encoder {encoder}"
+                )
+            return found
+        if encoder is not None:
+            return TextEncoder.open(encoder, cache)
+        captions = [text for index in self._some_training() for text in texts(self.clips, index)]
+        return TextTokenizer.train(captions, vocab_size) if captions else None
+
+    def _some_training(self) -> Iterable[int]:
+        """Training clips spread over all of them."""
+        stride = len(self.training) // _CAPTIONS_FOR_TEXT + 1
+        return self.training[::stride]
+
+    def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
+        """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
+        clips = self.clips.formats[0]
+        text = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
+        vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
+        needed = {block.name: block.factors for block in vocabulary.blocks}
+        path = self.folder / "vocabulary.json"
+        if path.is_file():
+            stored = Vocabulary.load(path)
+            known = {block.name: block.factors for block in stored.blocks}
+            if needed.items() <= (needed | known).items():
+                missing = {name: factors for name, factors in needed.items() if name not in known}
+                vocabulary = stored.extended(missing)
+        if source_name and source_name not in vocabulary.custom:
+            vocabulary = vocabulary.extended({}, [source_name])
+        return vocabulary
+
+
+def _from_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]:
+    """Codes, and the tokenizers that they must come from."""
+    readers = read_shards(shards)
+    first = readers[0].clips
+    encoder = ClipEncoder.from_pretrained(
+        folder, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
+    )
+    for reader in readers:
+        stored = reader.clips
+        size = {"num_frames": stored.num_frames, "height": stored.height, "width": stored.width}
+        own = replace(encoder.of_size(**size).clips, variants=stored.variants)
+        if own != stored:
+            raise ValueError(
+                f"{shards} holds codes of other tokenizers than {folder} has "
+                f"({stored.differences(own)}); encode the clips again"
+            )
+    encoder.clips = first
+    return SizedClips(readers), encoder
+
+
+def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
+    """How often each size is drawn, if it is said."""
+    if sizes is None:
+        return None
+    names = [clips.name for clips in formats]
+    if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
+        raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
+    return [sizes[name] for name in names]
+
+
+def _from_source(encoder: ClipEncoder, source: str, where: list[str], count: int, seed: int) -> CodedClips:
+    entries = open_source(encoder.clips, source, where=conditions(where), count=count, seed=seed)
+    if isinstance(entries, SyntheticSource):
+        return LiveCorpus(encoder, entries)
+    return CodedFiles(encoder, entries)

@@ -1,0 +1,93 @@
+"""Pictures of what the language model generates while it is trained.
+
+trainer:
+  callbacks:
+    - class_path: videolm.tasks.training_data.sample_callback.SampleCallback
+      init_args: {every: 500}
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import Tensor
+
+from ...data.media.contact_sheet import sheet
+from ...data.media.pixels import frames_from_pixels
+from ...data.runtime.files import replacing
+from ...lm.batch import Batch
+from ...lm.decoding.generate import generate
+from ...lm.decoding.sampling import Sampling
+from ...lm.model.transformer import PrefixLM
+from .examples import first_caption, usable
+from .lm_datamodule import LMDataModule
+from .mixture import Draw
+
+
+class SampleCallback(Callback):
+    """Write samples/step-000500.png every so often: one clip for every task that makes video.
+
+    The prompts are held-out clips, and like the random numbers the same every time, so that the pictures
+    show what has been learnt since the last.
+
+    Args:
+        every: steps between two pictures.
+    """
+
+    def __init__(self, every: int = 500):
+        if every < 1:
+            raise ValueError(f"every is {every}; expected at least 1 step")
+        self.every = every
+        self.last = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if isinstance(trainer.strategy, ModelParallelStrategy):
+            raise ValueError("SampleCallback cannot generate with sharded weights: remove it from the config")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.last = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.is_global_zero and trainer.global_step >= self.last + self.every:
+            self.last = trainer.global_step
+            path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:06d}.png"
+            write_samples(pl_module.model, trainer.datamodule, path)  # type: ignore[attr-defined]
+
+
+def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
+    """Generate one clip for every task that makes video and write them as one picture."""
+    was_training = model.training
+    model.eval()
+    rows = []
+    for task in data.mixture.tasks:
+        pool = usable(data.clips, data.validation, task)
+        if pool and "visual" in {portion.kind for portion in task.outputs}:
+            draw = Draw(task, size=data.clips.size_of(pool[0]))
+            frames, caption = _sample(model, data, draw, pool[0])
+            words = caption if caption is not None and task.text != "none" else ""
+            rows.append((frames, f"{task.name}: {words}" if words else task.name))
+    model.train(was_training)
+    if rows:
+        with replacing(path) as temporary:
+            sheet(rows).save(temporary)
+
+
+@torch.no_grad()
+def _sample(
+    model: PrefixLM, data: LMDataModule, draw: Draw, index: int
+) -> tuple[UInt8[Tensor, "frames height width 3"], str | None]:
+    caption = first_caption(data.clips, index)
+    layout, prompt = data.maker.prompt(draw, data.clips[index], caption)
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
+    ids = generate(model, Batch.collate([prompt]).to(device), Sampling(), [generator])
+    codes = layout.unpack(ids[0].cpu())["visual"]
+    tokenizer = data.encoder.video
+    pixels = tokenizer.decode(codes[None].to(next(tokenizer.parameters()).device))
+    return frames_from_pixels(pixels)[0].cpu(), caption

@@ -1,0 +1,126 @@
+"""`videolm lm fit`: a killed run goes on to the same weights, and models are trained on."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from videolm.cli.init_from import copy_tokenizers
+from videolm.cli.main import main
+from videolm.cli.stage_cli import packaged_config
+from videolm.cli.training_curves import read_curves
+from videolm.data.media.reading import write_clip
+from videolm.generation.pipeline import VideoLM
+from videolm.lm.training.lightning_module import LanguageModelTraining
+from videolm.lm.vocabulary import Vocabulary
+from videolm.tasks.layout import Layout
+from videolm.tasks.task import load_task, task_names
+
+SIZES = """{dim: 16, layers: 2, heads: 2, kv_heads: 1, hidden: 32, rotary_dims: [4, 2, 2]}"""
+SMALL = ["--model.model", SIZES, "--data.batch_size", "4", "--data.validation_share", "0.2"]
+
+
+def fit(run: Path, out: Path, *more: str) -> int:
+    return main(command(run, out, *more))
+
+
+def command(run: Path, out: Path, *more: str) -> list[str]:
+    folders = ["--data.shards", str(run / "shards"), "--data.model", str(run / "model"), "--out", str(out)]
+    return ["lm", "fit", "--config", "debug", "--trainer.callbacks", "null", *folders, *SMALL, *more]
+
+
+def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
+    coded_run: Path, tmp_path: Path, run_until_killed, same_weights
+) -> None:
+    """In the middle of an epoch, with accumulated batches and the average of the weights, bit for bit."""
+    more = ["--trainer.max_steps", "5", "--trainer.val_check_interval", "10", "--checkpoint-every", "2"]
+    more += ["--trainer.accumulate_grad_batches", "2", "--model.ema_decay", "0.9"]
+    assert fit(coded_run, tmp_path / "whole", *more) == 0
+    run_until_killed(command(coded_run, tmp_path / "killed", *more), LanguageModelTraining, step=3)
+    assert fit(coded_run, tmp_path / "killed", *more) == 0
+    assert same_weights(*(tmp_path / run / "training/lm" for run in ("whole", "killed")))
+
+
+@pytest.fixture(scope="module")
+def base(coded_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained on silent tasks without text."""
+    out = tmp_path_factory.mktemp("base")
+    copy_tokenizers(coded_run / "model", out / "model")
+    assert fit(coded_run, out, "--data.tasks", "{unconditional: 1}", "--data.model", str(out / "model")) == 0
+    return out / "model"
+
+
+def fine_tune(run: Path, base: Path, out: Path, *more: str) -> int:
+    arguments = ["lm", "fit", "--init-from", str(base), "--config", "debug", "--trainer.callbacks", "null"]
+    arguments += ["--data.shards", str(run / "shards"), "--data.batch_size", "4"]
+    return main([*arguments, "--data.validation_share", "0.2", "--out", str(out), *more])
+
+
+def weights(model: Path) -> dict[str, torch.Tensor]:
+    return load_file(model / "lm" / "model.safetensors")
+
+
+def test_a_model_is_trained_on_with_the_blocks_it_lacks_and_a_source(coded_run, base, tmp_path) -> None:
+    """The base has no text; sizes, tokenizers and the ids of its blocks are the base's."""
+    more = ("--data.source_name", "fine", "--trainer.max_steps", "1", "--model.adam_learning_rate", "0.01")
+    assert fine_tune(coded_run, base, tmp_path, "--data.tasks", "{text_to_video: 1}", *more) == 0
+    model = VideoLM.from_pretrained(tmp_path / "model")
+    stored = Vocabulary.load(base / "vocabulary.json")
+    assert model.vocabulary.continues(stored) and model.vocabulary.blocks[-1].name == "text"
+    layout = Layout.of(model.config.task("text_to_video"), model.vocabulary, model.config.lengths)
+    sequence = layout.blank({})
+    assert sequence.ids[2] == model.vocabulary.special("fine") >= 128
+    before, after = weights(base), weights(tmp_path / "model")
+    assert before.keys() < after.keys()
+    # Seen by the base alone, so where it was: the training started from its weights.
+    silent = "tokens.tables.audio_0.digits.0.weight"
+    assert torch.equal(before[silent], after[silent])
+
+
+def test_low_rank_changes_are_merged_into_the_exported_matrices(coded_run, base, tmp_path) -> None:
+    more = ("--data.tasks", "{unconditional: 1}", "--model.lora_rank", "2", "--model.ema_decay", "0.5")
+    assert fine_tune(coded_run, base, tmp_path, *more) == 0
+    before, after = weights(base), weights(tmp_path / "model")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(".project_" in name for name in changed)
+    for name in changed:
+        assert torch.linalg.matrix_rank(after[name] - before[name], atol=1e-6) <= 2
+
+
+def test_another_vocabulary_or_folder_is_refused_in_one_line(coded_run, base, tmp_path, capsys) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(base, other)
+    Vocabulary.of_sizes(visual=(4, 16), audio=(16, 16)).save(other / "vocabulary.json")
+    more = ("--data.tasks", "{unconditional: 1}")
+    assert fine_tune(coded_run, other, tmp_path / "out", *more) == 2
+    assert "only blocks at the end may be new" in capsys.readouterr().err
+    assert fine_tune(coded_run, tmp_path / "nowhere", tmp_path / "out", *more) == 2
+    assert "--init-from takes the folder of a model" in capsys.readouterr().err
+
+
+def test_the_recipe_for_files_trains_every_task_that_they_allow(corpus, model_folder, tmp_path) -> None:
+    """Flow of files takes OpenCV, which need not be there; all else is in the files."""
+    recipe = yaml.safe_load(packaged_config("clips-tasks", "lm").read_text(encoding="utf-8"))["data"]["tasks"]
+    assert recipe.keys() == set(task_names())
+    tasks = {name: 1.0 for name in recipe if "motion" not in load_task(name).variants}
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    captions = [{"path": f"{number}.mp4", "caption": corpus[number].caption} for number in range(4)]
+    for number, entry in enumerate(captions):
+        write_clip(corpus[number], clips / entry["path"])
+    (clips / "captions.jsonl").write_text("\n".join(map(json.dumps, captions)))
+    copy_tokenizers(model_folder, tmp_path / "model")
+    encode = ["encode", str(clips), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "shards")]
+    encode += ["--height", "32", "--width", "32", "--num-workers", "0", "--tasks", ",".join(tasks)]
+    assert main(encode) == 0
+    command = ["lm", "fit", "--config", "clips-tasks", "--out", str(tmp_path), "--trainer.callbacks", "null"]
+    command += ["--data.shards", str(tmp_path / "shards"), "--data.tasks", json.dumps(tasks), *SMALL]
+    assert main([*command, "--trainer.max_steps", "2", "--trainer.val_check_interval", "2"]) == 0
+    logged = read_curves(tmp_path / "training" / "lm" / "metrics.csv")
+    assert {f"validation/task/{name}" for name in tasks} <= logged.keys()
+    assert set(VideoLM.from_pretrained(tmp_path / "model").config.tasks) == tasks.keys()

@@ -1,0 +1,102 @@
+"""What the three fit commands share, tried on the smallest video tokenizer."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from videolm.cli.main import main
+from videolm.cli.stage_cli import CONFIGS, packaged_config, with_packaged_configs
+from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
+
+
+def fit(out: Path, *more: str) -> int:
+    return main(["tokenizer", "fit", "--config", "debug", "--out", str(out), *more])
+
+
+def losses(out: Path) -> dict[int, str]:
+    with (out / "training/tokenizer/metrics.csv").open(newline="") as file:
+        return {int(row["step"]): row["train/loss"] for row in csv.DictReader(file) if row["train/loss"]}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("fit") / "run"
+    assert fit(out, "--trainer.max_steps", "6") == 0
+    return out
+
+
+def test_a_fit_writes_model_checkpoint_metrics_config_and_samples(run: Path) -> None:
+    folder = run / "training/tokenizer"
+    assert (run / "model/video_tokenizer/model.safetensors").is_file()
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "last.ckpt", "metrics.csv", "samples"}
+    assert list(losses(run)) == list(range(6))
+
+
+def test_a_killed_fit_goes_on_to_the_same_losses(run: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Killed in step 5, after the checkpoint of step 3: steps 3 and 4 are done again."""
+    real_step = VideoTokenizerTraining.training_step
+
+    def killed_step(self, batch, batch_index):
+        if self.global_step == 5:
+            raise KeyboardInterrupt
+        return real_step(self, batch, batch_index)
+
+    more = ("--trainer.max_steps", "6", "--checkpoint-every", "3")
+    with monkeypatch.context() as patched:
+        patched.setattr(VideoTokenizerTraining, "training_step", killed_step)
+        assert fit(tmp_path, *more) == 130
+    assert not (tmp_path / "model").exists()
+    capsys.readouterr()
+    assert fit(tmp_path, *more) == 0
+    assert "at step 3" in capsys.readouterr().out
+    assert losses(tmp_path) == losses(run)
+
+
+def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
+    tmp_path: Path, run_until_killed, same_weights
+) -> None:
+    """With a discriminator: of tokenizer, average and adversary, bit for bit."""
+    more = ["--trainer.max_steps", "5", "--checkpoint-every", "2"]
+    more += ["--model.discriminator", "{channels: 4, multipliers: [1, 2]}"]
+    assert fit(tmp_path / "whole", *more) == 0
+    command = ["tokenizer", "fit", "--config", "debug", "--out", str(tmp_path / "killed"), *more]
+    run_until_killed(command, VideoTokenizerTraining, step=3)
+    assert fit(tmp_path / "killed", *more) == 0
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert same_weights(*(tmp_path / run / "training/tokenizer" for run in ("whole", "killed")))
+
+
+def test_a_finished_fit_run_again_only_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = (run / "model/video_tokenizer/model.safetensors").read_bytes()
+    before = losses(run)
+    assert fit(run, "--trainer.max_steps", "6") == 0
+    assert "at step 6" in capsys.readouterr().out
+    assert losses(run) == before
+    assert (run / "model/video_tokenizer/model.safetensors").read_bytes() == weights
+
+
+def test_a_checkpoint_of_another_model_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(run, "--model.tokenizer.bits", "8") == 2
+    assert "model.tokenizer" in capsys.readouterr().err
+
+
+def test_validate_prints_the_scores_of_the_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tokenizer", "validate", "--config", "debug", "--out", str(run)]) == 0
+    printed = capsys.readouterr().out
+    assert "val/psnr_db" in printed and "last frame repeated" in printed
+    assert {path.name for path in (run / "training/tokenizer").iterdir()} >= {
+        "scores.json",
+        "psnr_by_frame.png",
+    }
+
+
+def test_configs_are_given_by_name_or_by_path(tmp_path: Path) -> None:
+    assert packaged_config("debug", "tokenizer") == CONFIGS / "tokenizer" / "debug.yaml"
+    own = tmp_path / "own.yaml"
+    own.write_text("{}")
+    arguments = ["--config", "debug", f"--config={own}", "--out", "x"]
+    expected = ["--config", str(CONFIGS / "tokenizer" / "debug.yaml"), f"--config={own}", "--out", "x"]
+    assert with_packaged_configs(arguments, "tokenizer") == expected
+    with pytest.raises(FileNotFoundError, match="no config huge: neither a file nor one of"):
+        packaged_config("huge", "tokenizer")

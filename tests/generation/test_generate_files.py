@@ -1,0 +1,244 @@
+"""`videolm generate` on a tiny model: files, resuming, several samples, tasks of one's own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from videolm.cli.main import main
+from videolm.data.media.clip import Clip
+from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.synthetic.caption_grammar import CAMERA_VERBS, NUM_PHRASINGS, VERBS, caption_of
+from videolm.data.synthetic.corpus import Corpus
+from videolm.generation.best_of import ClipFit, DescribedFit, best, nearest_known, words_in
+from videolm.generation.generate_files import Request, generate_files
+from videolm.generation.pipeline import VideoLM
+
+GIVEN = dict.fromkeys(("text", "negative", "image", "video", "audio", "mask"))
+OWN_TASK = '''"""The first frame painted anew."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from videolm.tasks.conditions import Variant
+from videolm.tasks.task import VIDEO_OUTPUT, Portion, Task
+
+
+@dataclass(frozen=True)
+class Blanked:
+    takes: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, material, generator):
+        frames = material.clip.frames.clone()
+        frames[:1] = 0
+        return {"blanked": Variant(frames)}
+
+
+TASK = Task(
+    name="own_task",
+    token="INPAINT",
+    inputs=(Portion("visual", "masked_video", source="blanked"),),
+    outputs=(VIDEO_OUTPUT,),
+    conditions=Blanked(),
+)
+'''
+
+
+@pytest.fixture
+def files(model_folder: Path, clip: Clip, tmp_path: Path) -> dict:
+    write_clip(clip, tmp_path / "clip.mp4")
+    (tmp_path / "out").mkdir()
+    return {"model": model_folder, "clip": tmp_path / "clip.mp4", "tmp": tmp_path}
+
+
+def test_prompts_of_a_file_become_clips_of_their_names(files):
+    lines = [{"text": "a red square moves left", "name": "left"}, {"video": "clip.mp4", "mask": "centre"}]
+    (files["tmp"] / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    request = Request(files["model"], "outpainting", GIVEN | {"video": files["clip"]}, seed=4)
+    written = generate_files(request, files["tmp"] / "out", files["tmp"] / "prompts.jsonl")
+    assert [path.name for path in written] == ["left.mp4", "001.mp4"]
+    assert all(read_clip(path).num_frames == 9 for path in written)
+
+
+def test_a_stopped_run_makes_the_clips_that_are_missing_and_only_those(files, monkeypatch):
+    (files["tmp"] / "prompts.txt").write_text("a red square moves left\n\na blue star spins\n")
+    request = Request(files["model"], "text_to_image", GIVEN, seed=1)
+    arguments = (request, files["tmp"] / "out", files["tmp"] / "prompts.txt")
+    _, second = generate_files(*arguments)
+    whole = second.read_bytes()
+    second.unlink()
+    asked = []
+    generate_batch = VideoLM.generate_batch
+
+    def watched(self, task, prompts, **settings):
+        asked.extend(prompt.text for prompt in prompts)
+        return generate_batch(self, task, prompts, **settings)
+
+    monkeypatch.setattr(VideoLM, "generate_batch", watched)
+    generate_files(*arguments)
+    assert asked == ["a blue star spins"]
+    assert second.read_bytes() == whole
+    with pytest.raises(ValueError, match="holds clips of another request"):
+        generate_files(Request(files["model"], "text_to_image", GIVEN, seed=2), *arguments[1:])
+
+
+def test_several_samples_come_with_a_sheet_of_all(files):
+    request = Request(files["model"], "unconditional", GIVEN, num_samples=3)
+    names = [path.name for path in generate_files(request, files["tmp"] / "x.gif")]
+    assert names == ["x-0.gif", "x-1.gif", "x-2.gif", "x-sheet.png"]
+    assert all((files["tmp"] / name).is_file() for name in names)
+
+
+def test_the_best_is_the_one_that_shows_what_the_text_says():
+    corpus = Corpus(height=64, width=64, num_frames=9, textured=0.0, camera=0.0)
+    clips = [corpus[index] for index in range(6)]
+    for index, clip in enumerate(clips):
+        assert best(clips, caption_of(corpus.scene(index), 0), DescribedFit()).caption == clip.caption
+    with pytest.raises(ValueError, match="best_of compares clips with their text"):
+        best(clips, None, DescribedFit())
+    with pytest.raises(ValueError, match="names no colour, shape or motion"):
+        DescribedFit()(clips[0], "a dog barks")
+
+
+def test_frames_of_which_nothing_is_known_do_not_count_in_a_choice(clip):
+    known = torch.ones(clip.frames.shape[:3], dtype=torch.bool)
+    known[0] = False
+    darker = [replace(clip, frames=clip.frames // divisor) for divisor in (4, 2, 3)]
+    assert nearest_known(darker, clip, known) is darker[1]
+
+
+def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypatch):
+    given = GIVEN | {"video": files["clip"], "mask": "box"}
+    asked = []
+    paint_best = VideoLM.paint_best
+
+    def watched(self, task, prompts, tries, **settings):
+        asked.append((task, len(prompts), tries, settings["seed"]))
+        return paint_best(self, task, prompts, tries, **settings)
+
+    monkeypatch.setattr(VideoLM, "paint_best", watched)
+    request = Request(files["model"], "inpainting", given, seed=5, best_of=3, judge="known")
+    (written,) = generate_files(request, files["tmp"] / "x.mp4")
+    assert asked == [("inpainting", 1, 3, [5])] and read_clip(written).num_frames == 9
+    request = Request(files["model"], "text_to_video", GIVEN | {"text": "a"}, best_of=2, judge="known")
+    with pytest.raises(ValueError, match="task text_to_video paints nothing; --judge known"):
+        generate_files(request, files["tmp"] / "x.mp4")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [("inpainting", "; give one, or choose with --judge known$"), ("unconditional", "; give one$")],
+)
+def test_a_choice_by_text_without_one_is_refused_before_any_work(files, monkeypatch, task, message):
+    monkeypatch.setattr(VideoLM, "from_pretrained", None)
+    given = GIVEN | ({"video": files["clip"]} if task == "inpainting" else {})
+    with pytest.raises(ValueError, match=message):
+        generate_files(Request(files["model"], task, given, best_of=2), files["tmp"] / "x.mp4")
+
+
+def test_words_of_every_caption_are_found_in_it():
+    corpus = Corpus(height=16, width=16, num_frames=2, camera=1.0, textured=1.0, split="all")
+    for index in range(60):
+        scene = corpus.scene(index)
+        for phrasing in range(NUM_PHRASINGS):
+            found = words_in(caption_of(scene, phrasing))
+            camera = {} if scene.camera == "still" else {"camera": scene.camera}
+            expected = {"colour": scene.colour, "shape": scene.shape, "motion": scene.motion} | camera
+            assert found == expected
+    for words, label in ((VERBS, "motion"), (CAMERA_VERBS, "camera")):
+        for name, phrases in words.items():
+            before = "a red star spins while the camera" if label == "camera" else "a red star"
+            assert all(words_in(f"{before} {phrase}")[label] == name for phrase in phrases)
+
+
+def test_a_clip_model_of_a_folder_judges(tmp_path):
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    characters = [chr(number) for number in range(97, 123)]
+    words = [*characters, *(f"{each}</w>" for each in characters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"bos_token_id": len(vocabulary) - 2, "eos_token_id": len(vocabulary) - 1, "pad_token_id": 1}
+    config = CLIPConfig(
+        text_config=small | ends | {"vocab_size": len(vocabulary), "max_position_embeddings": 77},
+        vision_config=small | {"image_size": 32, "patch_size": 16},
+        projection_dim=8,
+    )
+    torch.manual_seed(0)
+    CLIPModel(config).save_pretrained(tmp_path / "clip")
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(images, tokenizer).save_pretrained(tmp_path / "clip")
+    fit = ClipFit(tmp_path / "clip")
+    values = [fit(Corpus(height=48, width=48, num_frames=9)[index], "a red star") for index in range(2)]
+    assert all(-1 <= value <= 1 for value in values) and values[0] != values[1]
+    with pytest.raises(ValueError, match="holds no CLIP model"):
+        ClipFit(tmp_path)
+    with pytest.raises(FileNotFoundError, match="with a CLIP model"):
+        ClipFit(tmp_path / "none")
+
+
+def test_a_task_of_ones_own_file_is_listed_and_used_only_when_named(files, capsys, make_model, clip):
+    path = files["tmp"] / "own_task.py"
+    path.write_text(OWN_TASK)
+    assert main(["tasks", "--task-file", str(path)]) == 0
+    assert "own_task" in capsys.readouterr().out
+    assert main(["tasks"]) == 0
+    assert "own_task" not in capsys.readouterr().out
+    model = make_model(0)
+    object.__setattr__(model.config, "tasks", (*model.config.tasks, "own_task"))
+    model.save_pretrained(files["tmp"] / "own")
+    loaded = VideoLM.from_pretrained(files["tmp"] / "own")
+    assert loaded.generate(str(path), video=clip).frames.shape == clip.frames.shape
+    with pytest.raises(ValueError, match="unknown task 'own_task'"):
+        loaded.generate("own_task", video=clip)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", ":1 is not JSON"),
+        ('{"txt": "a"}', ":1 says txt; expected an object with some of name, text"),
+        ('{"text": 3}', ":1 has text 3; expected a string"),
+        ('{"text": "a", "name": "x"}\n{"text": "b", "name": "x"}', "names two clips alike"),
+        ('{"text": "a", "name": "../x"}', "or one with a folder"),
+        ("\n", "holds no prompts"),
+    ],
+)
+def test_files_that_are_no_prompts_are_refused(files, content, message):
+    (files["tmp"] / "p.jsonl").write_text(content)
+    request = Request(files["model"], "text_to_video", GIVEN)
+    with pytest.raises(ValueError, match=message):
+        generate_files(request, files["tmp"] / "out", files["tmp"] / "p.jsonl")
+
+
+def test_a_model_lists_its_tasks_with_their_numbers_of_codes(files, capsys):
+    assert main(["tasks", "--model", str(files["model"])]) == 0
+    text = capsys.readouterr().out
+    assert "48 codes given" in text and "48 generated" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_samples": 0}, "expected 1 or more"),
+        ({"num_samples": 2, "best_of": 2}, "give either num_samples"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused(files, change, message):
+    with pytest.raises(ValueError, match=message):
+        Request(files["model"], "unconditional", GIVEN, **change)
+
+
+def test_stylization_says_what_it_lacks(files, capsys):
+    words = ["generate", "--model", str(files["model"]), "--out", str(files["tmp"] / "x.mp4")]
+    assert main([*words, "--task", "stylization", "--text", "a red star", "--video", str(files["clip"])]) == 2
+    assert "say how they are found (--depth)" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "give the name of a task (--task) or a file" in capsys.readouterr().err

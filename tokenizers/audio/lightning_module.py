@@ -1,0 +1,300 @@
+"""Training of the audio codec.
+
+    videolm audio fit --config configs/audio/demo.yaml --out RUN
+
+EnCodec's encoder and decoder are trained around vector-quantize-pytorch's residual quantizer, whose
+codebooks (moving averages, started by k-means, dead entries revived, later levels left out at random) are
+then copied into the EncodecModel. Losses on the waveform and its spectrum, and with a discriminator those of
+EnCodec (Défossez et al. 2022, arXiv:2210.13438, section 3.4). Sound is taken as loud as it is: nothing
+normalises it, in training or in use, so that a quiet clip stays quiet.
+
+Codec and discriminators are updated together, from one backward pass: neither's loss reaches the other's
+weights.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from lightning import LightningModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor, distributed, nn
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
+from vector_quantize_pytorch import ResidualVQ
+
+from ...training.gradients import clip_gradients
+from ...training.muon import Muon
+from ...training.schedule import scheduled
+from .codec import AudioTokenizer, AudioTokenizerConfig
+from .discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
+from .losses import MultiScaleMelLoss, log_spectral_distance
+from .unit_gain import weight_norm_of
+
+_BETAS = (0.8, 0.99)
+_SHORTEST_PART, _LONGEST_PART = 2, 12  # hops of the parts of a spliced window
+
+
+class AudioCodecTraining(LightningModule):
+    """Fits an `AudioTokenizer` to the sound of clips.
+
+    Args:
+        tokenizer: sizes of the codec.
+        window_hops: length of the random window of each clip that a step sees; 32 hops are 0.64 s.
+        spliced: share of windows that are chains of short parts of the step's windows, now and then of
+            silence. Else a codec of steady notes learns to hum on whatever its codes say.
+        learning_rate: of AdamW, at the end of the warm-up; falls to nothing along a cosine.
+        muon_learning_rate: of Muon, which takes the convolutions then (their weights' directions), along the
+            same schedule; None leaves them to AdamW.
+        warmup_steps: steps of linear rise.
+        waveform_weight: of the mean absolute difference of samples. Much lower, and training stays for long
+            where silence is the best answer, before the spectral loss finds the pitch.
+        squared_weight: of their mean squared difference.
+        pre_emphasis: c of the filter x[n] - c x[n - 1] through which those two hear, so that what is high and
+            soft counts beside what is low and loud.
+        mel_weight: of the multi-scale mel distance. Beside a small waveform_weight a rare sound is left out
+            under it, as its logarithms are met best by their median.
+        generator_weight: of the adversarial loss, with a discriminator.
+        feature_weight: of the distance of the discriminators' features, with a discriminator.
+        commitment_weight: of the distance between latents and their codebook entries.
+        discriminator: shape of the discriminators; None trains without.
+        discriminator_learning_rate: of theirs, along the same schedule.
+        balanced: the weights of the losses on the decoded sound are shares of its gradient (see `Balancer`).
+        codebooks_from: step from which latents are quantized. Codebooks that come at once have entries for
+            what is frequent only, and the decoder never hears of the rest.
+        codebook_decay: of the moving averages that the codebook entries are.
+        idle_share: an entry that is used less than this share of the mean of its level is put where a latent
+            of the step is. With few latents a step most entries rest in most steps and are not idle.
+        seed: of every random choice.
+    """
+
+    def __init__(
+        self,
+        tokenizer: AudioTokenizerConfig,
+        window_hops: int = 32,
+        spliced: float = 0.0,
+        learning_rate: float = 1e-3,
+        muon_learning_rate: float | None = None,
+        warmup_steps: int = 50,
+        waveform_weight: float = 20.0,
+        squared_weight: float = 400.0,
+        pre_emphasis: float = 0.0,
+        mel_weight: float = 1.0,
+        generator_weight: float = 3.0,
+        feature_weight: float = 3.0,
+        commitment_weight: float = 0.25,
+        discriminator: AudioDiscriminatorConfig | None = None,
+        discriminator_learning_rate: float = 3e-4,
+        balanced: bool = False,
+        codebooks_from: int = 0,
+        codebook_decay: float = 0.95,
+        idle_share: float = 0.1,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.window = window_hops * tokenizer.hop_length
+        self.spliced = spliced
+        self.learning_rate = learning_rate
+        self.muon_learning_rate = muon_learning_rate
+        self.discriminator_learning_rate = discriminator_learning_rate
+        self.warmup_steps = warmup_steps
+        self.pre_emphasis = pre_emphasis
+        self.codebooks_from = codebooks_from
+        self.weights = {"waveform": waveform_weight, "squared": squared_weight, "mel": mel_weight}
+        if discriminator is not None:
+            self.weights |= {"generator": generator_weight, "feature": feature_weight}
+        self.adversary = None if discriminator is None else AudioAdversary(discriminator)
+        self.balancer = Balancer(self.weights) if balanced else None
+        self.commitment_weight = commitment_weight
+        self.idle_share = idle_share
+        self.seed = seed
+        self.tokenizer = AudioTokenizer.of_config(tokenizer)
+        self._new_quantizer = partial(
+            ResidualVQ,
+            dim=tokenizer.hidden_size,
+            codebook_size=tokenizer.codebook_size,
+            num_quantizers=tokenizer.num_levels,
+            decay=codebook_decay,
+            kmeans_init=True,
+            threshold_ema_dead_code=1,  # until `_count_uses_of` knows how many uses there are
+            quantize_dropout=True,
+        )
+        self.quantizer = self._new_quantizer()
+        self.mel = MultiScaleMelLoss(tokenizer.sample_rate)
+        used = torch.zeros(tokenizer.num_levels, tokenizer.codebook_size, dtype=torch.long)
+        self.register_buffer("used", used, persistent=False)
+
+    def forward(
+        self, waveform: Float[Tensor, "batch 1 samples"]
+    ) -> tuple[Float[Tensor, "batch 1 samples"], Int[Tensor, "batch levels frames"], Float[Tensor, ""]]:
+        """The sound as it comes back, its codes (-1 for a level left out) and the commitment loss.
+
+        Before the step `codebooks_from` all levels are left out, and the sound is of the latents themselves.
+        """
+        latents = self.tokenizer.latents(waveform)
+        if self.global_step < self.codebooks_from:
+            sizes = latents.shape[0], len(self.used), latents.shape[1]
+            codes = latents.new_full(sizes, -1, dtype=torch.long)
+            return self.tokenizer.synthesize(latents), codes, latents.new_zeros(())
+        self._count_uses_of(latents)
+        quantized, codes, commitment = self.quantizer(latents)
+        decoded = self.tokenizer.synthesize(quantized)
+        return decoded, rearrange(codes, "batch frames levels -> batch levels frames"), commitment.sum()
+
+    def _count_uses_of(self, latents: Float[Tensor, "batch frames dim"]) -> None:
+        """Tell the codebooks when an entry is idle; one that is moved starts with the mean of uses."""
+        processes = distributed.get_world_size() if _is_distributed() else 1
+        for layer in self.quantizer.layers:
+            codebook = layer._codebook
+            codebook.reset_cluster_size = latents.shape[:2].numel() * processes / codebook.codebook_size
+            codebook.threshold_ema_dead_code = self.idle_share * codebook.reset_cluster_size
+
+    def setup(self, stage: str) -> None:
+        if _is_distributed():
+            # That codebooks follow the sounds of all processes is settled when the quantizer is built, which
+            # must not be before there are several. A checkpoint's weights come later.
+            self.quantizer = self._new_quantizer(sync_codebook=True)
+
+    def on_fit_start(self) -> None:
+        if self.codebooks_from and self.codebooks_from >= self.trainer.estimated_stepping_batches:
+            raise ValueError(
+                f"codebooks_from is {self.codebooks_from}, but there are only "
+                f"{self.trainer.estimated_stepping_batches:.0f} steps; no codebook would ever be filled"
+            )
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_index: int) -> None:
+        # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
+        # makes the choices of one that was never stopped.
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
+        real = spliced(random_windows(_sound(batch), self.window), self.spliced, self.tokenizer.hop_length)
+        decoded, _, commitment = self(real)
+        difference = decoded - real
+        heard = difference[..., 1:] - self.pre_emphasis * difference[..., :-1]
+        losses = {
+            "waveform": heard.abs().mean(),
+            "squared": heard.square().mean(),
+            "mel": self.mel(decoded, real),
+        }
+        if self.adversary is not None:
+            losses |= self.adversary.generator_losses(decoded, real)
+        weighted = sum(weight * losses[name] for name, weight in self.weights.items())
+        loss = weighted if self.balancer is None else self.balancer(losses, decoded)
+        loss = loss + self.commitment_weight * commitment
+        losses["commitment"] = commitment
+        if self.adversary is not None:
+            losses["discriminator"] = self.adversary.discriminator_loss(decoded, real)
+            loss = loss + losses["discriminator"]
+        self.log(
+            "train/loss", weighted.detach() + self.commitment_weight * commitment.detach(), prog_bar=True
+        )
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        sound = _sound(batch)
+        hop = self.tokenizer.hop_length
+        real = sound[..., : sound.shape[-1] // hop * hop]
+        decoded, codes, _ = self(real)
+        for level, entries in enumerate(codes.unbind(1)):
+            used = entries[entries >= 0]
+            self.used[level] += used.bincount(minlength=self.used.shape[1])
+        audible = real.abs().amax((1, 2)) > 0  # of silence the ratio is not defined
+        if audible.any():
+            ratio = scale_invariant_signal_distortion_ratio(decoded[audible], real[audible])
+            self.log("val/si_sdr_db", ratio.mean(), batch_size=int(audible.sum()), sync_dist=True)
+        self.log_dict(
+            {
+                "val/mel": self.mel(decoded, real),
+                "val/log_spectral_distance_db": log_spectral_distance(decoded, real).mean(),
+            },
+            batch_size=real.shape[0],
+            sync_dist=True,
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        for level, counts in enumerate(self.trainer.strategy.reduce(self.used.clone(), reduce_op="sum")):
+            self.log(f"val/code_use_{level}", (counts > 0).float().mean())
+        self.used.zero_()
+
+    def configure_optimizers(self) -> Any:
+        if self.muon_learning_rate is None:
+            optimizer = torch.optim.AdamW(self.tokenizer.parameters(), self.learning_rate, betas=_BETAS)
+        else:
+            directions = _directions(self.tokenizer)
+            ids = {id(direction) for direction in directions}
+            others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
+            rates = self.muon_learning_rate, self.learning_rate
+            optimizer = Muon((directions, others), *rates, betas=_BETAS)
+        if self.adversary is not None:
+            judges = {"params": list(self.adversary.parameters()), "lr": self.discriminator_learning_rate}
+            optimizer.add_param_group(judges | {"is_matrix": False})
+        return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of the codec and of the discriminators, each by its own norm."""
+        clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
+
+    @property
+    def codec(self) -> AudioTokenizer:
+        """The codec, its codebooks as they are now."""
+        self.tokenizer.set_codebooks(self.quantizer.codebooks)
+        return self.tokenizer
+
+    @rank_zero_only
+    def export(self, folder: str | Path) -> None:
+        """Write the codec to folder/audio_tokenizer."""
+        self.codec.save_pretrained(Path(folder) / "audio_tokenizer")
+
+
+def random_windows(
+    waveform: Float[Tensor, "batch 1 samples"], length: int
+) -> Float[Tensor, "batch 1 length"]:
+    """A part of each sound, starting anywhere; silence fills up sounds that are shorter."""
+    waveform = nn.functional.pad(waveform, (0, max(length - waveform.shape[-1], 0)))
+    starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],))
+    return torch.stack(
+        [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]
+    )
+
+
+def spliced(
+    windows: Float[Tensor, "batch 1 samples"], share: float, hop: int
+) -> Float[Tensor, "batch 1 samples"]:
+    """The windows, this share of them as chains of parts of any of the windows, one part in ten silent."""
+    if share == 0:
+        return windows
+    result = windows.clone()
+    for row in torch.nonzero(torch.rand(len(windows)) < share).flatten().tolist():
+        start = 0
+        while start < windows.shape[-1]:
+            end = start + int(torch.randint(_SHORTEST_PART * hop, _LONGEST_PART * hop, ()))
+            part = windows[int(torch.randint(len(windows), ())), :, start:end]
+            result[row, :, start:end] = part * (torch.rand(()) >= 0.1).item()
+            start = end
+    return result
+
+
+def _directions(tokenizer: AudioTokenizer) -> list[nn.Parameter]:
+    """The directions of the convolutions' weights that are matrices of more than one row and column."""
+    kinds = (nn.Conv1d, nn.ConvTranspose1d)
+    directions = (weight_norm_of(each)[1] for each in tokenizer.modules() if isinstance(each, kinds))
+    return [each for each in directions if min(each.flatten(1).shape) > 1]
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _sound(batch: dict[str, Any]) -> Float[Tensor, "batch 1 samples"]:
+    if "waveform" not in batch:
+        raise ValueError("the clips have no sound; an audio codec needs clips with sound")
+    return batch["waveform"]

@@ -1,0 +1,172 @@
+"""A frozen text encoder: captions -> embeddings of their pieces (T5, Raffel et al. 2020, arXiv:1910.10683).
+
+In place of the text tokenizer of a model folder stands where the encoder is, not its weights:
+
+    MODEL/text_tokenizer/config.json   {"kind": "text_encoder", "source": "/models/t5-v1_1-xl", ...}
+
+If that folder moves, `source` may be changed by hand: the fingerprint tells whether it is the same encoder.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ...data.runtime.files import read_json, replacing, write_json
+from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
+from ...data.runtime.quiet_transformers import quiet_transformers
+from ..audio.torchaudio_guard import tolerate_torchaudio
+from .sentencepiece_tokenizer import TextTokenizer
+
+_KIND = "text_encoder"
+_PIECES = ("spiece.model", "tokenizer.json")
+_SAMPLED = 256  # numbers of each weight that count for the fingerprint; all of them would take minutes
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig:
+    """What config.json says of a text encoder.
+
+    Args:
+        source: folder of a T5 with its tokenizer, or its name on Hugging Face's hub.
+        width: features of an embedding.
+        fingerprint: of the encoder that the language model was trained with.
+    """
+
+    source: str
+    width: int
+    fingerprint: str
+
+
+class TextEncoder:
+    """Text to embeddings of its pieces; it never learns.
+
+    Args:
+        source: where it is from.
+        pieces: transformers' tokenizer.
+        model: transformers' T5EncoderModel.
+        cache: folder in which embeddings are kept, each under a hash of its text.
+    """
+
+    def __init__(self, source: str, pieces: Any, model: Any, cache: Path | None = None):
+        self.source, self.pieces, self.cache = source, pieces, cache
+        self.model = model.eval().requires_grad_(False)
+
+    @classmethod
+    def open(cls, source: str, cache: Path | None = None) -> "TextEncoder":
+        """The encoder of a T5, whose decoder is left out if it has one.
+
+        Raises:
+            FileNotFoundError: if the folder has no tokenizer.
+            ValueError: if there is no such encoder, there or on the hub, or weights are missing.
+        """
+        folder, source = Path(source), cls.source_of(source)
+        if folder.is_dir() and not any((folder / name).is_file() for name in _PIECES):
+            raise FileNotFoundError(f"{folder} has no tokenizer of a T5 ({' or '.join(_PIECES)})")
+        tolerate_torchaudio()
+        from transformers import T5EncoderModel, T5Tokenizer
+
+        settings = {"local_files_only": folder.is_dir()}
+        try:
+            with quiet_transformers():
+                pieces = T5Tokenizer.from_pretrained(source, **settings)
+                model, report = T5EncoderModel.from_pretrained(
+                    source, dtype=torch.float32, output_loading_info=True, **settings
+                )
+        except Exception as error:  # transformers raises many types for what is absent or damaged
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"{source} gives no T5 encoder: {reason}") from error
+        if report["missing_keys"]:
+            raise ValueError(f"{source} lacks weights of a T5 encoder: {sorted(report['missing_keys'])[:3]}")
+        return cls(source, pieces, model, cache)
+
+    @staticmethod
+    def source_of(name: str) -> str:
+        """A folder by its whole path; a name on the hub as it is."""
+        return str(Path(name).resolve()) if Path(name).is_dir() else name
+
+    @property
+    def width(self) -> int:
+        return self.model.config.d_model
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the pieces and the weights."""
+        weights = {name: value.flatten()[:_SAMPLED] for name, value in self.model.state_dict().items()}
+        return fingerprint({"pieces": self.pieces.get_vocab()}, weights)
+
+    def encode(self, text: str, most: int | None = None) -> Float[Tensor, "pieces {self.width}"]:
+        """Embeddings of a text and its end, none for an empty one, rounded to bfloat16 as they are kept.
+
+        Args:
+            most: pieces; what is beyond is not read.
+        """
+        if not text.strip():
+            return torch.zeros(0, self.width)
+        if self.cache is None:
+            return self._encode(text, most)
+        name = hashlib.sha256(f"{most} {text}".encode()).hexdigest()
+        path = self.cache / self.fingerprint / name[:2] / f"{name[2:34]}.safetensors"
+        if path.is_file():
+            return load_file(path)["embeddings"].float()
+        embeddings = self._encode(text, most)
+        with replacing(path) as temporary:
+            save_file({"embeddings": embeddings.bfloat16()}, temporary)
+        return embeddings
+
+    @torch.no_grad()
+    def _encode(self, text: str, most: int | None) -> Tensor:
+        ids = self.pieces(text, truncation=most is not None, max_length=most, return_tensors="pt").input_ids
+        states = self.model(input_ids=ids.to(self.model.device)).last_hidden_state[0]
+        return states.bfloat16().float().cpu()
+
+    def to(self, device: torch.device | str) -> "TextEncoder":
+        self.model.to(device)
+        return self
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write where the encoder is."""
+        with replacing(Path(folder)) as temporary:
+            temporary.mkdir()
+            header = {"kind": _KIND, "config_version": CONFIG_VERSION}
+            stored = TextEncoderConfig(self.source, self.width, self.fingerprint)
+            write_json(temporary / "config.json", header | asdict(stored))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, cache: Path | None = None) -> "TextEncoder":
+        """Load the encoder that a folder of `save_pretrained` names.
+
+        Raises:
+            FileNotFoundError: if the folder is missing.
+            ValueError: if the encoder is not there any more, or is another.
+        """
+        config = read_config(folder, _KIND, TextEncoderConfig)
+        encoder = cls.open(config.source, cache)
+        if encoder.fingerprint != config.fingerprint:
+            raise ValueError(
+                f"the text encoder in {config.source} ({encoder.fingerprint}) is not the one that "
+                f"{folder} names ({config.fingerprint})"
+            )
+        return encoder
+
+
+def load_text_tokenizer(folder: str | Path, cache: Path | None = None) -> TextTokenizer | TextEncoder:
+    """What a text_tokenizer folder holds: pieces of our own, or a frozen encoder.
+
+    Args:
+        cache: of an encoder.
+
+    Raises:
+        FileNotFoundError, ValueError: as `from_pretrained` of the two.
+    """
+    path = Path(folder) / "config.json"
+    stored = read_json(path) if path.is_file() else None
+    if isinstance(stored, dict) and stored.get("kind") == _KIND:
+        return TextEncoder.from_pretrained(folder, cache)
+    return TextTokenizer.from_pretrained(folder)

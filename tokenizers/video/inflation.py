@@ -1,0 +1,74 @@
+"""Start a video tokenizer from another one: a tokenizer of single images is inflated.
+
+Its kernels go to the last of the frames that a causal kernel sees and the others become zero (Yu et al.
+2023, arXiv:2310.05737, appendix A.1: "central inflation", but at the end, which is what padding at the
+front makes of it). A convolution before depth to time has outputs for every frame that a latent becomes,
+and each gets those of the one frame of an image. So at first every frame is treated as an image: latent j
+is that of frame stride * j, and an image has the codes that it had.
+"""
+
+from pathlib import Path
+
+from einops import repeat
+from torch import Tensor, nn
+
+from . import compact, magvit2
+from .causal_conv import CausalConv3d, TemporalConv
+from .video_tokenizer import VideoTokenizer
+
+_Convolution = TemporalConv | CausalConv3d
+
+
+def start_from(model: VideoTokenizer, folder: str | Path) -> None:
+    """Fill `model` with the weights of the tokenizer in a folder, inflated if that is one of images.
+
+    A tokenizer of images is one with a temporal kernel and strides of 1, otherwise shaped like `model`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `VideoTokenizer.from_pretrained`.
+        ValueError: if the networks differ in more than time.
+    """
+    source = VideoTokenizer.from_pretrained(folder)
+    weights = source.state_dict()
+    if source.config.temporal_kernel == 1 and model.config.temporal_kernel > 1:
+        weights = _inflated(source, model)
+    wanted = {name: value.shape for name, value in model.state_dict().items()}
+    for name in sorted(wanted.keys() | weights.keys()):
+        found = tuple(weights[name].shape) if name in weights else "absent"
+        expected = tuple(wanted[name]) if name in wanted else "absent"
+        if found != expected:
+            raise ValueError(
+                f"{folder} does not fit the tokenizer to be trained: {name} is {found}; expected {expected}"
+            )
+    model.load_state_dict(weights)
+
+
+def _inflated(source: VideoTokenizer, model: VideoTokenizer) -> dict[str, Tensor]:
+    weights = source.state_dict()
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        if isinstance(module, _Convolution) and f"{name}.conv.weight" in weights:
+            frames = _frames_made(modules, name)
+            weight, bias = (_for_each(weights[f"{name}.conv.{part}"], frames) for part in ("weight", "bias"))
+            weights[f"{name}.conv.weight"] = _in_last_frame(weight, module)
+            weights[f"{name}.conv.bias"] = bias
+    return weights
+
+
+def _frames_made(modules: dict[str, nn.Module], name: str) -> int:
+    """Frames that depth to time makes of a result of this convolution."""
+    parent = modules[name.rpartition(".")[0]]
+    ups = (compact.Upsample, magvit2.Upsample)
+    return parent.temporal_stride if isinstance(parent, ups) else 1
+
+
+def _for_each(values: Tensor, frames: int) -> Tensor:
+    """Outputs repeated for each frame; frames are the outermost part of the channels in both networks."""
+    return repeat(values, "channels ... -> (frames channels) ...", frames=frames)
+
+
+def _in_last_frame(weight: Tensor, module: _Convolution) -> Tensor:
+    """A kernel of one frame as the last frame of a longer one; time is the first axis of the kernel."""
+    inflated = weight.new_zeros(*weight.shape[:2], module.kernel, *weight.shape[3:])
+    inflated[:, :, -1] = weight[:, :, 0]
+    return inflated

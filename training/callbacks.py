@@ -1,0 +1,91 @@
+"""What happens around a fit, whatever is trained: checkpoints and the progress bar."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.strategies import ModelParallelStrategy
+
+from ..data.runtime.files import replacing
+from ..data.runtime.progress import progress
+
+
+class LastCheckpoint(Checkpoint):
+    """Write last.ckpt every so many steps and at the end, in one piece.
+
+    A file, which Lightning puts in its place when it is written; of a sharded model a folder, to which
+    each process writes its part.
+    """
+
+    def __init__(self, folder: Path, every: int):
+        if every < 1:
+            raise ValueError(f"--checkpoint_every is {every}; expected at least 1")
+        self.path = folder / "last.ckpt"
+        self.every = every
+        self.saved_at = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.saved_at = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # The last step is saved here too: Lightning counts on from a checkpoint as if it was made here.
+        is_last = trainer.global_step == trainer.max_steps
+        if is_last or trainer.global_step - self.saved_at >= self.every:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step > self.saved_at:
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        self.saved_at = trainer.global_step
+        if not isinstance(trainer.strategy, ModelParallelStrategy):
+            trainer.save_checkpoint(self.path)
+            return
+        written = self.path.with_name("last.ckpt.unfinished")
+        trainer.save_checkpoint(written)
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            replace_by(self.path, written)
+
+
+def replace_by(path: Path, written: Path) -> None:
+    """Put a finished folder in the place of another one or of a file."""
+    if path.is_file():
+        path.unlink()
+    with replacing(path) as temporary:
+        written.rename(temporary)
+
+
+class FitProgress(Callback):
+    """One bar with time left for the whole of a fit, with what the module logs for the bar."""
+
+    def __init__(self, description: str):
+        self.description = description
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        total = trainer.max_steps if trainer.max_steps > 0 else trainer.estimated_stepping_batches
+        self.shown = progress(self.description, float(total), completed=trainer.global_step)
+        self.report = self.shown.__enter__()
+        self.reported_at = 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if time.monotonic() - self.reported_at > 0.5:  # reading the metrics waits for the device
+            self.reported_at = time.monotonic()
+            values = trainer.progress_bar_metrics.items()
+            note = "  ".join(f"{name} {value:.3g}" for name, value in values)
+            self.report(trainer.global_step, note)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.report(trainer.global_step)
+        self.shown.__exit__(None, None, None)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if hasattr(self, "shown"):
+            self.shown.__exit__(None, None, None)

@@ -1,0 +1,58 @@
+"""How many processes share a training.
+
+    --trainer.devices 8 --trainer.strategy ddp      each holds the whole model
+    --trainer.devices 8 --trainer.strategy fsdp2    each holds an eighth of it
+
+trainer:
+  strategy:                                         # fsdp2 with products divided inside groups of four
+    class_path: videolm.training.strategies.FSDP2Strategy
+    init_args: {tensor_parallel_size: 4}
+"""
+
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
+
+
+class FSDP2Strategy(ModelParallelStrategy):
+    """Weights, gradients and optimizer states divided among all processes.
+
+    A checkpoint is a folder to which each process writes its part; a training goes on from it on any number
+    of processes. The finished model is one folder as always.
+
+    Args:
+        tensor_parallel_size: processes of a group that share the same batch and divide its products; the
+            number of all processes must be a multiple.
+    """
+
+    def __init__(self, tensor_parallel_size: int = 1):
+        super().__init__(tensor_parallel_size=tensor_parallel_size)
+        self.group = tensor_parallel_size
+
+    def setup_environment(self) -> None:
+        processes = self.num_nodes * self.num_processes
+        if self.group < 1 or processes % self.group:
+            raise ValueError(
+                f"tensor_parallel_size is {self.group}; the {processes} processes are not a multiple of it"
+            )
+        self._data_parallel_size = processes // self.group
+        super().setup_environment()
+
+
+def strategy_of(setting: Any) -> Any:
+    """Lightning's name of a strategy or an object, with our `fsdp2` among the names."""
+    return FSDP2Strategy() if setting == "fsdp2" else setting
+
+
+def data_rank(trainer: Trainer | None) -> tuple[int, int]:
+    """(rank, number) of this process among those that read different batches.
+
+    The processes of a tensor-parallel group read the same ones.
+    """
+    if trainer is None:
+        return 0, 1
+    if isinstance(trainer.strategy, ModelParallelStrategy):
+        place = trainer.strategy.distributed_sampler_kwargs
+        return place["rank"], place["num_replicas"]
+    return trainer.global_rank, trainer.world_size
