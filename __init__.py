@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .data.media.clip import Clip
     from .data.media.reading import read_clip, write_clip
     from .generation.pipeline import VideoLM
+    from .generation.prompt import Prompt
+    from .lm.decoding.sampling import Sampling
     from .tasks.clip_size import SizeChoice
     from .tasks.task import Task, load_task
 
@@ -21,11 +23,23 @@ _HOMES = {
     "read_clip": ".data.media.reading",
     "write_clip": ".data.media.reading",
     "VideoLM": ".generation.pipeline",
+    "Prompt": ".generation.prompt",
+    "Sampling": ".lm.decoding.sampling",
     "SizeChoice": ".tasks.clip_size",
     "Task": ".tasks.task",
     "load_task": ".tasks.task",
 }
-__all__ = ["Clip", "SizeChoice", "Task", "VideoLM", "load_task", "read_clip", "write_clip"]
+__all__ = [
+    "Clip",
+    "Prompt",
+    "Sampling",
+    "SizeChoice",
+    "Task",
+    "VideoLM",
+    "load_task",
+    "read_clip",
+    "write_clip",
+]
 
 
 def __getattr__(name: str):
@@ -35,4 +49,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

@@ -71,13 +71,14 @@ def parse() -> argparse.Namespace:
 def prefix_lm_steps(kv_heads: int) -> tuple[Steps, int, int]:
     """Steps, bytes of weights that each reads, and bytes of the cache of a position."""
     from videolm.lm.decoding.generate import Generation
-    from videolm.lm.decoding.sampling import Sampling
+    from videolm.lm.decoding.sampling import DrawSettings
 
     model = prefix_lm(kv_heads=kv_heads)
 
     def steps(rows: int, given: int, tokens: int) -> Iterator[object]:
         generators = [torch.Generator() for _ in range(rows)]
-        yield from Generation(model, records_of(given, tokens, rows), Sampling(temperature=0.0), generators)
+        greedy = DrawSettings(temperature=0.0)
+        yield from Generation(model, records_of(given, tokens, rows), greedy, generators)
 
     return steps, read_bytes(model), CACHE_BYTES * kv_heads // HEADS
 

@@ -116,14 +116,14 @@ def videolm(head: str, kv_heads: int = HEADS, int8: bool = False) -> Callable[[i
     def contestant(prefix: int, most: int) -> Contestant:
         from videolm.lm.decoding.generate import generate
         from videolm.lm.decoding.quantized import quantize
-        from videolm.lm.decoding.sampling import Sampling
+        from videolm.lm.decoding.sampling import DrawSettings
 
         model = prefix_lm(head, kv_heads)
         if int8:
             quantize(model)
 
         def mode(**options: Any) -> Run:
-            sampling = Sampling(**options)
+            sampling = DrawSettings(**options)
 
             def run(count: int) -> object:
                 given = [records_of(length, count) for length in (prefix, prefix - UNCONDITIONAL)]
@@ -175,14 +175,14 @@ CONTESTANTS: dict[str, Callable[[int, int], Contestant]] = {
 
 def records_of(prefix: int, count: int, rows: int = 1) -> Any:
     """Rows of `prefix` given visual codes and `count` to sample, on a grid of 16 x 16."""
-    from videolm.lm.batch import Batch, Sequence
+    from videolm.lm.batch import Batch, Example
 
     length = prefix + count
     place = torch.arange(length)
     forced = place < prefix
     return Batch.collate(
         [
-            Sequence(
+            Example(
                 ids=torch.randint(256, VOCABULARY - 4 * 1024, (length,)),
                 block=torch.ones(length, dtype=torch.long),
                 segment=torch.zeros(length, dtype=torch.long),

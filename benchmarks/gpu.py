@@ -82,7 +82,7 @@ def decode(meter: Meter, arguments: argparse.Namespace) -> None:
     """A clip of 1,280 codes, guided, one at a time, in bfloat16."""
     from videolm.lm.decoding import graphs
     from videolm.lm.decoding.generate import Generation
-    from videolm.lm.decoding.sampling import Sampling
+    from videolm.lm.decoding.sampling import DrawSettings
 
     from .decoders import read_bytes
 
@@ -94,7 +94,7 @@ def decode(meter: Meter, arguments: argparse.Namespace) -> None:
     bound = (read_bytes(model) + cache * len(layout) / 2) / rate
 
     def generation(decoding: str, **how: Any) -> Generation:
-        sampling = Sampling(guidance_scale=GUIDANCE, decoding=decoding, **how)
+        sampling = DrawSettings(guidance_scale=GUIDANCE, decoding=decoding, **how)
         return Generation(model, given, sampling, [torch.Generator(DEVICE).manual_seed(0)], without)
 
     def run(codes: int, decoding: str, **how: Any) -> None:

@@ -19,7 +19,7 @@ from videolm.data.media.clip import Clip
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt
 from videolm.lm.batch import Batch
-from videolm.lm.decoding.sampling import likeliest
+from videolm.lm.decoding.drawing import likeliest
 
 from .measuring import Record, command, markdown_table
 from .parallel import TASK, held_out

@@ -21,7 +21,7 @@ from torch import Tensor
 from videolm.data.synthetic.corpus import Corpus, caption_of, corpus_settings
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 
 from .contest_scores import moving
 from .measuring import Record, command, cpu_seconds, machine, markdown_table
@@ -44,9 +44,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model = VideoLM.from_pretrained(arguments.model)
     options = {"temperature": arguments.temperature, "guidance_scale": arguments.guidance_scale}
-    ways = {"sequential": Sampling(**options)}
+    ways = {"sequential": DrawSettings(**options)}
     for window in arguments.windows:
-        ways[f"jacobi, {window}"] = Sampling(**options, decoding="jacobi", window=window)
+        ways[f"jacobi, {window}"] = DrawSettings(**options, decoding="jacobi", window=window)
     corpus = held_out(model, arguments.source)
     texts = [caption_of(corpus.scene(index), 0) for index in range(arguments.clips)]
     print(json.dumps(machine(threads=1) | {"clips": len(texts), "grid": model.clips.grid} | options))
@@ -81,7 +81,7 @@ def held_out(model: VideoLM, source: str) -> Corpus:
     return Corpus(split="triples", sample_rate=None, **sizes, **corpus_settings(source))
 
 
-def decode(model: VideoLM, text: str, seed: int, how: Sampling) -> Decoded:
+def decode(model: VideoLM, text: str, seed: int, how: DrawSettings) -> Decoded:
     counts: list[int] = []
 
     def run() -> Int[Tensor, "t h w"]:

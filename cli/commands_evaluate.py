@@ -112,3 +112,106 @@ def evaluate(
         world=world,
         loggers=loggers,
     )
+
+
+def tokenizer_score(
+    source: str,
+    *,
+    model: Path,
+    out: Path,
+    where: list[str] | None = None,
+    clips: int = 32,
+    split: str = "triples",
+    height: int = 64,
+    width: int = 64,
+    num_frames: int = 9,
+    fps: float = 8.0,
+    lpips: Path | None = None,
+    weights: Path | None = None,
+    trust: bool = False,
+    seed: int = 0,
+) -> list[Path]:
+    """Score a video tokenizer on held-out clips; prints a table, writes scores.json and a curve by frame.
+
+    Beside the tokenizer stand predictions that need none, such as repeating the last frame seen.
+
+    Args:
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
+            (with a captions.jsonl) or a captions.jsonl.
+        model: model folder with a video_tokenizer.
+        out: folder to write to.
+        where: key=value: only entries that have it; may be repeated.
+        clips: how many; of a folder or list the last ones, which training holds out.
+        split: of the synthetic source; triples are combinations held out of training.
+        height: of the frames; files are resized and cropped.
+        width: of the frames.
+        num_frames: per clip.
+        fps: frames per second; files are converted.
+        lpips: file with the weights of LPIPS (VGG16 and its linear layers), for a column more.
+        weights: folder with weights of I3D, for rFVD, and of LPIPS; names as for `videolm evaluate`.
+        trust: run TorchScript files in that folder; they are programs.
+        seed: of the synthetic source.
+    """
+    from ..data.loading.clip_datamodule import conditions
+    from ..evaluation.metrics.weights_folder import WeightsFolder
+    from ..evaluation.tokenizer_scores import score_source
+
+    return score_source(
+        source,
+        model,
+        out,
+        where=conditions(where or []),
+        clips=clips,
+        split=split,
+        height=height,
+        width=width,
+        num_frames=num_frames,
+        fps=fps,
+        lpips=lpips,
+        weights=WeightsFolder(weights, trust),
+        seed=seed,
+    )
+
+
+def audio_score(
+    source: str,
+    *,
+    model: Path,
+    out: Path,
+    where: list[str] | None = None,
+    clips: int = 32,
+    split: str = "triples",
+    num_frames: int = 17,
+    fps: float = 8.0,
+    seed: int = 0,
+) -> list[Path]:
+    """Score an audio codec on held-out sounds; prints a table, writes scores.json and spectrograms.
+
+    Beside the codec stand its first levels, mu-law samples at its bit rate, and random codebooks.
+
+    Args:
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
+            (with a captions.jsonl) or a captions.jsonl; the clips need pictures, too.
+        model: model folder with an audio_tokenizer.
+        out: folder to write to.
+        where: key=value: only entries that have it; may be repeated.
+        clips: how many; of a folder or list the last ones, which training holds out.
+        split: of the synthetic source; triples are combinations held out of training.
+        num_frames: per clip; its sound lasts num_frames / fps seconds.
+        fps: frames per second; files are converted.
+        seed: of the synthetic source and of the random codebooks.
+    """
+    from ..data.loading.clip_datamodule import conditions
+    from ..evaluation.audio_scores import score_source
+
+    return score_source(
+        source,
+        model,
+        out,
+        where=conditions(where or []),
+        clips=clips,
+        split=split,
+        num_frames=num_frames,
+        fps=fps,
+        seed=seed,
+    )

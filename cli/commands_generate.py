@@ -152,3 +152,41 @@ def _named_task(task: str | None, task_file: Path | None) -> str:
     if (task is None) == (task_file is None):
         raise ValueError("give the name of a task (--task) or a file of your own (--task-file)")
     return str(task_file) if task_file is not None else str(task)
+
+
+def info(
+    model: str,
+    *,
+    devices: int | None = None,
+    strategy: str | None = None,
+    precision: str | None = None,
+    batch_size: int | None = None,
+    activation_checkpointing: int | None = None,
+    size: str | None = None,
+) -> None:
+    """Print what a model folder holds, or what training by a config of the language model will cost.
+
+    Of a config: parameters, operations and the memory of each device. The options say what to assume in
+    place of what it says.
+
+    Args:
+        model: model folder, or the folder of one of its parts; or a config of `videolm lm fit`, by its path
+            or name, such as 1b.
+        devices: processes that share the training, all machines together.
+        strategy: ddp, or fsdp2, which divides weights and optimizer states among the devices.
+        precision: such as 32-true or bf16-mixed.
+        batch_size: rows of each process.
+        activation_checkpointing: recompute the activations of all layers (1), every second one (2), none (0).
+        size: of the clips, such as 17x128x128, where they are not encoded yet.
+    """
+    from .info import describe
+
+    assumed = {
+        "devices": devices,
+        "strategy": strategy,
+        "precision": precision,
+        "batch_size": batch_size,
+        "activation_checkpointing": activation_checkpointing,
+        "size": size,
+    }
+    print(describe(model, {name: value for name, value in assumed.items() if value is not None}))

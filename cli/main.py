@@ -12,16 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import (
-    commands,
+    commands_codecs,
     commands_data,
     commands_evaluate,
+    commands_generate,
+    commands_training,
+    commands_workflows,
 )
-from . import (
-    commands_generate as commands_tasks,
-)
-from . import (
-    commands_workflows as commands_long,
-)
+from .arguments import as_parsed, parse
 
 
 def demo(
@@ -45,31 +43,31 @@ def demo(
 
 COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "demo": demo,
-    "synthesize": commands.synthesize,
-    "tokenizer fit": commands.tokenizer_fit,
-    "tokenizer validate": commands.tokenizer_validate,
-    "tokenizer reconstruct": commands.tokenizer_reconstruct,
-    "tokenizer encode": commands.tokenizer_encode,
-    "tokenizer decode": commands.tokenizer_decode,
-    "tokenizer score": commands.tokenizer_score,
-    "audio fit": commands.audio_fit,
-    "audio validate": commands.audio_validate,
-    "audio reconstruct": commands.audio_reconstruct,
-    "audio score": commands.audio_score,
-    "audio adopt": commands.audio_adopt,
-    "audio decode": commands.audio_decode,
+    "synthesize": commands_data.synthesize,
+    "tokenizer fit": commands_training.tokenizer_fit,
+    "tokenizer validate": commands_training.tokenizer_validate,
+    "tokenizer reconstruct": commands_codecs.tokenizer_reconstruct,
+    "tokenizer encode": commands_codecs.tokenizer_encode,
+    "tokenizer decode": commands_codecs.tokenizer_decode,
+    "tokenizer score": commands_evaluate.tokenizer_score,
+    "audio fit": commands_training.audio_fit,
+    "audio validate": commands_training.audio_validate,
+    "audio reconstruct": commands_codecs.audio_reconstruct,
+    "audio score": commands_evaluate.audio_score,
+    "audio adopt": commands_codecs.audio_adopt,
+    "audio decode": commands_codecs.audio_decode,
     "data inspect": commands_data.data_inspect,
     "data filter": commands_data.data_filter,
     "data caption": commands_data.data_caption,
-    "encode": commands.encode,
-    "lm fit": commands.lm_fit,
-    "lm validate": commands.lm_validate,
-    "generate": commands_tasks.generate,
-    "long-video": commands_long.long_video,
-    "chain": commands_long.chain,
+    "encode": commands_data.encode,
+    "lm fit": commands_training.lm_fit,
+    "lm validate": commands_training.lm_validate,
+    "generate": commands_generate.generate,
+    "long-video": commands_workflows.long_video,
+    "chain": commands_workflows.chain,
     "evaluate": commands_evaluate.evaluate,
-    "tasks": commands_tasks.tasks,
-    "info": commands.info,
+    "tasks": commands_generate.tasks,
+    "info": commands_generate.info,
 }
 
 
@@ -123,20 +121,12 @@ def run(arguments: list[str]) -> None:
 def call(command: Callable[..., list[Path] | None], program: str, arguments: list[str]) -> list[Path] | None:
     """Parse the arguments of a command as its signature says and call it."""
     if "arguments" in inspect.signature(command).parameters:  # LightningCLI parses these itself
-        return command(_as_parsed(arguments))
-    from jsonargparse import ArgumentParser
-
-    description = inspect.cleandoc(command.__doc__ or "").split("\nArgs:")[0].strip()
-    parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
-    parser.add_function_arguments(command, as_positional=True, as_group=False)
-    if set(arguments) & {"-h", "--help"}:
-        print(_with_hyphens(parser.format_help()))
+        return command(as_parsed(arguments))
+    values = parse(command, program, arguments)
+    if isinstance(values, str):
+        print(values)
         return None
-    switches = [
-        name for name, each in inspect.signature(command).parameters.items() if each.annotation is bool
-    ]
-    given = [f"{one}=true" if one.removeprefix("--") in switches else one for one in _as_parsed(arguments)]
-    return command(**parser.parse_args(given).as_dict())
+    return command(**values)
 
 
 def overview(words: list[str] = ()) -> str:  # type: ignore[assignment]
@@ -204,25 +194,6 @@ def _unknown(arguments: list[str]) -> str:
     )
     hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(COMMANDS)}"
     return f"no command {arguments[0]!r}{hint}"
-
-
-def _as_parsed(arguments: list[str]) -> list[str]:
-    """Options as jsonargparse wants them: --top-p is --top_p; those given several times end in +."""
-    result = []
-    for argument in arguments:
-        option, equals, value = argument.partition("=")
-        if option.startswith("--"):
-            option = "--" + option[2:].replace("-", "_")
-        if option in ("--where", "--data.where", "--pad", "--data.pad"):
-            option += "+"
-        result.append(option + equals + value if option.startswith("--") else argument)
-    return result
-
-
-def _with_hyphens(text: str) -> str:
-    """jsonargparse's help as a user types it."""
-    text = re.sub(r"--\w+", lambda match: match[0].replace("_", "-"), text)
-    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
 
 
 if __name__ == "__main__":

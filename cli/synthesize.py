@@ -2,25 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from ..data.media.reading import write_clip
 from ..data.runtime.files import replacing
 from ..data.runtime.progress import progress
-from ..data.synthetic.corpus import Corpus
+from ..data.sources.selection import ClipSelection
+from ..data.synthetic.corpus import corpus_of
 
 
-def write_corpus(folder: Path, clips: int, **settings: Any) -> list[Path]:
-    """Write the first clips of a corpus as mp4 files and a captions.jsonl.
+def write_corpus(folder: Path, selection: ClipSelection, sample_rate: int) -> list[Path]:
+    """Write the first clips of the embedded corpus as mp4 files and a captions.jsonl.
 
     Beside its caption each entry says what the clip shows: colour, shape, motion, camera, pitch.
-
-    Args:
-        settings: of the `Corpus`.
     """
+    clips = selection.clips
     if clips < 1:
         raise ValueError(f"clips is {clips}; expected at least 1")
-    corpus = Corpus(**settings)
+    corpus = corpus_of(selection, sample_rate=sample_rate)
     lines = []
     folder.mkdir(parents=True, exist_ok=True)
     with progress("synthesize", clips) as report:

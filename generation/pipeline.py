@@ -24,7 +24,7 @@ from ..data.runtime.device import device_of
 from ..lm.batch import Batch
 from ..lm.decoding.generate import Generation
 from ..lm.decoding.generate import generate as generate_ids
-from ..lm.decoding.sampling import Sampling
+from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
 from ..tasks.clip_size import SizeChoice
@@ -121,6 +121,10 @@ class VideoLM:
         self.vocabulary.save(folder / "vocabulary.json")
         self.config.save(folder)
 
+    def settings(self, task: str, sampling: Sampling | None = None) -> DrawSettings:
+        """How codes of a task are drawn: as asked for, else by the defaults."""
+        return (sampling or Sampling()).settings()
+
     def generate(
         self,
         task: str,
@@ -199,17 +203,17 @@ class VideoLM:
         Raises:
             ValueError: as `generate`.
         """
-        sampling = sampling or Sampling()
+        settings = self.settings(task, sampling)
         seeds = range(seed, seed + len(prompts)) if isinstance(seed, int) else seed
         definition = self.config.task(task)
         clips: dict[int, Clip] = {}
-        rows = [self.rows.row(definition, prompt, sampling.guidance_scale) for prompt in prompts]
+        rows = [self.rows.row(definition, prompt, settings.guidance_scale) for prompt in prompts]
         kinds = {portion.kind for portion in definition.outputs}
         for indices in alike(rows, batch_size):
             group = [rows[index] for index in indices]
             report = _part(progress, len(clips), len(group))
             generators = [torch.Generator(self.device).manual_seed(seeds[index]) for index in indices]
-            codes = self._codes(group, sampling, generators, report)
+            codes = self._codes(group, settings, generators, report)
             made = self.decode_batch([{name: each[name] for name in each if name in kinds} for each in codes])
             for index, clip in zip(indices, made, strict=True):
                 clips[index] = with_given(clip, rows[index], definition, composite)
@@ -237,8 +241,8 @@ class VideoLM:
         Raises:
             ValueError: as `generate`, and if the task is not one that paints.
         """
-        sampling, definition = sampling or Sampling(), self.config.task(task)
-        rows = [self.rows.row(definition, prompt, sampling.guidance_scale) for prompt in prompts]
+        definition, settings = self.config.task(task), self.settings(task, sampling)
+        rows = [self.rows.row(definition, prompt, settings.guidance_scale) for prompt in prompts]
         if any(row.known is None for row in rows):
             raise ValueError(f"task {task} paints nothing; there are no known pixels to compare")
         made = self.generate_batch(
@@ -271,11 +275,11 @@ class VideoLM:
         Raises:
             ValueError: as `generate`, and if the task makes no frames.
         """
-        definition, sampling = self.config.task(task), sampling or Sampling()
-        row = self.rows.row(definition, prompt, sampling.guidance_scale)
+        definition, settings = self.config.task(task), self.settings(task, sampling)
+        row = self.rows.row(definition, prompt, settings.guidance_scale)
         generator = torch.Generator(self.device).manual_seed(seed)
-        batch, unconditional = _batches([row], sampling)
-        generation = Generation(self.lm, batch, sampling, [generator], unconditional)
+        batch, unconditional = _batches([row], settings)
+        generation = Generation(self.lm, batch, settings, [generator], unconditional)
         return ClipStream(
             definition,
             row,
@@ -351,19 +355,19 @@ class VideoLM:
     def _codes(
         self,
         rows: Sequence[Row],
-        sampling: Sampling,
+        settings: DrawSettings,
         generators: list[torch.Generator],
         progress: Callable[[int, int], None] | None,
     ) -> list[Codes]:
-        batch, unconditional = _batches(rows, sampling)
-        ids = generate_ids(self.lm, batch, sampling, generators, unconditional, progress).cpu()
+        batch, unconditional = _batches(rows, settings)
+        ids = generate_ids(self.lm, batch, settings, generators, unconditional, progress).cpu()
         return [row.layout.unpack(own[: len(row.layout)]) for row, own in zip(rows, ids, strict=True)]
 
 
-def _batches(rows: Sequence[Row], sampling: Sampling) -> tuple[Batch, Batch | None]:
+def _batches(rows: Sequence[Row], settings: DrawSettings) -> tuple[Batch, Batch | None]:
     """The rows to generate and, with guidance, those that it leads away from."""
     batch = Batch.collate([row.layout.blank(row.parts) for row in rows])
-    if sampling.guidance_scale == 1:
+    if settings.guidance_scale == 1:
         return batch, None
     return batch, Batch.collate([layout.blank(parts) for layout, parts in (row.unguided for row in rows)])
 

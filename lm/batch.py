@@ -5,7 +5,7 @@ embedding of its role), its coordinates (rotary positions), whether it is forced
 and its weight in the loss. The model reads these and nothing else; what they mean, `tasks` knows.
 """
 
-from collections.abc import Sequence as Sequences
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import accumulate
@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True, eq=False)
-class Sequence:
+class Example:
     """One example.
 
     Args:
@@ -57,7 +57,7 @@ class Batch:
     Args:
         row: which row each example stands in.
         start: its first position there.
-        prefix_length, length, tasks: as of its `Sequence`.
+        prefix_length, length, tasks: as of its `Example`.
         features: of all examples that have some.
         features_at: row and position of each.
     """
@@ -77,12 +77,12 @@ class Batch:
     features_at: Int[Tensor, "features 2"] | None = None
 
     @classmethod
-    def collate(cls, sequences: Sequences[Sequence]) -> "Batch":
+    def collate(cls, sequences: Sequence[Example]) -> "Batch":
         """One example a row."""
         return cls.of_rows([[sequence] for sequence in sequences])
 
     @classmethod
-    def of_rows(cls, rows: Sequences[Sequences[Sequence]]) -> "Batch":
+    def of_rows(cls, rows: Sequence[Sequence[Example]]) -> "Batch":
         """Several examples a row, one after the other."""
 
         def padded(name: str) -> Tensor:
@@ -136,7 +136,7 @@ class Batch:
         return self.ids.shape[0]
 
 
-def joined_features(parts: Sequences[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def joined_features(parts: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The fields of a batch for features and their places from several sources; none of none."""
     if not parts:
         return {}

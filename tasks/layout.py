@@ -22,7 +22,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..lm.batch import Sequence
+from ..lm.batch import Example
 from ..lm.vocabulary import Vocabulary, audio_block
 from .spans import AudioOrder, Lengths, Span, SpanBuilder
 from .task import ROLES, Task
@@ -38,7 +38,7 @@ class Layout:
     latent on. Text that comes as embeddings, (pieces width), is packed but not unpacked.
 
     Attributes:
-        block, segment, coordinates, forced, weight: as in `lm.batch.Sequence`.
+        block, segment, coordinates, forced, weight: as in `lm.batch.Example`.
         prefix_length: positions before the first output marker.
         shapes: what `pack` takes and `unpack` gives.
         given_shapes: what `blank` takes: the leading stretch of each part that the prompt must hold.
@@ -90,7 +90,7 @@ class Layout:
         """First id and the one after the last that may stand at each position."""
         return torch.tensor([(block.start, block.stop) for block in self.vocabulary.blocks])[self.block]
 
-    def pack(self, parts: Parts) -> Sequence:
+    def pack(self, parts: Parts) -> Example:
         """A training example: every position filled.
 
         Raises:
@@ -99,7 +99,7 @@ class Layout:
         self._check_parts(parts, self.shapes | self._embedded)
         return self._fill(parts)
 
-    def blank(self, parts: Parts) -> Sequence:
+    def blank(self, parts: Parts) -> Example:
         """A prompt: what is to be generated holds the first id of its block.
 
         Raises:
@@ -110,11 +110,11 @@ class Layout:
         first = self._blank_ids.where(~self.forced, sequence.ids)
         return replace(sequence, ids=first)
 
-    def example(self, parts: Parts) -> Sequence:
+    def example(self, parts: Parts) -> Example:
         """`pack` of what this layout uses of a whole clip's parts."""
         return self.pack(_cut(parts, self.shapes | self._embedded))
 
-    def prompt(self, parts: Parts) -> Sequence:
+    def prompt(self, parts: Parts) -> Example:
         """`blank` of what a prompt holds of a whole clip's parts."""
         return self.blank(_cut(parts, self.given_shapes | self._embedded))
 
@@ -134,14 +134,14 @@ class Layout:
                 target.copy_(_convert(self.vocabulary.codes, placed))
         return parts
 
-    def _fill(self, parts: Parts) -> Sequence:
+    def _fill(self, parts: Parts) -> Example:
         ids = self._blank_ids.clone()
         for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
             if span.part is not None and span.part in parts:
                 placed = _convert(self.vocabulary.ids, _window(parts[span.part].cpu(), span))
                 held = _in_sequence(placed, self.lengths.audio_order)
                 own[: len(held)] = held
-        return Sequence(
+        return Example(
             ids=ids,
             block=self.block,
             segment=self.segment,

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..media.clip import Clip
+from ..sources.selection import ClipSelection
 from .caption_grammar import caption_of
 from .rendering import render_depth, render_flow, render_frames
 from .scene import (
@@ -44,6 +45,7 @@ __all__ = [
     "Scene",
     "caption_of",
     "click_times",
+    "corpus_of",
     "corpus_settings",
     "is_held_out",
     "split_of",
@@ -172,3 +174,21 @@ class Corpus:
     def depth(self, scene: Scene) -> Float[Tensor, "frames height width"]:
         """Distance from the camera, see `render_depth`."""
         return render_depth(scene, self.height, self.width, self.num_frames)
+
+
+def corpus_of(selection: ClipSelection, sample_rate: int | None) -> Corpus:
+    """The embedded corpus that a selection names, endless: `selection.clips` of it are meant.
+
+    Raises:
+        ValueError: if its source is none.
+    """
+    return Corpus(
+        height=selection.height,
+        width=selection.width,
+        num_frames=selection.num_frames,
+        fps=selection.fps,
+        sample_rate=sample_rate,
+        split=selection.split,
+        seed=selection.seed,
+        **corpus_settings(selection.source),
+    )

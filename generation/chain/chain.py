@@ -127,7 +127,7 @@ def checked(steps: Sequence[Step]) -> list[Step]:
             for name in MEDIA:
                 if getattr(step, name) in names[number:]:
                     raise ValueError(f"its {name} is of step {getattr(step, name)}, which is not before it")
-            _prompt(step, {}).check(task, step.sampling.guidance_scale)
+            _prompt(step, {}).check(task, step.sampling.settings().guidance_scale)
         complete.append(step)
     return complete
 

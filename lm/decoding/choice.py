@@ -10,8 +10,9 @@ from torch import Tensor
 from ..model.heads import Head
 from ..vocabulary import Block
 from .decoder import Decoder
+from .drawing import FIRST_CANDIDATES, Noise, draw, guidance_scales, guided
 from .joint import choose_jointly
-from .sampling import FIRST_CANDIDATES, Noise, Sampling, draw, guided
+from .sampling import DrawSettings
 
 
 class Chooser:
@@ -21,17 +22,17 @@ class Chooser:
         generators: one for every row that is chosen for; with guidance as many unconditional rows follow.
     """
 
-    def __init__(self, decoder: Decoder, sampling: Sampling, generators: list[torch.Generator]):
-        self.decoder, self.sampling = decoder, sampling
+    def __init__(self, decoder: Decoder, settings: DrawSettings, generators: list[torch.Generator]):
+        self.decoder, self.settings = decoder, settings
         self.model, self.rows = decoder.model, decoder.rows
         self.count = len(generators)
         device = self.rows.ids.device
         self.columns = torch.tensor(self.rows.sampled, dtype=torch.long, device=device)
-        self.scales = sampling.guidance_scales(len(self.rows.sampled)).to(device)
+        self.scales = guidance_scales(settings, len(self.rows.sampled)).to(device)
         numbers = [sum(self.block(index).factors) for index in range(len(self.rows.sampled))]
         self.noise = Noise(generators, numbers, device)
         self.before: Tensor | None = None
-        if sampling.repetition_penalty:
+        if settings.repetition_penalty:
             self.before = torch.tensor(self.rows.at_same_place([1]), device=device)
 
     def block(self, index: int) -> Block:
@@ -57,9 +58,9 @@ class Chooser:
         """Whether a choice at a sampled position has to look at numbers on the way: top_p of many classes."""
         *_, last = factors = self.block(index).factors
         most = max(factors)
-        if self.sampling.joint is not None and len(factors) > 1:
-            most = max(most, self.sampling.joint * last)
-        return self.sampling.top_p is not None and min(self.sampling.top_k or most, most) > FIRST_CANDIDATES
+        if self.settings.joint is not None and len(factors) > 1:
+            most = max(most, self.settings.joint * last)
+        return self.settings.top_p is not None and min(self.settings.top_k or most, most) > FIRST_CANDIDATES
 
     def __call__(
         self, hidden: Float[Tensor, "rows positions dim"], first: int
@@ -70,7 +71,7 @@ class Chooser:
             hidden: of the columns before them.
         """
         stop = first + hidden.shape[1]
-        noise = self.noise.at(first, stop) if self.sampling.temperature else None
+        noise = self.noise.at(first, stop) if self.settings.temperature else None
         indices = torch.arange(first, stop, device=hidden.device)
         return self.choose(hidden, self._number(first), indices, noise)
 
@@ -92,10 +93,10 @@ class Chooser:
         if len(hidden) > self.count:
             scale = self.scales[indices].repeat(self.count)[:, None]
         avoided = self._avoided(self.columns[indices], block)
-        penalty = None if avoided is None else (avoided, self.sampling.repetition_penalty)
+        penalty = None if avoided is None else (avoided, self.settings.repetition_penalty)
         flat = None if noise is None else noise.flatten(0, 1)
         head = self.model.heads[block.name]
-        ids = choose(head, block, hidden.flatten(0, 1), flat, self.sampling, scale, penalty)
+        ids = choose(head, block, hidden.flatten(0, 1), flat, self.settings, scale, penalty)
         return ids.view(self.count, -1)
 
     def _number(self, index: int) -> int:
@@ -116,7 +117,7 @@ def choose(
     block: Block,
     hidden: Float[Tensor, "rows dim"],
     noise: Float[Tensor, "chosen numbers"] | None,
-    sampling: Sampling,
+    settings: DrawSettings,
     scale: Float[Tensor, "chosen 1"] | None = None,
     penalty: tuple[Int[Tensor, " chosen"], float] | None = None,
 ) -> Int[Tensor, " chosen"]:
@@ -130,11 +131,11 @@ def choose(
     """
     parts = [None] * len(block.factors) if noise is None else noise.split(block.factors, dim=-1)
     predict = _Predict(head, block, hidden, scale, penalty)
-    if sampling.joint is not None and len(parts) > 1:
-        return block.start + block.join(choose_jointly(predict, block.factors, parts, sampling))
+    if settings.joint is not None and len(parts) > 1:
+        return block.start + block.join(choose_jointly(predict, block.factors, parts, settings))
     digits: list[Tensor] = []
     for part in parts:
-        digits.append(draw(predict(digits), part, sampling))
+        digits.append(draw(predict(digits), part, settings))
     return block.start + block.join(digits)
 
 

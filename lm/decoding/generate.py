@@ -19,13 +19,13 @@ from .decoder import Decoder
 from .graphs import decide_by_graphs
 from .jacobi import decide_in_parallel
 from .rows import Rows
-from .sampling import Sampling
+from .sampling import DrawSettings
 
 
 def generate(
     model: PrefixLM,
     batch: Batch,
-    sampling: Sampling,
+    settings: DrawSettings,
     generators: list[torch.Generator],
     unconditional: Batch | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -38,7 +38,7 @@ def generate(
     Raises:
         ValueError: as `Generation`, whose arguments the others are.
     """
-    generation = Generation(model, batch, sampling, generators, unconditional)
+    generation = Generation(model, batch, settings, generators, unconditional)
     for count in generation:
         if progress is not None:
             progress(count, generation.total)
@@ -62,28 +62,28 @@ class Generation:
         self,
         model: PrefixLM,
         batch: Batch,
-        sampling: Sampling,
+        settings: DrawSettings,
         generators: list[torch.Generator],
         unconditional: Batch | None = None,
     ):
         if len(generators) != len(batch):
             raise ValueError(f"{len(generators)} generators for {len(batch)} rows; expected one for each")
         batches = [batch]
-        if sampling.guidance_scale != 1:
+        if settings.guidance_scale != 1:
             if unconditional is None or len(unconditional) != len(batch):
                 raise ValueError(
-                    f"guidance_scale {sampling.guidance_scale} needs an unconditional row for every row"
+                    f"guidance_scale {settings.guidance_scale} needs an unconditional row for every row"
                 )
             batches.append(unconditional)
         device = next(model.parameters()).device
-        self.sampling, self.batch = sampling, batch.to(device)
+        self.settings, self.batch = settings, batch.to(device)
         with torch.no_grad():
             self.rows = Rows.align(model, [given.to(device) for given in batches])
             # On CUDA a position is recorded, around a plain decoder.
-            is_compiled = sampling.decoding == "compiled" and device.type != "cuda"
+            is_compiled = settings.decoding == "compiled" and device.type != "cuda"
             decoder = CompiledDecoder if is_compiled else Decoder
             self.decoder = decoder(model, self.rows)
-            self.chooser = Chooser(self.decoder, sampling, generators)
+            self.chooser = Chooser(self.decoder, settings, generators)
 
     @property
     def total(self) -> int:
@@ -96,9 +96,9 @@ class Generation:
         return self.rows.ids_of(self.batch)
 
     def __iter__(self) -> Iterator[int]:
-        if self.sampling.decoding == "jacobi":
-            return decide_in_parallel(self.decoder, self.chooser, self.sampling.window)
-        if self.sampling.decoding == "compiled" and self.rows.ids.is_cuda:
+        if self.settings.decoding == "jacobi":
+            return decide_in_parallel(self.decoder, self.chooser, self.settings.window)
+        if self.settings.decoding == "compiled" and self.rows.ids.is_cuda:
             return decide_by_graphs(self.decoder, self.chooser)
         return decide_one_by_one(self.chooser)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from .cache import grouped_attention
 from .choice import Chooser
 from .decoder import Decoder
-from .sampling import POSITIONS_AT_ONCE
+from .drawing import POSITIONS_AT_ONCE
 
 _SHORTEST = 16
 """Positions side by side in one block from which recording pays."""
@@ -68,7 +68,7 @@ class PositionGraph:
         """Fill in the sampled positions from the one of index `first` up to `stop`."""
         for begin in range(first, stop, POSITIONS_AT_ONCE):
             end = min(begin + POSITIONS_AT_ONCE, stop)
-            if self.chooser.sampling.temperature:
+            if self.chooser.settings.temperature:
                 self.noise[:, : end - begin].copy_(self.chooser.noise.at(begin, end))
             self.index.fill_(begin)
             self.slot.zero_()
@@ -83,7 +83,7 @@ class PositionGraph:
         column = chooser.columns[self.index] - 1
         embedded = self.decoder.model.tokens.of_block(self.block, rows.ids.index_select(1, column))
         hidden = self.body(embedded + rows.place.index_select(1, column), column)
-        noise = self.noise.index_select(1, self.slot) if chooser.sampling.temperature else None
+        noise = self.noise.index_select(1, self.slot) if chooser.settings.temperature else None
         chosen = chooser.choose(hidden, self.block, self.index, noise)
         rows.ids.index_copy_(1, column + 1, chosen.repeat(len(rows.ids) // len(chosen), 1))
         self.index += 1

@@ -1,6 +1,6 @@
 """Several positions in a pass, with the very ids that choosing one after the other gives.
 
-The id of a position is a function of the ids before it and of the position's own noise (sampling.py). So a
+The id of a position is a function of the ids before it and of the position's own noise (drawing.py). So a
 pass may read guesses of the next ids and choose for every position behind them: as far as the guesses agree
 with what is chosen, both are what sequential decoding gives, and so is the first choice that disagrees. What
 was chosen behind it is the next pass' guess (a fixed-point iteration, Song et al. 2021, arXiv:2002.03629;

@@ -12,35 +12,36 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .sampling import Sampling, draw, likeliest
+from .drawing import draw, likeliest
+from .sampling import DrawSettings
 
 Predict = Callable[[Sequence[Tensor], int], Tensor]
 """(known digits of rows x beginnings, beginnings) -> the next digit's logits, (rows x beginnings, factor)."""
 
-_AS_GIVEN = Sampling()
+_AS_GIVEN = DrawSettings()
 
 
 def choose_jointly(
     predict: Predict,
     factors: Sequence[int],
     noise: Sequence[Float[Tensor, "rows _"] | None],
-    sampling: Sampling,
+    settings: DrawSettings,
 ) -> list[Int[Tensor, " rows"]]:
     """The digits of a code for every row.
 
     Args:
         factors: sizes of the digits, the one that is predicted first in front.
         noise: Gumbel noise of each digit; None with temperature 0.
-        sampling: of `joint` beginnings.
+        settings: of `joint` beginnings.
     """
-    assert sampling.joint is not None
-    scores, digits = _likely_codes(predict, factors, sampling.joint)
+    assert settings.joint is not None
+    scores, digits = _likely_codes(predict, factors, settings.joint)
     if noise[0] is None:
         best = scores.argmax(-1, keepdim=True)
         return [digit.gather(1, best).squeeze(1) for digit in digits]
-    scores = scores / sampling.temperature
-    if sampling.top_k is not None or sampling.top_p not in (None, 1.0):
-        scores, kept = likeliest(scores, sampling.top_k, sampling.top_p)
+    scores = scores / settings.temperature
+    if settings.top_k is not None or settings.top_p not in (None, 1.0):
+        scores, kept = likeliest(scores, settings.top_k, settings.top_p)
         digits = [digit.gather(1, kept) for digit in digits]
     return _drawn(scores, digits, factors, noise)
 

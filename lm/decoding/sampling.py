@@ -1,26 +1,18 @@
-"""From logits to a choice: guidance, temperature, top-k, top-p, and a draw by given noise.
+"""How ids are drawn: `Sampling` is what is asked for, `DrawSettings` what is done.
 
-A class is drawn as argmax(logits / temperature + noise) with Gumbel noise (Gumbel 1954), which follows
-softmax(logits / temperature) exactly. The noise of a position is fixed beforehand by the seed: the choice is
-a function of the logits, and logits that differ little give the same class as often as any sampler can make
-them. Decoding in parallel (jacobi.py) rests on both.
+    Sampling(guidance_scale=3)           the rest as the model recommends, else the defaults
+        .settings(recommended)
+    DrawSettings(1.0, guidance_scale=3)  no open choice
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-POSITIONS_AT_ONCE, NUMBERS_AT_ONCE = 64, 2**16
-FIRST_CANDIDATES = 1024
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How ids are drawn. With a factorized head every digit of a code is drawn in this way, unless `joint`.
+class DrawSettings:
+    """How ids are drawn, with every choice made.
+
+    With a factorized head every digit of a code is drawn in this way, unless `joint`.
 
     Args:
         temperature: divides the logits; 0 takes the most likely.
@@ -67,131 +59,52 @@ class Sampling:
         if self.window < 1:
             raise ValueError(f"window is {self.window}; expected 1 or more")
 
-    def guidance_scales(self, positions: int) -> Float[Tensor, " {positions}"]:
-        """The scale at each sampled position."""
-        done = torch.linspace(0, 1, positions)
-        shape = {
-            "constant": torch.ones_like(done),
-            "linear": done,
-            "cosine": 1 - torch.cos(done * math.pi / 2),
-        }[self.guidance_schedule]
-        return 1 + (self.guidance_scale - 1) * shape
 
-
-def guided(
-    logits: Float[Tensor, "both classes"], scale: float | Float[Tensor, "#rows 1"]
-) -> Float[Tensor, "rows classes"]:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598) on logits.
+@dataclass(frozen=True)
+class Sampling:
+    """How codes are drawn. What is not given is as the model recommends for the task, else as stated here.
 
     Args:
-        logits: the conditional rows, then as many unconditional ones.
-        scale: 0 is unconditional, 1 conditional, more leans away from the unconditional.
-    """
-    conditional, unconditional = logits.chunk(2)
-    return unconditional + scale * (conditional - unconditional)
+        temperature: below 1 likelier, above 1 more varied; 0 takes the likeliest. Else 1.
+        top_k: draw from the k likeliest codes only; 0 draws from all. Else 0.
+        top_p: draw from the likeliest codes that together have this probability; 1 draws from all. Else 1.
+        guidance_scale: 1 is off; above, the text is followed more closely. Else 1.
+        guidance_schedule: constant, or linear or cosine: from 1 at the first code to the scale at the last.
+            Else constant.
+        repetition_penalty: above 0 against clips that freeze, below 0 against flicker; in nats. Else 0.
+        joint: let temperature, top_k and top_p act on whole codes, of this many likeliest first digits (64,
+            for example); 0 lets them act digit by digit. Else 0.
+        decoding: sequential; jacobi: the same clip in fewer passes, by guessing codes and checking them; or
+            compiled: for GPUs, the same clip by passes that are recorded once and replayed. Else sequential.
+        window: codes that jacobi guesses at a time. Else 16.
 
-
-def draw(
-    logits: Float[Tensor, "rows classes"], noise: Float[Tensor, "rows classes"] | None, sampling: Sampling
-) -> Int[Tensor, " rows"]:
-    """One class a row.
-
-    Args:
-        noise: Gumbel noise; None with temperature 0, which takes the most likely.
-    """
-    if noise is None:
-        return logits.argmax(-1)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / sampling.temperature
-    if sampling.top_k is None and sampling.top_p in (None, 1.0):
-        return (logits + noise).argmax(-1)
-    logits, classes = likeliest(logits, sampling.top_k, sampling.top_p)
-    chosen = (logits + noise.gather(1, classes)).argmax(-1, keepdim=True)
-    return classes.gather(1, chosen).squeeze(1)
-
-
-def likeliest(
-    logits: Float[Tensor, "rows classes"],
-    top_k: int | None,
-    top_p: float | None,
-    first: int = FIRST_CANDIDATES,
-) -> tuple[Float[Tensor, "rows kept"], Int[Tensor, "rows kept"]]:
-    """Logits and classes of the likeliest, in this order; -inf where top_p ends.
-
-    All classes are never sorted: `first` candidates are taken, and more only if these do not reach top_p.
-    """
-    most = min(top_k or logits.shape[-1], logits.shape[-1])
-    if top_p is None:
-        return logits.topk(most)
-    count = min(first, most)
-    while True:
-        kept, classes = logits.topk(count)
-        # Of top_k classes the probabilities sum to 1 among themselves.
-        total = (kept if count == most else logits).double().logsumexp(-1, keepdim=True)
-        if top_k is not None and count < most:
-            total = logits.topk(most).values.double().logsumexp(-1, keepdim=True)
-        reached = (kept.double() - total).exp().cumsum(-1)
-        if count == most or bool((reached[:, -1] >= top_p).all()):
-            before = reached.roll(1, dims=-1)
-            before[:, 0] = 0
-            return kept.masked_fill(before >= top_p, float("-inf")), classes
-        count = min(8 * count, most)
-
-
-class Noise:
-    """Gumbel noise for every row, sampled position and class, of every row's own generator.
-
-    It is drawn in the order of positions, some at a time: no row depends on its neighbours, and no number on
-    how many positions are asked for at once.
-
-    Args:
-        generators: one for every row.
-        numbers: how many every sampled position needs.
-        device: where they are needed.
+    Raises:
+        ValueError: if a value is out of its range.
     """
 
-    def __init__(
-        self,
-        generators: Sequence[torch.Generator],
-        numbers: Sequence[int],
-        device: torch.device | str = "cpu",
-    ):
-        self.generators, self.device = generators, device
-        self._parts = _parts(numbers)
-        self._drawn: list[tuple[range, Tensor]] = []
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    guidance_scale: float | None = None
+    guidance_schedule: str | None = None
+    repetition_penalty: float | None = None
+    joint: int | None = None
+    decoding: str | None = None
+    window: int | None = None
 
-    def at(self, first: int, stop: int) -> Float[Tensor, "rows positions numbers"]:
-        """Noise of the positions from `first` up to `stop`, which need equally many numbers.
+    def __post_init__(self) -> None:
+        self.settings()
 
-        `first` must not fall behind what an earlier call began with.
-        """
-        self._drawn = [(held, noise) for held, noise in self._drawn if held.stop > first]
-        while not self._drawn or self._drawn[-1][0].stop < stop:
-            self._draw_next()
-        wanted = [
-            noise[:, max(first - held.start, 0) : stop - held.start]
-            for held, noise in self._drawn
-            if held.stop > first and held.start < stop
-        ]
-        return wanted[0] if len(wanted) == 1 else torch.cat(wanted, dim=1)
+    def settings(self, recommended: "Sampling | None" = None) -> DrawSettings:
+        """Every choice made: by this, else by what is recommended, else by the defaults."""
+        chosen = self.over(recommended) if recommended is not None else self
+        given = {name: value for name, value in asdict(chosen).items() if value is not None}
+        for name, everything in (("top_k", 0), ("top_p", 1), ("joint", 0)):
+            if given.get(name) == everything:
+                del given[name]
+        return DrawSettings(**given)
 
-    def _draw_next(self) -> None:
-        held, size = next(self._parts)
-        drawn = [
-            torch.empty(len(held), size, device=generator.device).exponential_(generator=generator)
-            for generator in self.generators
-        ]
-        # In float32 an exponential number is 0 once in 2^24 times; half of the next one stands for it.
-        self._drawn.append((held, -torch.stack(drawn).to(self.device).clamp(min=2**-25).log()))
-
-
-def _parts(numbers: Sequence[int]) -> Iterator[tuple[range, int]]:
-    """Ranges of positions to draw together, and the numbers that each of their positions needs."""
-    first = 0
-    while first < len(numbers):
-        size = numbers[first]
-        stop = first
-        most = first + max(1, min(POSITIONS_AT_ONCE, NUMBERS_AT_ONCE // size))
-        while stop < min(most, len(numbers)) and numbers[stop] == size:
-            stop += 1
-        yield range(first, stop), size
-        first = stop
+    def over(self, other: "Sampling") -> "Sampling":
+        """This, and where it leaves a choice open, the other's."""
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        return Sampling(**asdict(other) | own)

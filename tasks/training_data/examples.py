@@ -17,8 +17,7 @@ from torch.utils.data import Dataset
 
 from ...data.codes.shards import CodedClip
 from ...data.loading.buckets import ShuffledTurns, whole_parts
-from ...lm.batch import Batch
-from ...lm.batch import Sequence as Example
+from ...lm.batch import Batch, Example
 from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer

@@ -21,7 +21,7 @@ from ...data.media.pixels import frames_from_pixels
 from ...data.runtime.files import replacing
 from ...lm.batch import Batch
 from ...lm.decoding.generate import generate
-from ...lm.decoding.sampling import Sampling
+from ...lm.decoding.sampling import DrawSettings
 from ...lm.model.transformer import PrefixLM
 from .examples import first_caption, usable
 from .lm_datamodule import LMDataModule
@@ -86,7 +86,7 @@ def _sample(
     layout, prompt = data.maker.prompt(draw, data.clips[index], caption)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
-    ids = generate(model, Batch.collate([prompt]).to(device), Sampling(), [generator])
+    ids = generate(model, Batch.collate([prompt]).to(device), DrawSettings(), [generator])
     codes = layout.unpack(ids[0].cpu())["visual"]
     tokenizer = data.encoder.video
     pixels = tokenizer.decode(codes[None].to(next(tokenizer.parameters()).device))

@@ -15,7 +15,7 @@ from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt, fitted_video, given_frames
 from videolm.lm.batch import Batch
 from videolm.lm.decoding.generate import generate as generate_ids
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings, Sampling
 from videolm.tasks.layout import Layout
 from videolm.tasks.masks import draw_mask
 from videolm.tasks.task import ROLES, task_names
@@ -144,7 +144,7 @@ def test_generated_sound_is_what_one_pass_over_its_codes_chooses(model: VideoLM,
     other = replace(model.config, audio_order=order)
     layout = Layout.of(other.task("video_to_audio"), model.vocabulary, other.lengths)
     prompt = layout.prompt(model.encode(clip))
-    likeliest = Sampling(top_k=1)
+    likeliest = DrawSettings(top_k=1)
     ids = generate_ids(model.lm, Batch.collate([prompt]), likeliest, [torch.Generator()])[0]
     codes = layout.unpack(ids)
     with torch.no_grad():

@@ -15,7 +15,7 @@ from videolm.generation.pipeline import VideoLM
 from videolm.lm.batch import Batch
 from videolm.lm.decoding.generate import generate
 from videolm.lm.decoding.rows import Rows
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.loss import loss_of
 from videolm.lm.vocabulary import Vocabulary
@@ -150,7 +150,7 @@ def test_prompts_of_equal_ids_and_other_embeddings_are_not_shared(lm, make_seque
     def made(numbers: list[int]) -> list[list[int]]:
         generators = [torch.Generator().manual_seed(number) for number in numbers]
         given, others = (Batch.collate([each[number] for number in numbers]) for each in (prompts, plain))
-        ids = generate(lm, given, Sampling(guidance_scale=2.0), generators, others)
+        ids = generate(lm, given, DrawSettings(guidance_scale=2.0), generators, others)
         return [row[: len(prompts[number])].tolist() for row, number in zip(ids, numbers, strict=True)]
 
     together = made(list(range(len(prompts))))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from videolm.lm.batch import Batch, Sequence
+from videolm.lm.batch import Batch, Example
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
 
@@ -21,7 +21,7 @@ def vocabulary() -> Vocabulary:
 def make_sequence(vocabulary):
     """A sequence `bos VIDEO text | bov visual eov boa audio eoa eos`; `given` visual codes are forced."""
 
-    def make(text: int = 3, grid=(2, 2, 2), audio: int = 2, given: int = 0, seed: int = 0) -> Sequence:
+    def make(text: int = 3, grid=(2, 2, 2), audio: int = 2, given: int = 0, seed: int = 0) -> Example:
         generator = torch.Generator().manual_seed(seed)
         rows = []  # of (id, block, segment, place, forced)
 
@@ -53,7 +53,7 @@ def make_sequence(vocabulary):
         is_forced = torch.tensor(forced)
         weight = (~is_forced).float()
         weight[:prefix_length] = 0
-        return Sequence(
+        return Example(
             ids=torch.tensor(ids),
             block=torch.tensor([vocabulary.index(name) for name in names]),
             segment=torch.tensor(segment),

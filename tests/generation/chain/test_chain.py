@@ -142,7 +142,7 @@ def test_a_chain_is_read_from_a_file(tmp_path):
     assert (picture.name, picture.seed, picture.sampling.guidance_scale) == ("picture", 4, 1.5)
     assert (film.name, film.image, film.seed, film.sampling.top_k) == ("image_to_video", "picture", 3, 5)
     assert (sound.video, sound.seed, sound.sampling.temperature) == ("image_to_video", 4, 0.9)
-    assert sound.sampling.guidance_scale == 1  # it has no text to be led to
+    assert sound.sampling.settings().guidance_scale == 1  # it has no text to be led to
     (tmp_path / "chain.yaml").write_text("steps: [{task: outpainting, video: a.mp4, mask: centre}]")
     (step,) = read_chain(tmp_path / "chain.yaml")
     assert (step.video, step.mask) == (tmp_path / "a.mp4", "centre")

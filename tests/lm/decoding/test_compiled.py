@@ -13,14 +13,14 @@ import torch
 from torch._dynamo.utils import counters
 from videolm.lm.decoding import generate as module
 from videolm.lm.decoding.compiled import CompiledDecoder
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 
 with open(sys.argv[1], "rb") as file:
     model, cases = pickle.load(file)
 
 def run(decoding, batch, without, scale):
     generators = [torch.Generator().manual_seed(row) for row in range(len(batch))]
-    sampling = Sampling(guidance_scale=scale, decoding=decoding)
+    sampling = DrawSettings(guidance_scale=scale, decoding=decoding)
     return module.generate(model, batch, sampling, generators, without)
 
 for backend, *case in cases:

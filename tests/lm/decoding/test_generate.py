@@ -6,9 +6,9 @@ from videolm.lm.decoding import cache, choice
 from videolm.lm.decoding import rows as rows_module
 from videolm.lm.decoding.decoder import Decoder
 from videolm.lm.decoding.generate import generate
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 
-GREEDY = Sampling(temperature=0.0)
+GREEDY = DrawSettings(temperature=0.0)
 
 
 def generators(*seeds):
@@ -85,7 +85,7 @@ def test_cached_logits_are_those_of_full_forward_passes(make_model, make_batch, 
 def test_a_guided_pair_is_two_separate_passes(make_model, make_batch, watch_logits):
     model = make_model().double()
     expected, logits = slow_generate(model, blanked(make_batch(3)), blanked(make_batch(0)), scale=3.0)
-    guided = Sampling(temperature=0.0, guidance_scale=3.0)
+    guided = DrawSettings(temperature=0.0, guidance_scale=3.0)
     ids = generate(model, blanked(make_batch(3)), guided, generators(0), unconditional=make_batch(0))
     assert torch.equal(ids, expected)
     torch.testing.assert_close(torch.cat(watch_logits[:2], 1), torch.cat(logits[:2], 1))
@@ -94,16 +94,16 @@ def test_a_guided_pair_is_two_separate_passes(make_model, make_batch, watch_logi
 
 def test_guidance_scale_one_needs_no_unconditional_rows_and_ignores_them(make_model, make_batch):
     model = make_model()
-    plain = generate(model, blanked(make_batch(3)), Sampling(), generators(0))
-    assert torch.equal(plain, generate(model, make_batch(3), Sampling(), generators(0), make_batch(0)))
+    plain = generate(model, blanked(make_batch(3)), DrawSettings(), generators(0))
+    assert torch.equal(plain, generate(model, make_batch(3), DrawSettings(), generators(0), make_batch(0)))
     with pytest.raises(ValueError, match="unconditional row for every row"):
-        generate(model, make_batch(3), Sampling(guidance_scale=2.0), generators(0))
+        generate(model, make_batch(3), DrawSettings(guidance_scale=2.0), generators(0))
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.5])
 def test_rows_are_the_same_alone_and_in_any_batch(make_model, make_sequence, scale):
     model = make_model().double()
-    sampling = Sampling(top_p=0.95, guidance_scale=scale)
+    sampling = DrawSettings(top_p=0.95, guidance_scale=scale)
     texts = (4, 1, 7)
     sequences = [make_sequence(text, seed=text) for text in texts]
     without = [make_sequence(text // 2, seed=text) for text in texts]
@@ -128,7 +128,7 @@ def test_rows_are_the_same_alone_and_in_any_batch(make_model, make_sequence, sca
 def test_given_positions_stay_and_sampled_ids_lie_in_their_blocks(make_model, make_batch, vocabulary):
     model = make_model()
     batch = blanked(make_batch(3, 0, 6, given=3))
-    hot = Sampling(temperature=5.0)
+    hot = DrawSettings(temperature=5.0)
     ids = generate(model, batch, hot, generators(0, 1, 2))
     free = sampled(batch)
     assert torch.equal(ids[~free], batch.ids[~free])
@@ -151,7 +151,7 @@ def test_rows_of_one_prompt_share_its_reading(make_model, make_sequence, monkeyp
     monkeypatch.setattr(Decoder, "_read_some", watched)
     sequences = [make_sequence(text, seed=text) for text in (4, 2, 4, 4, 2)]
     without = [make_sequence(0)] * 5
-    sampling = Sampling(guidance_scale=2.0)
+    sampling = DrawSettings(guidance_scale=2.0)
 
     def run(some, seeds):
         batch, bare = (Batch.collate([rows[index] for index in some]) for rows in (sequences, without))
@@ -166,17 +166,17 @@ def test_rows_of_one_prompt_share_its_reading(make_model, make_sequence, monkeyp
 
 def test_long_batches_of_prompts_are_read_in_parts(make_model, make_batch, monkeypatch):
     model = make_model().double()
-    whole = generate(model, blanked(make_batch(3, 3, 3)), Sampling(), generators(0, 1, 2))
+    whole = generate(model, blanked(make_batch(3, 3, 3)), DrawSettings(), generators(0, 1, 2))
     monkeypatch.setattr(rows_module, "POSITIONS_AT_ONCE", 1)
     monkeypatch.setattr(cache, "QUERIES_AT_ONCE", 2)
-    parts = generate(model, blanked(make_batch(3, 3, 3)), Sampling(), generators(0, 1, 2))
+    parts = generate(model, blanked(make_batch(3, 3, 3)), DrawSettings(), generators(0, 1, 2))
     assert torch.equal(whole, parts)
 
 
 def test_a_penalty_on_repetition_makes_codes_that_stand_still_rarer(make_model, make_batch):
     def repeated(penalty):
         batch = blanked(make_batch(*[3] * 16, grid=(3, 2, 2), audio=0))
-        sampling = Sampling(repetition_penalty=penalty)
+        sampling = DrawSettings(repetition_penalty=penalty)
         ids = generate(make_model(), batch, sampling, generators(*range(16)))[:, 6:18].view(16, 3, 4)
         return (ids[:, 1:] == ids[:, :-1]).float().mean()
 
@@ -185,7 +185,7 @@ def test_a_penalty_on_repetition_makes_codes_that_stand_still_rarer(make_model, 
 
 def test_seeds_choose_the_ids(make_model, make_batch):
     model, batch = make_model(), blanked(make_batch(3))
-    first, again, other = (generate(model, batch, Sampling(), generators(seed)) for seed in (1, 1, 2))
+    first, again, other = (generate(model, batch, DrawSettings(), generators(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
@@ -201,7 +201,7 @@ def test_sampled_codes_follow_the_models_distribution(make_model, make_batch, ma
     high = torch.cat([head.logits(hidden, [torch.tensor([digit])]).softmax(-1) for digit in range(4)])
     probability = (low[:, None] * high).T.flatten()
     many = blanked(Batch.collate([make_sequence(3, grid=(1, 1, 1), audio=0)] * rows))
-    ids = generate(model, many, Sampling(), generators(*range(rows)))
+    ids = generate(model, many, DrawSettings(), generators(*range(rows)))
     found = torch.bincount(ids[:, column] - block.start, minlength=32) / rows
     common = probability * rows >= 5
     chi_square = (rows * (found - probability) ** 2 / probability)[common].sum()

@@ -8,7 +8,7 @@ from videolm.lm.decoding.choice import Chooser
 from videolm.lm.decoding.decoder import Decoder
 from videolm.lm.decoding.generate import generate
 from videolm.lm.decoding.rows import Rows
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 
 
 def generators(count):
@@ -32,11 +32,11 @@ def replayed(monkeypatch):
 @pytest.mark.parametrize(
     "sampling",
     [
-        Sampling(temperature=0.0),
-        Sampling(),
-        Sampling(top_k=3, guidance_scale=2.0, guidance_schedule="cosine"),
-        Sampling(top_p=0.8, repetition_penalty=2.0),
-        Sampling(joint=2, temperature=0.7),
+        DrawSettings(temperature=0.0),
+        DrawSettings(),
+        DrawSettings(top_k=3, guidance_scale=2.0, guidance_schedule="cosine"),
+        DrawSettings(top_p=0.8, repetition_penalty=2.0),
+        DrawSettings(joint=2, temperature=0.7),
     ],
     ids=["greedy", "plain", "guided", "penalty", "joint"],
 )
@@ -64,6 +64,6 @@ def test_a_choice_that_looks_at_numbers_is_not_recorded(make_model, make_batch, 
     batch = make_batch(3, grid=(3, 2, 2), audio=4)
     model = make_model().double()
     decoder = Decoder(model, Rows.align(model, [batch]))
-    chooser = Chooser(decoder, Sampling(top_p=0.9), generators(1))
+    chooser = Chooser(decoder, DrawSettings(top_p=0.9), generators(1))
     list(graphs.decide_by_graphs(decoder, chooser))
     assert len(replayed) == 3  # audio codes of the second level are 5, of the first 6, digits 4 and 8

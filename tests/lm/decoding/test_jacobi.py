@@ -8,7 +8,7 @@ import torch
 from videolm.lm.batch import Batch
 from videolm.lm.decoding.decoder import Decoder
 from videolm.lm.decoding.generate import generate
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 
 
 def generators(*seeds):
@@ -33,12 +33,12 @@ def passes(monkeypatch):
 @pytest.mark.parametrize(
     "sampling",
     [
-        Sampling(),
-        Sampling(temperature=0.0),
-        Sampling(temperature=0.5, top_p=0.9),
-        Sampling(top_k=3, guidance_scale=2.0, guidance_schedule="linear"),
-        Sampling(guidance_scale=3.0, repetition_penalty=-1.0),
-        Sampling(temperature=0.5, joint=2, top_p=0.8, guidance_scale=2.0),
+        DrawSettings(),
+        DrawSettings(temperature=0.0),
+        DrawSettings(temperature=0.5, top_p=0.9),
+        DrawSettings(top_k=3, guidance_scale=2.0, guidance_schedule="linear"),
+        DrawSettings(guidance_scale=3.0, repetition_penalty=-1.0),
+        DrawSettings(temperature=0.5, joint=2, top_p=0.8, guidance_scale=2.0),
     ],
 )
 @pytest.mark.parametrize(("window", "given"), [(2, 0), (5, 5), (64, 0)])
@@ -57,7 +57,7 @@ def test_codes_follow_the_models_distribution(make_model, make_sequence):
     model, rows = make_model(scale=0.15), 2048
     batch = Batch.collate([make_sequence(3, grid=(1, 1, 2), audio=0)] * rows)
     counts = []
-    for sampling, seed in ((Sampling(decoding="jacobi", window=2), 0), (Sampling(), rows)):
+    for sampling, seed in ((DrawSettings(decoding="jacobi", window=2), 0), (DrawSettings(), rows)):
         ids = generate(model, batch, sampling, generators(*range(seed, seed + rows)))
         first, second = (ids[:, 6:8] - 256).unbind(1)
         counts.append(torch.bincount(first // 4 * 8 + second // 4, minlength=64).double())
@@ -74,10 +74,10 @@ def test_a_model_that_does_not_look_at_codes_is_done_in_a_few_passes(make_model,
     for table in model.tokens.tables["visual"].digits:
         torch.nn.init.zeros_(table.weight)
     batch = make_batch(3, grid=(2, 3, 3), audio=0)
-    generate(model, batch, Sampling(decoding="jacobi", window=7), generators(0))
+    generate(model, batch, DrawSettings(decoding="jacobi", window=7), generators(0))
     assert len(passes) <= 7
     passes.clear()
-    generate(model, batch, Sampling(), generators(0))
+    generate(model, batch, DrawSettings(), generators(0))
     assert len(passes) == 18
 
 
@@ -85,7 +85,7 @@ def test_still_pictures_are_guessed_from_the_latent_before(make_model, make_batc
     """With a strong wish to repeat, all but the first latent is right at the first guess."""
     model = make_model().double()
     batch = make_batch(3, grid=(4, 2, 2), audio=0)
-    still = Sampling(temperature=0.0, repetition_penalty=-1000.0, decoding="jacobi", window=4)
+    still = DrawSettings(temperature=0.0, repetition_penalty=-1000.0, decoding="jacobi", window=4)
     assert len(make_model().heads["visual"].digits) == 2
     full = make_model("full").double()
     generate(full, batch, still, generators(0))

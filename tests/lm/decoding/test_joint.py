@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from videolm.lm.decoding.choice import choose
-from videolm.lm.decoding.sampling import Noise, Sampling
+from videolm.lm.decoding.drawing import Noise
+from videolm.lm.decoding.sampling import DrawSettings
 from videolm.lm.model.heads import Head
 from videolm.lm.vocabulary import Block
 
@@ -47,7 +48,7 @@ def test_codes_follow_the_flat_distribution(factors, options):
     expected = torch.zeros_like(probability)
     expected[kept] = probability[kept] / probability[kept].sum()
 
-    drawn = codes(head, block, hidden, Sampling(**options, joint=100))
+    drawn = codes(head, block, hidden, DrawSettings(**options, joint=100))
     found = torch.bincount(drawn, minlength=len(expected))
     assert not found[expected == 0].any()
     common = expected * ROWS >= 5
@@ -59,7 +60,7 @@ def test_codes_follow_the_flat_distribution(factors, options):
 @torch.no_grad()
 def test_without_temperature_and_cuts_codes_are_those_of_digits():
     head, block, hidden = make_head((3, 2, 4))
-    digitwise, jointly = (codes(head, block, hidden, Sampling(joint=joint), 500) for joint in (None, 6))
+    digitwise, jointly = (codes(head, block, hidden, DrawSettings(joint=joint), 500) for joint in (None, 6))
     assert torch.equal(digitwise, jointly) and len(digitwise.unique()) > 5
 
 
@@ -67,7 +68,7 @@ def test_without_temperature_and_cuts_codes_are_those_of_digits():
 def test_only_the_likeliest_beginnings_take_part():
     head, block, hidden = make_head((4, 8))
     first = int(head.logits(hidden).argmax())
-    drawn = codes(head, block, hidden, Sampling(joint=1, temperature=3.0), 500)
+    drawn = codes(head, block, hidden, DrawSettings(joint=1, temperature=3.0), 500)
     assert set(block.split(drawn)[0].tolist()) == {first} and len(drawn.unique()) == 8
 
 
@@ -78,7 +79,7 @@ def test_temperature_zero_takes_the_likeliest_code():
     states = 0.5 * torch.randn(200, 16, dtype=torch.float64)
     best = torch.stack([flat_log_probabilities(head, block, state[None]).argmax() for state in states])
     jointly, digitwise = (
-        choose(head, block, states, None, Sampling(temperature=0.0, joint=joint)) - block.start
+        choose(head, block, states, None, DrawSettings(temperature=0.0, joint=joint)) - block.start
         for joint in (4, None)
     )
     assert torch.equal(jointly, best) and not torch.equal(digitwise, best)
@@ -92,7 +93,7 @@ def test_guidance_and_penalty_reach_every_beginning():
     scale = torch.linspace(0, 3, 300, dtype=torch.float64)[:, None]
     penalty = (torch.full((300,), block.start + 5), 2.0)
     chosen = [
-        choose(head, block, both, noise, Sampling(guidance_scale=2.0, joint=joint), scale, penalty)
+        choose(head, block, both, noise, DrawSettings(guidance_scale=2.0, joint=joint), scale, penalty)
         for joint in (None, 4)
     ]
     assert torch.equal(*chosen)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from videolm.lm.decoding.generate import generate
 from videolm.lm.decoding.quantized import ROWS_OF_KERNEL, Int8Linear, quantize
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings
 
 
 @pytest.mark.parametrize("rows", [1, 2, ROWS_OF_KERNEL, ROWS_OF_KERNEL + 1])
@@ -47,7 +47,7 @@ def test_all_matrices_of_layers_and_heads_are_quantized(make_model, make_batch):
     assert not any(isinstance(module, torch.nn.Linear) for module in parts.modules())
     assert sum(isinstance(module, Int8Linear) for module in parts.modules()) == 8 + 3 + 3
     batch = make_batch(3)
-    ids = generate(model, batch, Sampling(), [torch.Generator().manual_seed(0)])
+    ids = generate(model, batch, DrawSettings(), [torch.Generator().manual_seed(0)])
     assert ids.shape == batch.ids.shape
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from videolm.lm.decoding.sampling import Noise, Sampling, draw, guided, likeliest
+from videolm.lm.decoding.drawing import Noise, draw, guidance_scales, guided, likeliest
+from videolm.lm.decoding.sampling import DrawSettings
 
 LOGITS = torch.tensor([[2.0, 0.5, 1.0, -1.0, 0.0]])
 
@@ -21,13 +22,13 @@ def chi_square(found, expected, draws=20_000):
 @pytest.mark.parametrize(
     ("sampling", "kept"),
     [
-        (Sampling(), [0, 1, 2, 3, 4]),
-        (Sampling(temperature=0.5), [0, 1, 2, 3, 4]),
-        (Sampling(top_k=2), [0, 2]),
-        (Sampling(top_k=50), [0, 1, 2, 3, 4]),
-        (Sampling(top_p=0.6), [0, 2]),
-        (Sampling(top_p=0.1), [0]),
-        (Sampling(top_k=3, top_p=0.99, temperature=2.0), [0, 1, 2]),
+        (DrawSettings(), [0, 1, 2, 3, 4]),
+        (DrawSettings(temperature=0.5), [0, 1, 2, 3, 4]),
+        (DrawSettings(top_k=2), [0, 2]),
+        (DrawSettings(top_k=50), [0, 1, 2, 3, 4]),
+        (DrawSettings(top_p=0.6), [0, 2]),
+        (DrawSettings(top_p=0.1), [0]),
+        (DrawSettings(top_k=3, top_p=0.99, temperature=2.0), [0, 1, 2]),
     ],
 )
 def test_draws_follow_the_distribution_that_is_asked_for(sampling, kept):
@@ -39,17 +40,17 @@ def test_draws_follow_the_distribution_that_is_asked_for(sampling, kept):
 
 def test_top_p_keeps_just_enough():
     """0.56, 0.21, 0.13, 0.08, 0.03: the two most likely reach 0.7, the first alone does not."""
-    assert (frequencies(Sampling(top_p=0.7)) > 0).tolist() == [True, False, True, False, False]
-    assert (frequencies(Sampling(top_p=1.0)) > 0).all()
+    assert (frequencies(DrawSettings(top_p=0.7)) > 0).tolist() == [True, False, True, False, False]
+    assert (frequencies(DrawSettings(top_p=1.0)) > 0).all()
 
 
 def test_temperature_zero_takes_the_most_likely():
-    assert draw(LOGITS, None, Sampling(temperature=0.0)).tolist() == [0]
+    assert draw(LOGITS, None, DrawSettings(temperature=0.0)).tolist() == [0]
 
 
 def test_impossible_classes_are_never_drawn():
     logits = torch.tensor([[float("-inf"), 0.0, 0.0, float("-inf")]])
-    assert draw(logits, torch.tensor([[16.0, -3.0, -2.0, 17.0]]), Sampling()).tolist() == [2]
+    assert draw(logits, torch.tensor([[16.0, -3.0, -2.0, 17.0]]), DrawSettings()).tolist() == [2]
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 40, 500, 5000])
@@ -92,7 +93,7 @@ def test_noise_is_gumbels():
 
 def test_the_scale_of_guidance_rises_from_one_as_scheduled():
     constant, linear, cosine = (
-        Sampling(guidance_scale=3.0, guidance_schedule=name).guidance_scales(101)
+        guidance_scales(DrawSettings(guidance_scale=3.0, guidance_schedule=name), 101)
         for name in ("constant", "linear", "cosine")
     )
     assert (constant == 3).all()
@@ -117,4 +118,4 @@ def test_the_scale_of_guidance_rises_from_one_as_scheduled():
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
-        Sampling(**settings)
+        DrawSettings(**settings)

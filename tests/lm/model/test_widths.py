@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from videolm.lm.batch import Batch, Sequence
+from videolm.lm.batch import Batch, Example
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.loss import loss_of
 from videolm.lm.vocabulary import Vocabulary
@@ -20,7 +20,7 @@ def halves_repeated(seed: int) -> Batch:
     length = 16
     return Batch.collate(
         [
-            Sequence(
+            Example(
                 ids=row.repeat(2),
                 block=torch.ones(length, dtype=torch.long),
                 segment=torch.zeros(length, dtype=torch.long),

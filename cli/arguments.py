@@ -1,0 +1,95 @@
+"""Words of a command line to the arguments of a function, whose signature and docstring are the help.
+
+A parameter that is a record (a frozen dataclass) stands for options of the names of its fields:
+
+    def generate(*, out: Path, sampling: Sampling) -> list[Path]: …
+    videolm generate --out x.mp4 --temperature 0.5
+
+`Annotated[ClipSelection, Options(skip=("height", "width"), num_frames=17)]` leaves out fields and gives
+others their default in this command. The record's docstring explains its options.
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, get_args, get_origin
+
+
+class Options:
+    """Which fields of a record are options of a command, and their defaults there.
+
+    Args:
+        skip: fields that are no options.
+        defaults: of fields, in place of the record's own; for a skipped one this is its value.
+    """
+
+    def __init__(self, *, skip: tuple[str, ...] = (), **defaults: Any):
+        self.skip, self.defaults = set(skip), defaults
+
+
+def parse(command: Callable[..., Any], program: str, words: list[str]) -> dict[str, Any] | str:
+    """The arguments of `command` in `words`, or its help if they ask for it.
+
+    Raises:
+        jsonargparse.ArgumentError: if they do not fit the signature.
+        ValueError: if a record refuses its values.
+    """
+    from jsonargparse import ArgumentParser
+
+    description = inspect.cleandoc(command.__doc__ or "").split("\nArgs:")[0].strip()
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
+    records = _records(command)
+    parser.add_function_arguments(command, as_positional=True, as_group=False, skip=set(records))
+    for record, options in records.values():
+        parser.add_class_arguments(record, as_positional=True, as_group=False, skip=options.skip)
+        parser.set_defaults({name: options.defaults[name] for name in options.defaults.keys() - options.skip})
+    if set(words) & {"-h", "--help"}:
+        return _with_hyphens(parser.format_help())
+    values = parser.parse_args(_with_values(as_parsed(words), command, records)).as_dict()
+    for name, (record, options) in records.items():
+        given = {field.name: values.pop(field.name) for field in fields(record) if field.name in values}
+        values[name] = record(**options.defaults | given)
+    return values
+
+
+def as_parsed(words: list[str]) -> list[str]:
+    """Options as jsonargparse wants them: --top-p is --top_p; those given several times end in +."""
+    result = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option.startswith("--"):
+            option = "--" + option[2:].replace("-", "_")
+        if option in ("--where", "--data.where", "--pad", "--data.pad"):
+            option += "+"
+        result.append(option + equals + value if option.startswith("--") else word)
+    return result
+
+
+def _records(command: Callable[..., Any]) -> dict[str, tuple[Any, Options]]:
+    """The parameters of a function that are records: their class, and which fields are options."""
+    found = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, options = parameter.annotation, Options()
+        if get_origin(kind) is Annotated:
+            kind, *notes = get_args(kind)
+            options = next((note for note in notes if isinstance(note, Options)), options)
+        if is_dataclass(kind):
+            found[name] = (kind, options)
+    return found
+
+
+def _with_values(
+    words: list[str], command: Callable[..., Any], records: dict[str, tuple[Any, Options]]
+) -> list[str]:
+    """A switch that is given alone is true."""
+    kinds = {name: each.annotation for name, each in inspect.signature(command).parameters.items()}
+    for record, _ in records.values():
+        kinds |= {field.name: field.type for field in fields(record)}
+    return [f"{word}=true" if kinds.get(word.removeprefix("--")) is bool else word for word in words]
+
+
+def _with_hyphens(text: str) -> str:
+    """jsonargparse's help as a user types it."""
+    text = re.sub(r"--\w+", lambda match: match[0].replace("_", "-"), text)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)

@@ -1,0 +1,45 @@
+"""The commands that train and validate the stages; LightningCLI parses what they are given."""
+
+from pathlib import Path
+
+
+def tokenizer_fit(arguments: list[str]) -> list[Path]:
+    """Train the video tokenizer: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .stage_cli import fit
+
+    return fit("tokenizer", arguments)
+
+
+def tokenizer_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained video tokenizer of a run: --config NAME_OR_YAML --out RUN."""
+    from .stage_cli import validate
+
+    return validate("tokenizer", arguments)
+
+
+def audio_fit(arguments: list[str]) -> list[Path]:
+    """Train the audio codec: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .stage_cli import fit
+
+    return fit("audio", arguments)
+
+
+def audio_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained audio codec of a run: --config NAME_OR_YAML --out RUN."""
+    from .stage_cli import validate
+
+    return validate("audio", arguments)
+
+
+def lm_fit(arguments: list[str]) -> list[Path]:
+    """Train the language model: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .stage_cli import fit
+
+    return fit("lm", arguments)
+
+
+def lm_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained language model of a run: --config NAME_OR_YAML --out RUN."""
+    from .stage_cli import validate
+
+    return validate("lm", arguments)

@@ -1,0 +1,32 @@
+"""Which clips of a source, and at what size: one record for every command and function that reads clips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClipSelection:
+    """Which clips, at what size.
+
+    Args:
+        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
+            (with a captions.jsonl), a list (.jsonl, .csv, .tsv, .parquet), tars or hf:NAME@SPLIT.
+        where: key=value: only entries that have it; may be repeated.
+        clips: how many; of a folder or list the last ones, which training holds out.
+        split: of the embedded corpus: train, triples or pairs (combinations held out of training), or all.
+        height: of the frames; files are resized and cropped.
+        width: of the frames.
+        num_frames: per clip.
+        fps: frames per second; files are converted.
+        seed: of the embedded corpus: another seed, other clips.
+    """
+
+    source: str
+    where: Sequence[str] = ()
+    clips: int = 32
+    split: str = "triples"
+    height: int = 64
+    width: int = 64
+    num_frames: int = 9
+    fps: float = 8.0
+    seed: int = 0
