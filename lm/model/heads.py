@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .swiglu import swiglu
+
 LOGITS_AT_ONCE = 2**26
 """How many logits are held at a time while a loss is computed: 256 rows of 2^18."""
 
@@ -77,8 +79,7 @@ class _AfterDigits(nn.Module):
         mixed = self.hidden(hidden)
         for table, digit in zip(self.digits, known, strict=True):
             mixed = mixed + table(digit)
-        gate, value = mixed.chunk(2, dim=-1)
-        return F.silu(gate) * value
+        return swiglu(mixed)
 
 
 def linear_cross_entropy(
