@@ -46,7 +46,10 @@ class Attention(nn.Module):
         queries, keys = (each.transpose(1, 2) for each in self.split_queries(queries_and_keys, axis=2))
         queries = rotate(self.query_norm(queries), rotation).to(values.dtype)
         keys = rotate(self.key_norm(keys), rotation).to(values.dtype)
-        return self.join_heads(_attended(attend, self.layer, queries, keys, values.transpose(1, 2)))
+        values = values.transpose(1, 2)
+        # The decorator hides the function's signature.
+        read = _uncompiled(self, attend, queries, keys, values)  # pyright: ignore[reportCallIssue]
+        return self.join_heads(read)
 
     def split_heads(
         self, projected: Float[Tensor, "batch length features"]
@@ -69,9 +72,9 @@ class Attention(nn.Module):
         return self.project_out(read.transpose(1, 2).flatten(2))
 
 
-@torch.compiler.disable  # or each layer would be compiled anew, and for every new mask
-def _attended(attend: Attend, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    return attend(layer, queries, keys, values)
+@torch.compiler.disable  # or each layer would be compiled anew for its number, and for every new mask
+def _uncompiled(module: Attention, attend: Attend, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    return attend(module.layer, queries, keys, values)
 
 
 def masked_attention(
