@@ -14,7 +14,7 @@ from ...training.ema import averaged
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
-from ...training.skipped_steps import BadSteps
+from ...training.skipped_steps import SkippedSteps
 from ..batch import Batch
 from ..model.recomputing import recompute_layers
 from ..model.shared_bits import share_bits as share_bits_of
@@ -112,7 +112,7 @@ class LanguageModelTraining(LightningModule):
         self.z_loss = z_loss
         self.weight_decay = weight_decay
         self.table_weight_decay = table_weight_decay
-        self.bad_steps = BadSteps(max_skipped_steps)
+        self.skipped_steps = SkippedSteps(max_skipped_steps)
         self._mean = TargetMean()
         self._usage = CodeUsage()
         self._throughput: Throughput | None = None
@@ -165,7 +165,7 @@ class LanguageModelTraining(LightningModule):
         factor = self._mean.correction(self.trainer.accumulate_grad_batches)
         norm = float(gradient_norm(weights)) * factor
         self.log("train/gradient_norm", norm, batch_size=1)
-        if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
+        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             return
         limit = gradient_clip_val if gradient_clip_algorithm != "value" else None
         scale = factor * (min(1.0, limit / (norm + 1e-6)) if limit else 1.0)
