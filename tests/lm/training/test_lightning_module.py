@@ -159,19 +159,20 @@ def test_accumulated_batches_have_the_gradient_of_one_joint_batch(record, make_s
         torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_that_is_no_number_changes_nothing_and_the_next_one_counts(record, make_batch):
+def test_a_non_finite_step_changes_nothing_and_the_next_one_counts(record, make_batch):
     batch = make_batch(3, 0, 2)
     with pytest.warns(UserWarning, match="step 1 is skipped: the loss is|step 1 is skipped: the gradients"):
         module = record([batch] * 3, spoilt=range(1, 2))
     assert [bool(step) for step in module.gradients] == [True, False, True]
     unspoilt = record([batch] * 2)
-    assert module.bad_steps.skipped == 1 and unspoilt.bad_steps.skipped == 0
+    assert module.skipped_steps.skipped == 1 and unspoilt.skipped_steps.skipped == 0
     # What the second of the good steps saw is what it sees when nothing goes wrong between.
     torch.testing.assert_close(module.gradients[2], unspoilt.gradients[1])
 
 
-def test_steps_that_are_no_numbers_end_the_training_when_there_are_too_many(record, make_batch):
-    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="at step 4, the 3th"):
+def test_too_many_non_finite_steps_in_a_row_end_the_training(record, make_batch):
+    message = "at step 4, and 3 steps in a row were non-finite"
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match=message):
         record([make_batch(3)] * 9, spoilt=range(2, 9), max_skipped_steps=3)
 
 
