@@ -75,7 +75,8 @@ def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
 
 def _audio_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
     """The table of `videolm audio score` for the validation clips of a training."""
-    from ..evaluation.audio_scores import listen, scores_of, table, write_scores
+    from ..evaluation.audio_report import table, write_scores
+    from ..evaluation.audio_scores import listen, scores_of
 
     codec = module.codec.eval()
     heard = listen(codec, [sound for batch in datamodule.val_dataloader() for sound in batch["waveform"]])

@@ -17,7 +17,8 @@ from ..data.media.waveform import fit_length
 from ..tokenizers.audio.codec import AudioTokenizer
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.audio.stream import is_streamable
-from .audio_scores import bits_per_second, sound_quality
+from .audio_scores import bits_per_second
+from .metrics.sound_quality import sound_quality
 
 _SECONDS_AT_ONCE = 10
 

@@ -17,7 +17,7 @@ from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_clip, encode_clip, padded_size
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.video.tiling import TiledVideoTokenizer
-from .tokenizer_scores import frame_quality, worst
+from .metrics.reconstruction import frame_quality, worst
 
 
 def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> Path:

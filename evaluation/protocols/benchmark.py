@@ -10,6 +10,8 @@ from typing import Literal
 
 from ...data.media.clip import Clip
 from ...generation.prompt import Prompt
+from ...tasks.conditions import Motion
+from ...tasks.task import load_task
 
 
 @dataclass(frozen=True)
@@ -111,3 +113,8 @@ class Benchmark:
     real_fps: Literal["own", "model"] = "own"
     published: tuple[Published, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def needs_geometry(self) -> bool:
+        """Whether the task starts from flow and depth."""
+        return isinstance(load_task(self.task).conditions, Motion)

@@ -11,15 +11,8 @@ from videolm.data.media.pixels import pixels_from_frames
 from videolm.data.media.psnr import psnr
 from videolm.data.media.reading import write_clip
 from videolm.data.synthetic.corpus import Corpus
-from videolm.evaluation.metrics.reconstruction import ssim
-from videolm.evaluation.tokenizer_scores import (
-    frame_quality,
-    predictions,
-    score_tokenizer,
-    table,
-    worst,
-    write_scores,
-)
+from videolm.evaluation.metrics.reconstruction import frame_quality, ssim, worst
+from videolm.evaluation.tokenizer_scores import predictions, score_tokenizer, table, write_scores
 
 BEST = 10 * math.log10(255**2 * 12)  # of identical frames
 BASELINES = ["first frame repeated", "last frame repeated", "mean image"]
