@@ -121,7 +121,7 @@ def audio_score(
     """Score an audio codec on held-out sounds; prints a table, writes scores.json and spectrograms.
 
     Beside the codec stand its first levels, mu-law samples at its bit rate, and random codebooks, which the
-    seed draws. Clips without pictures are no source; their sound lasts num_frames / fps seconds.
+    seed draws. The clips need pictures, too; their sound lasts num_frames / fps seconds.
 
     Args:
         model: model folder with an audio_tokenizer.

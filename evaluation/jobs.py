@@ -10,7 +10,7 @@ The fields of a job, and those of the records among them, have the names and def
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from ..data.analysis.open_geometry import geometry_of
 from .benchmark_run import RunSettings, Sources, run_benchmark
@@ -21,8 +21,6 @@ from .protocols.shapes_exam import ExamSettings
 from .resumable import ALL, Share
 from .score_logging import Logger
 from .set_evaluation import SetSettings, evaluate_sets
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -127,10 +125,10 @@ def job_of(given: Mapping[str, Any]) -> Job:
     return _made(kind, given)
 
 
-def option_names(record: Any) -> Iterator[str]:
+def option_names(record: type[Any]) -> Iterator[str]:
     """The names of the options that are fields of a record, or of a record in it."""
     for each in fields(record):
-        if is_dataclass(each.type):
+        if isinstance(each.type, type) and is_dataclass(each.type):
             yield from option_names(each.type)
         else:
             yield each.name
@@ -149,10 +147,10 @@ def _kind(given: Mapping[str, Any]) -> type[Job]:
     return CorpusJob if protocol in PROTOCOLS else BenchmarkJob
 
 
-def _made(record: type[Record], given: Mapping[str, Any]) -> Record:
+def _made(record: type[Any], given: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {}
-    for each in fields(record):  # pyright: ignore[reportArgumentType]  # a dataclass
-        if is_dataclass(each.type):
+    for each in fields(record):
+        if isinstance(each.type, type) and is_dataclass(each.type):
             values[each.name] = _made(each.type, given)
         elif each.name in given:
             values[each.name] = given[each.name]

@@ -110,15 +110,15 @@ def score_tokenizer(
     device = next(tokenizer.parameters()).device
     counts = torch.zeros(tokenizer.codebook_size, dtype=torch.long)
     qualities: dict[str, list[dict[str, Tensor]]] = {}
-    shape: tuple[int, ...] = ()
-    grid: tuple[int, ...] = ()
+    shape, grid = torch.Size(), torch.Size()
     distance: ReconstructionDistance | None = None
     for frames in clips:
-        if shape and tuple(frames.shape) != shape:
-            raise ValueError(f"clips have the shapes {shape} and {tuple(frames.shape)}; expected one for all")
-        shape = tuple(frames.shape)
+        if shape and frames.shape != shape:
+            shapes = f"{tuple(shape)} and {tuple(frames.shape)}"
+            raise ValueError(f"clips have the shapes {shapes}; expected one for all")
+        shape = frames.shape
         codes = tokenizer.encode(pixels_from_frames(frames[None].to(device)))
-        grid = tuple(codes.shape[1:])
+        grid = codes.shape[1:]
         counts += codes.flatten().cpu().bincount(minlength=tokenizer.codebook_size)
         decoded = frames_from_pixels(tokenizer.decode(codes))[0].cpu()
         distance = distance or ReconstructionDistance(weights, len(frames))
@@ -223,6 +223,7 @@ def _cell(metric: str, value: float | None) -> str:
 
 def _draw_psnr(scores: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -231,7 +232,7 @@ def _draw_psnr(scores: dict[str, Any], path: Path) -> None:
         weight = 2.0 if name == TOKENIZER else 1.0
         axes.plot(*zip(*curve, strict=True), label=name, linewidth=weight, marker=".")
     axes.set(xlabel="frame", ylabel="PSNR (dB)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path, format="png", dpi=120)

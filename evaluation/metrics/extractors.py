@@ -224,7 +224,9 @@ class ClapEmbeddings:
         from transformers import ClapFeatureExtractor, ClapModel
 
         _needs(folder, "config.json", "preprocessor_config.json")
-        self.model = ClapModel.from_pretrained(folder, local_files_only=True).eval().to(device_of())
+        model = ClapModel.from_pretrained(folder, local_files_only=True).eval()
+        # transformers wraps `to` in a way that loses its types.
+        self.model = model.to(device_of())  # pyright: ignore[reportArgumentType]
         self.extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
         self.sample_rate = self.extractor.sampling_rate
         self.most = self.extractor.max_length_s * self.sample_rate

@@ -39,6 +39,7 @@ def _layers(generator: torch.Generator) -> nn.ModuleList:
     for width, stride in _LAYERS:
         layer = nn.Conv3d(before, width, 3, stride, padding=1)
         layer.weight.data.normal_(std=(2 / (27 * before)) ** 0.5, generator=generator)
+        assert layer.bias is not None
         layer.bias.data.normal_(std=0.1, generator=generator)
         layers.append(layer)
         before = width
