@@ -14,7 +14,7 @@ from ..data.runtime.text_table import text_table
 from ..data.sources.selection import ClipSelection
 from ..tokenizers.audio.losses import magnitudes
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
-from .audio_scores import CODEC, MU_LAW, RANDOM, Heard, listen, scores_of
+from .audio_scores import CODEC, MU_LAW, RANDOM, CodedSounds, code_sounds, scores_of
 from .held_out_clips import HeldOutClips
 from .metrics.sound_quality import SILENCE
 
@@ -34,11 +34,11 @@ def score_source(selection: ClipSelection, model: Path, out: Path) -> list[Path]
     codec = load_audio_tokenizer(model / "audio_tokenizer")
     held_out = HeldOutClips(selection, _sound_format(codec, selection.num_frames, selection.fps), "read")
     sounds = [clip.waveform for clip in held_out if clip.waveform is not None]
-    heard = listen(codec, sounds, selection.seed)
-    scores = scores_of(codec, heard)
+    coded = code_sounds(codec, sounds, selection.seed)
+    scores = scores_of(codec, coded)
     scores |= {"model": str(model), "skipped": held_out.skipped} | held_out.description
     print(table(scores))
-    return write_scores(out, scores, heard)
+    return write_scores(out, scores, coded)
 
 
 def table(scores: dict[str, Any]) -> str:
@@ -66,12 +66,12 @@ def table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_scores(folder: Path, scores: dict[str, Any], heard: Heard) -> list[Path]:
+def write_scores(folder: Path, scores: dict[str, Any], coded: CodedSounds) -> list[Path]:
     """Write scores.json and spectrograms.png, of the first sound that is not silent; returns their paths."""
     write_json(folder / "scores.json", scores)
     picture = folder / "spectrograms.png"
     with replacing(picture) as temporary:
-        _draw_spectrograms(heard, temporary)
+        _draw_spectrograms(coded, temporary)
     return [folder / "scores.json", picture]
 
 
@@ -92,21 +92,21 @@ def _sound_format(codec: AudioCodec, num_frames: int, fps: float) -> ClipFormat:
     )
 
 
-def _draw_spectrograms(heard: Heard, path: Path) -> None:
+def _draw_spectrograms(coded: CodedSounds, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    index = next((index for index, sound in enumerate(heard.real) if sound.any()), 0)
-    rows = {"real": heard.real[index]}
-    shown = [name for name in (CODEC, MU_LAW, RANDOM) if name in heard.methods]
-    rows |= {name: heard.methods[name][index] for name in shown}
+    index = next((index for index, sound in enumerate(coded.real) if sound.any()), 0)
+    rows = {"real": coded.real[index]}
+    shown = [name for name in (CODEC, MU_LAW, RANDOM) if name in coded.methods]
+    rows |= {name: coded.methods[name][index] for name in shown}
     figure = Figure(figsize=(7, 1.9 * len(rows)), layout="constrained")
     every_axes = figure.subplots(len(rows), 1, sharex=True)
-    seconds = heard.real[index].shape[1] / heard.sample_rate
+    seconds = coded.real[index].shape[1] / coded.sample_rate
     for axes, (name, sound) in zip(every_axes, rows.items(), strict=True):
         decibels = 20 * torch.log10(magnitudes(sound[None], 512)[0] + SILENCE)
-        extent = (0, seconds, 0, heard.sample_rate / 2000)
+        extent = (0, seconds, 0, coded.sample_rate / 2000)
         axes.imshow(decibels, origin="lower", aspect="auto", extent=extent, vmin=-60, vmax=0, cmap="magma")
-        rate = f", {heard.bits_per_second[name]:,.0f} bits per second" if name in heard.methods else ""
+        rate = f", {coded.bits_per_second[name]:,.0f} bits per second" if name in coded.methods else ""
         axes.set_title(f"{name}{rate}", loc="left", fontsize=9)
         axes.set_ylabel("kHz")
     every_axes[-1].set_xlabel("seconds")

@@ -29,14 +29,14 @@ CODEC, MU_LAW, RANDOM = "codec", "mu-law", "random codebooks"
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """Sounds, their codes, and what becomes of them by every method.
+class CodedSounds:
+    """Sounds, their codes, and what every method decodes them to.
 
     Args:
         sample_rate: of all sounds.
         real: the sounds, cut to whole hops, each "1 samples".
         codes: of each sound, "levels frames".
-        methods: by name, what comes back of each sound; the codec is the first.
+        methods: by name, the decoded sounds; the codec is the first.
         bits_per_second: of each method.
         mu_law: bits a sample and samples a second of that method.
     """
@@ -55,19 +55,19 @@ def score_audio_tokenizer(
     """Scores of a codec, of its first levels and of methods at its bit rate, as `scores_of`.
 
     Args:
-        sounds: samples in [-1, 1] at the codec's rate and on its device, of any lengths; what is left of a
-            hop is cut off.
+        sounds: samples in [-1, 1] at the codec's rate and on its device, of any lengths; the part of a hop
+            at the end is cut off.
         seed: of the random codebooks.
 
     Raises:
         ValueError: if there are no sounds, or one is shorter than a hop.
     """
-    return scores_of(codec, listen(codec, sounds, seed))
+    return scores_of(codec, code_sounds(codec, sounds, seed))
 
 
 @torch.no_grad()
-def listen(codec: AudioCodec, sounds: Sequence[Float[Tensor, "1 _"]], seed: int = 0) -> Heard:
-    """Every sound through every method; arguments and errors as `score_audio_tokenizer`."""
+def code_sounds(codec: AudioCodec, sounds: Sequence[Float[Tensor, "1 _"]], seed: int = 0) -> CodedSounds:
+    """Code and decode every sound by every method; arguments and errors as `score_audio_tokenizer`."""
     if not sounds:
         raise ValueError("there are no sounds to score the codec on; expected at least one")
     whole = [_whole_hops(sound, codec.hop_length) for sound in sounds]
@@ -88,10 +88,10 @@ def listen(codec: AudioCodec, sounds: Sequence[Float[Tensor, "1 _"]], seed: int 
     bits[MU_LAW] = float(prod(sampling))
     if isinstance(codec, AudioTokenizer):
         methods[RANDOM], bits[RANDOM] = random_codebooks(codec, whole, seed), bits[CODEC]
-    return Heard(codec.sample_rate, real, codes, methods, bits, sampling)
+    return CodedSounds(codec.sample_rate, real, codes, methods, bits, sampling)
 
 
-def scores_of(codec: AudioCodec, heard: Heard) -> dict[str, Any]:
+def scores_of(codec: AudioCodec, coded: CodedSounds) -> dict[str, Any]:
     """Means over the sounds, and how the codes are used.
 
     Returns:
@@ -102,25 +102,25 @@ def scores_of(codec: AudioCodec, heard: Heard) -> dict[str, Any]:
     """
     levels = []
     for level, size in enumerate(codec.codebook_sizes):
-        counts = torch.cat([codes[level] for codes in heard.codes]).bincount(minlength=size)
+        counts = torch.cat([codes[level] for codes in coded.codes]).bincount(minlength=size)
         statistics = code_statistics(counts)
         use = {name: statistics[name] for name in ("code_use", "perplexity")}
         levels.append({"codes": int(counts.sum()), **use})
     methods = {}
-    for name, decoded in heard.methods.items():
-        pairs = zip(decoded, heard.real, strict=True)
-        qualities = [sound_quality(*pair, heard.sample_rate) for pair in pairs]
+    for name, decoded in coded.methods.items():
+        pairs = zip(decoded, coded.real, strict=True)
+        qualities = [sound_quality(*pair, coded.sample_rate) for pair in pairs]
         means = {metric: _mean([quality[metric] for quality in qualities]) for metric in qualities[0]}
-        methods[name] = {"bits_per_second": heard.bits_per_second[name], **means}
+        methods[name] = {"bits_per_second": coded.bits_per_second[name], **means}
     return {
-        "sounds": len(heard.real),
-        "seconds": sum(sound.shape[1] for sound in heard.real) / heard.sample_rate,
-        "sample_rate": heard.sample_rate,
+        "sounds": len(coded.real),
+        "seconds": sum(sound.shape[1] for sound in coded.real) / coded.sample_rate,
+        "sample_rate": coded.sample_rate,
         "hop_length": codec.hop_length,
         "codebook_sizes": list(codec.codebook_sizes),
-        "bits_per_second": heard.bits_per_second[CODEC],
+        "bits_per_second": coded.bits_per_second[CODEC],
         "levels": levels,
-        "mu_law": dict(zip(("bits", "sample_rate"), heard.mu_law, strict=True)),
+        "mu_law": dict(zip(("bits", "sample_rate"), coded.mu_law, strict=True)),
         "methods": methods,
     }
 

@@ -1,8 +1,8 @@
-"""The tokenizers of a model folder as a codec, with or without a language model in it.
+"""The tokenizers of a model folder as a codec; the folder needs no language model.
 
-videolm tokenizer reconstruct IN OUT --model DIR        there and back, with what it costs and loses
-videolm tokenizer encode IN OUT.codes --model DIR       there
-videolm tokenizer decode IN.codes OUT --model DIR       and back
+videolm tokenizer reconstruct IN OUT --model DIR        encodes and decodes, prints bit rate and quality
+videolm tokenizer encode IN OUT.codes --model DIR       encodes
+videolm tokenizer decode IN.codes OUT --model DIR       decodes
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Long work on numbered items, chunk by chunk: killed, it goes on; many processes share it.
+"""Resumable work on numbered items, in chunks on disk, which several processes can share.
 
     part = Part(out / "features" / "real", count=2048, compute=...)
     part.work()                      # whatever is not on disk yet

@@ -1,4 +1,4 @@
-"""Scores of anybody's clips against real ones.
+"""Scores of a set of clips, from any model, against a set of real ones.
 
     videolm evaluate --real my/videos --generated my/samples --out runs/scores --weights weights
 

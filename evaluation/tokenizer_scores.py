@@ -124,7 +124,7 @@ def score_tokenizer(
         distance = distance or ReconstructionDistance(weights, len(frames))
         distance.add(frames, decoded)
         qualities.setdefault(TOKENIZER, []).append(frame_quality(frames, decoded, lpips))
-        for name, predicted in predictions(frames, tokenizer.temporal_stride).items():
+        for name, predicted in baselines(frames, tokenizer.temporal_stride).items():
             qualities.setdefault(name, []).append(frame_quality(frames[1:], predicted, lpips))
     if distance is None:
         raise ValueError("there are no clips to score the tokenizer on; expected at least one")
@@ -145,7 +145,7 @@ def score_tokenizer(
     }
 
 
-def predictions(
+def baselines(
     frames: UInt8[Tensor, "frames height width 3"], temporal_stride: int
 ) -> dict[str, UInt8[Tensor, "later height width 3"]]:
     """All frames after the first as predicted without a tokenizer, by name; none of a single image."""

@@ -1,4 +1,4 @@
-"""A folder of weights of other people's networks: which file is which, and what is missing.
+"""The folder of the metrics' weights: which file is of which network, and which score needs it.
 
     i3d.safetensors or .pt, rgb_imagenet.pt, i3d_pretrained_400.pt   I3D of Kinetics-400        fvd
     i3d_torchscript.pt                                               the same, with --trust     fvd

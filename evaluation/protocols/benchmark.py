@@ -1,6 +1,6 @@
-"""What a benchmark of the literature is: a task, prompts from a data set, real clips, scores, published rows.
+"""A benchmark of the literature: its task, prompts from a data set, real clips, scores and published rows.
 
-Each is declared in a file of its own and listed in registry.py; `benchmark_run.py` runs any of them.
+Each is declared in a file of its own and listed in registry.py; benchmark_run.py runs it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The protocol "shapes": can the model do what its prompts say, on combinations that training never showed?
+"""The protocol "shapes": do clips show what their prompts say, on combinations held out of training?
 
 Prompts are captions and clips of the embedded corpus, from the held-out splits of shapes_exam.py. What a
 generated clip shows is read by `data.synthetic.describing.describe`, from its pixels and sound only; an

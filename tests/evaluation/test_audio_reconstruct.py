@@ -9,7 +9,7 @@ from videolm.cli.main import main
 from videolm.data.media.clip import Clip
 from videolm.data.media.reading import read_clip, read_waveform, write_clip
 from videolm.data.media.waveform import write_wav
-from videolm.evaluation.audio_reconstruct import reconstruct_sound, there_and_back
+from videolm.evaluation.audio_reconstruct import reconstruct_sound, round_trip
 from videolm.evaluation.metrics.sound_quality import sound_quality
 
 
@@ -24,7 +24,7 @@ def test_a_sound_comes_back_as_long_as_it_was_with_what_it_costs(
     if suffix == ".mp4":
         real = read_clip(source, sample_rate=RATE, channels=1).waveform
         assert read_clip(target).frames.shape == clip.frames.shape
-    _, decoded = there_and_back(codec, real)
+    _, decoded = round_trip(codec, real)
     back = read_waveform(target, sample_rate=RATE)[0]
     assert back.shape[0] == 1 and abs(back.shape[1] - real.shape[1]) <= (0 if suffix == ".wav" else 1024)
     if suffix == ".wav":
@@ -57,7 +57,7 @@ def test_silence_is_reconstructed_without_a_ratio(model_folder, tmp_path, capsys
 @pytest.mark.parametrize("samples", [1, 320, 700, 21 * RATE + 5])
 def test_a_long_sound_in_parts_is_as_if_whole(codec, samples):
     sound = noise(samples)
-    codes, decoded = there_and_back(codec, sound)
+    codes, decoded = round_trip(codec, sound)
     hops = -(-samples // 320)
     assert codes.shape == (2, hops) and decoded.shape == sound.shape
     whole = codec.encode(torch.nn.functional.pad(sound, (0, hops * 320 - samples))[None])
@@ -67,7 +67,7 @@ def test_a_long_sound_in_parts_is_as_if_whole(codec, samples):
 
 def test_a_codec_without_streams_takes_the_sound_as_a_whole():
     sound = tone(200, 1001)
-    codes, decoded = there_and_back(Means(), sound)
+    codes, decoded = round_trip(Means(), sound)
     assert codes.shape == (2, 251) and decoded.shape == (1, 1001)
     assert (decoded - sound)[:, :1000].abs().max() < 0.1
 

@@ -8,7 +8,7 @@ from sounds import RATE, tone
 from videolm.cli.main import main
 from videolm.data.media.reading import write_clip
 from videolm.evaluation.audio_report import table, write_scores
-from videolm.evaluation.audio_scores import listen, score_audio_tokenizer, scores_of
+from videolm.evaluation.audio_scores import code_sounds, score_audio_tokenizer, scores_of
 
 
 def test_the_table_has_a_row_for_each_method_and_level(codec):
@@ -27,9 +27,9 @@ def test_the_table_has_a_row_for_each_method_and_level(codec):
 def test_written_scores_read_back_and_the_spectrograms_are_a_picture(codec, tmp_path, seconds):
     from PIL import Image
 
-    heard = listen(codec, [torch.zeros(1, RATE), seconds * tone(200, 8000)])
-    scores = scores_of(codec, heard)
-    written = write_scores(tmp_path / "scores", scores, heard)
+    coded = code_sounds(codec, [torch.zeros(1, RATE), seconds * tone(200, 8000)])
+    scores = scores_of(codec, coded)
+    written = write_scores(tmp_path / "scores", scores, coded)
     assert [path.name for path in written] == ["scores.json", "spectrograms.png"]
     assert json.loads(written[0].read_text()) == scores
     with Image.open(written[1]) as picture:
