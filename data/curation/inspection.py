@@ -19,6 +19,7 @@ from ..media.reading import MediaError
 from ..media.streams import shown
 from ..runtime.files import replacing
 from ..runtime.progress import progress
+from ..runtime.text_table import text_table
 from ..runtime.workers import Lost, in_order
 from ..sources.entry import Entry
 from ..sources.manifest import read_manifest
@@ -140,21 +141,20 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
     """The overview for people, and a line for every file that cannot be read."""
     counts = overview(findings)
     clips = f"{counts['clips']} clips, {counts['clips_with_captions']} with captions"
-    lines = [f"{counts['files']} files, {clips}"]
-    if counts["kinds"]:
-        lines.append(f"kinds          {_row(counts['kinds'])}")
+    rows = [("kinds", _row(counts["kinds"]))] if counts["kinds"] else []
     for name, unit in (("seconds", "s"), ("frames", "")):
         spread = counts[name]
         if spread:
             span = f"{spread['least']:g} to {spread['most']:g}{unit}, median {spread['median']:g}{unit}"
-            lines.append(f"{name:14} {span}, {spread['total']:g}{unit} in all")
+            rows.append((name, f"{span}, {spread['total']:g}{unit} in all"))
     for name in ("fps", "sizes", "aspect_ratios"):
         if counts[name]:
-            lines.append(f"{name.replace('_', ' '):14} {_row(counts[name])}")
+            rows.append((name.replace("_", " "), _row(counts[name])))
     rates = f": {_row(counts['sample_rates'])}" if counts["sample_rates"] else ""
-    lines.append(f"sound          {counts['with_sound']} files, {counts['silent_tracks']} silent{rates}")
-    lines.append(f"unreadable     {counts['unreadable']}")
-    return lines + [f"  {finding.problem}" for finding in findings if finding.info is None]
+    rows.append(("sound", f"{counts['with_sound']} files, {counts['silent_tracks']} silent{rates}"))
+    rows.append(("unreadable", str(counts["unreadable"])))
+    problems = [f"  {finding.problem}" for finding in findings if finding.info is None]
+    return [f"{counts['files']} files, {clips}", *text_table(rows, left=2), *problems]
 
 
 def to_json(findings: Sequence[Finding]) -> str:
