@@ -37,11 +37,9 @@ LINES = [(document.name, line) for document in DOCUMENTS for line in command_lin
 
 
 def test_the_documents_have_commands():
-    assert len(LINES) > 25
-    assert {command_of(shlex.split(line)[1:]) for _, line in LINES if "--help" not in line} >= TRAINING - {
-        "audio validate",
-        "lm validate",
-    }
+    assert len(LINES) > 20
+    named = {command_of(shlex.split(line)[1:]) for _, line in LINES if "--help" not in line}
+    assert named >= {"tokenizer fit", "audio fit", "encode", "lm fit", "generate", "evaluate", "data inspect"}
 
 
 @pytest.mark.parametrize(("document", "line"), LINES)
@@ -58,27 +56,19 @@ def test_a_command_line_of_a_document_is_understood(document: str, line: str):
         assert isinstance(parse(COMMANDS[name], name, rest), dict)
 
 
-QUICK_SIZES = "--height 32 --width 32 --num-frames 9"
-QUICK = {
-    "data filter": "--min-length 0.5",
-    "tokenizer fit": "--config debug --trainer.max_steps 2 --trainer.val_check_interval 2",
-    "audio fit": "--config debug --trainer.max_steps 2 --trainer.val_check_interval 2",
-    "lm fit": "--config debug --trainer.max_steps 2 --trainer.val_check_interval 2",
-    "encode": QUICK_SIZES,
-}
+QUICK = {"encode": "--height 32 --width 32 --num-frames 9"}
 
 
 def quick(line: str) -> list[str]:
     """A command line with small configs and sizes in place of those for real clips."""
     words = shlex.split(line)[1:]
     if "--config" in words:
-        at = words.index("--config")
-        del words[at : at + 2]
+        words[words.index("--config") + 1] = "debug"
     return [*words, *shlex.split(QUICK.get(command_of(words), ""))]
 
 
 def test_the_worked_example_on_own_clips_runs(capsys: pytest.CaptureFixture[str]):
-    assert main("synthesize --out clips --clips 12 --height 32 --width 32 --num-frames 17".split()) == 0
+    assert main(shlex.split("synthesize --out clips --clips 12 --height 32 --width 32 --num-frames 17")) == 0
     listed = Path("clips/captions.jsonl")
     listed.write_text(listed.read_text().replace('"caption"', '"group": "cats", "caption"'))
     story = [line for line in command_lines(ROOT / "README.md") if "runs/cats" in line and "…" not in line]
