@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..data.media.clip import Clip
-from ..data.media.reading import MediaError, read_clip, read_waveform, write_clip
+from ..data.media.clip import Clip, write_clip
+from ..data.media.reading import read_clip, read_waveform
+from ..data.media.streams import MediaError
 from ..data.media.targets import check_target
 from ..data.media.waveform import fit_length
 from ..tokenizers.audio.codec import AudioTokenizer

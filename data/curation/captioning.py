@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.keyframes import spread_frames
-from ..media.reading import MediaError
+from ..media.streams import MediaError
 from ..runtime.files import replacing
 from ..runtime.progress import progress
 from ..runtime.workers import Lost, in_order

@@ -21,8 +21,8 @@ from videolm.data.curation.captioner import Unanswered, Unreachable
 from videolm.data.curation.captioning import PROMPT, caption_source
 from videolm.data.curation.open_captioner import captioner_of
 from videolm.data.curation.openai_captioner import KEY, Patience, ServerCaptioner
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import MediaError, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.sources.entry import Entry
 from videolm.data.sources.manifest import read_manifest
 from videolm.generation.pipeline import VideoLM

@@ -12,9 +12,8 @@ from videolm.cli import main as cli
 from videolm.data.analysis.depth import FlatDepth
 from videolm.data.analysis.geometry import EstimatedGeometry, SceneGeometry
 from videolm.data.codes.shards import ShardReader
-from videolm.data.loading.clip_reader import open_source
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.loading.clip_sources import open_source
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.timing import audio_latents
 from videolm.data.synthetic.corpus import Corpus
 from videolm.tasks.conditions import Material, seeded
