@@ -168,7 +168,7 @@ def test_more_clips_of_the_corpus_are_added_to_those_there(encoder, tmp_path):
     first = ShardReader(tmp_path)[2].codes["visual"]
     assert encode_source(encoder, "synthetic", tmp_path, count=5).clips == 5
     assert torch.equal(ShardReader(tmp_path)[2].codes["visual"], first)
-    with pytest.raises(ValueError, match="another source"):
+    with pytest.raises(ValueError, match="holds codes made with seed 0, now 1"):
         encode_source(encoder, "synthetic", tmp_path, count=9, seed=1)
 
 
