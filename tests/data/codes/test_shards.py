@@ -146,7 +146,7 @@ def test_other_codes_are_not_mixed_in(tmp_path):
     write(tmp_path, 4)
     with pytest.raises(ValueError, match="holds codes made with video_tokenizer v1, now v2: choose another"):
         ShardWriter(tmp_path, replace(CLIPS, video_tokenizer="v2"), SOURCE)
-    with pytest.raises(ValueError, match="holds codes made with source .*, now there: choose another"):
+    with pytest.raises(ValueError, match=r"holds codes made with source .*, now there: choose another"):
         ShardWriter(tmp_path, CLIPS, {"source": "there"})
 
 
