@@ -85,7 +85,8 @@ def filter_source(
     """
     entries = read_files(source, where)
     answers = in_order(_Look(entries, wishes), range(len(entries)), max(num_workers, 1), seconds)
-    counts = dict.fromkeys(("kept", "short", "still", "blurred", "doubled", "unreadable"), 0)
+    verdicts = ("kept", "short", "still", "blurred", "doubled", "unreadable")
+    counts: dict[str, int] = dict.fromkeys(verdicts, 0)
     kept: list[int] = []
     lines: list[str] = []
     with progress("filter", len(entries)) as report:

@@ -9,8 +9,8 @@ With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, cast
 
 from lightning import LightningDataModule
 from torch.utils.data import Dataset
@@ -244,12 +244,13 @@ class Draws(StatefulDistributedSampler):
     """
 
     def __init__(self, draws: range, num_replicas: int, rank: int, endless: bool):
-        super().__init__(draws, num_replicas, rank, shuffle=False)
-        self.endless = endless
+        # All that the sampler asks of the data is their number.
+        super().__init__(cast(Dataset, draws), num_replicas, rank, shuffle=False)
+        self.num_draws, self.endless = len(draws), endless
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Generator[int, Any, None]:
         for draw in super().__iter__():
-            yield draw + (self.epoch * len(self.dataset) if self.endless else 0)
+            yield draw + (self.epoch * self.num_draws if self.endless else 0)
 
     def state_dict(self) -> dict[str, Any]:
         # The loader may ask for draws before Lightning has said which epoch a resumed run is in.

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import av
 import torch
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -60,22 +63,28 @@ def write_film(path: Path, frames: Frames, fps: float, sound: Sound | None, film
     pieces = _sound_by_frame(sound, len(frames), fps, film) if sound is not None else []
     with av.open(str(path), "w", options=film.options) as container:
         video = container.add_stream(film.video_codec, exact_rate(fps), options=film.video_options)
+        assert isinstance(video, VideoStream)
         video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         codec = video.codec_context
         codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
         codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        streams = [video]
-        if pieces:
-            rate, layout = pieces[0].sample_rate, pieces[0].layout.name
-            streams.append(container.add_stream(film.audio_codec, rate, layout=layout))
+        audio = _audio_stream(container, film, pieces[0]) if pieces else None
         reformatter = VideoReformatter()
         colours = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
         for index, frame in enumerate(video_frames(frames, fps)):
             container.mux(video.encode(reformatter.reformat(frame, format="yuv420p", threads=1, **colours)))
-            if index < len(pieces):
-                container.mux(streams[1].encode(pieces[index]))
-        for stream in streams:
-            container.mux(stream.encode(None))
+            if audio is not None and index < len(pieces):
+                container.mux(audio.encode(pieces[index]))
+        container.mux(video.encode(None))
+        if audio is not None:
+            container.mux(audio.encode(None))
+
+
+def _audio_stream(container: OutputContainer, film: Film, piece: av.AudioFrame) -> AudioStream:
+    """A stream for sound of the rate and the channels of this piece."""
+    stream = container.add_stream(film.audio_codec, piece.sample_rate, layout=piece.layout.name)
+    assert isinstance(stream, AudioStream)
+    return stream
 
 
 def _even(

@@ -27,7 +27,9 @@ def write_gif(path: Path, frames: Frames, fps: float, sound: Sound | None) -> No
         stream = container.add_stream("gif", 100)
         stream.height, stream.width, stream.pix_fmt = height, width, "pal8"
         for _ in range(num_frames):
-            container.mux(stream.encode(graph.pull()))
+            drawn = graph.pull()
+            assert isinstance(drawn, av.VideoFrame)
+            container.mux(stream.encode(drawn))
         container.mux(stream.encode(None))
 
 

@@ -10,6 +10,7 @@ one, and scaled while they are decoded, so that no long or large file is ever he
 from itertools import islice
 from math import ceil, inf
 from pathlib import Path
+from sys import maxsize
 
 import torch
 from jaxtyping import Float
@@ -25,7 +26,7 @@ from .streams import (
     MediaError,
     as_media,
     check_duration,
-    decode,
+    decode_video,
     ended,
     first_time,
     is_still,
@@ -79,15 +80,15 @@ def read_clip(
         stream = picture_stream(container)
         native = own_rate(container, stream, media)
         rate = exact_rate(fps) if fps else native
-        most = min(num_frames or inf, inf if end is None else ceil((end - start) * rate - 1e-3))
+        most = min(num_frames or maxsize, maxsize if end is None else ceil((end - start) * rate - 1e-3))
         if is_still(container, media):
             most = 1
         check_duration(container, start, float(most / rate), limits)
         begin = first_time(stream) + start
         # Without a wish for a rate each frame of the file is meant once, however its clock rounds.
         lead = rounding(stream) if fps else float(1 / (2 * rate))
-        timed = ended(decode(container, stream, begin), float(1 / native))
-        pictures = islice(shown_at(timed, begin + lead, float(1 / rate)), None if most == inf else most)
+        timed = ended(decode_video(container, stream, begin), float(1 / native))
+        pictures = islice(shown_at(timed, begin + lead, float(1 / rate)), most)
         frames = collect(map(Scaler(stream, size, limits), pictures), rate, limits)
         if not frames:
             raise MediaError(f"it has no pictures after {start:g} s")
