@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..data.codes.clip_format import ClipFormat
-from ..data.loading.clip_datamodule import conditions
-from ..data.loading.clip_reader import open_source
+from ..data.loading.clip_sources import open_source
 from ..data.media.clip import Clip
 from ..data.runtime.progress import progress
-from ..data.sources.selection import ClipSelection
+from ..data.sources.selection import ClipSelection, conditions
 
 
 class HeldOutClips:

@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
-from ..data.media.clip import Clip
-from ..data.media.reading import MediaError, read_clip, write_clip
+from ..data.media.clip import Clip, write_clip
+from ..data.media.reading import read_clip
+from ..data.media.streams import MediaError
 from ..data.runtime.made_with import MadeWith
-from ..data.sources.manifest import Entry, read_manifest
+from ..data.sources.entry import Entry
+from ..data.sources.manifest import read_manifest
 from .html_report import ClipRow, Shown
 from .metrics.measures import Measure, measures
 from .metrics.reconstruction import FrameDistance, frame_quality, lpips_distance

@@ -1,6 +1,6 @@
-"""What a source of clips holds, and what in it cannot be read: `videolm data inspect`.
+"""Statistics of a source of clips and its unreadable files: `videolm data inspect`.
 
-Every file is decoded, by processes that are killed when they hang, so a verdict is about the whole file.
+Every file is decoded to its end, in worker processes that are killed when they hang.
 """
 
 import json
@@ -15,12 +15,11 @@ import numpy as np
 from PIL import Image
 
 from ..media.probe import MediaInfo, probe
-from ..media.reading import MediaError
-from ..media.streams import shown
+from ..media.streams import MediaError, printable
 from ..runtime.files import replacing
 from ..runtime.progress import progress
 from ..runtime.text_table import text_table
-from ..runtime.workers import Lost, in_order
+from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import Entry
 from ..sources.manifest import read_manifest
 
@@ -51,16 +50,16 @@ class Finding:
     thumbnail: np.ndarray | None = None
 
     def to_json(self) -> dict[str, Any]:
-        verdict = {"path": self.name, "clips": self.clips, "captions": self.captions}
+        values = {"path": self.name, "clips": self.clips, "captions": self.captions}
         if self.info is None:
-            return verdict | {"readable": False, "reason": self.problem}
-        return verdict | {"readable": True, "kind": self.info.kind} | asdict(self.info)
+            return values | {"readable": False, "reason": self.problem}
+        return values | {"readable": True, "kind": self.info.kind} | asdict(self.info)
 
 
 def inspect_source(
     source: str, where: dict[str, str], *, quick: bool, num_workers: int, seconds: float
 ) -> list[Finding]:
-    """A verdict on every file of a source.
+    """Probe every file of a source.
 
     Args:
         source, where: as `read_manifest`.
@@ -78,21 +77,22 @@ def inspect_source(
 def inspect_entries(
     entries: Sequence[Entry], *, quick: bool, num_workers: int, seconds: float
 ) -> list[Finding]:
-    """A verdict on every file of some entries."""
+    """Probe every file of some entries."""
     files: dict[Path, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.path, []).append(entry)
     firsts = [parts[0] for parts in files.values()]
-    answers = in_order(_Survey(firsts, whole=not quick), range(len(firsts)), max(num_workers, 1), seconds)
+    probe_file, indices = _ProbeFile(firsts, whole=not quick), range(len(firsts))
+    answers = map_in_processes(probe_file, indices, max(num_workers, 1), seconds)
     findings: list[Finding] = []
     with progress("inspect", len(firsts)) as report:
         for parts, answer in zip(files.values(), answers, strict=True):
             findings.append(_finding(parts, answer))
-            report(len(findings), shown(parts[0].path.name))
+            report(len(findings), printable(parts[0].path.name))
     return findings
 
 
-class _Survey:
+class _ProbeFile:
     """What runs in a worker."""
 
     def __init__(self, entries: Sequence[Entry], whole: bool):
@@ -109,7 +109,7 @@ class _Survey:
 def _finding(entries: list[Entry], answer: dict[str, Any] | Lost) -> Finding:
     name, captions = str(entries[0].path), sum(bool(entry.captions) for entry in entries)
     if isinstance(answer, Lost):
-        return Finding(name, len(entries), captions, None, f"{shown(name)}: {answer.reason}")
+        return Finding(name, len(entries), captions, None, f"{printable(name)}: {answer.reason}")
     if "problem" in answer:
         return Finding(name, len(entries), captions, None, answer["problem"])
     return Finding(name, len(entries), captions, MediaInfo(**answer["info"]), "", answer["thumbnail"])

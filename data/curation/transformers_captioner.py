@@ -1,4 +1,4 @@
-"""Captions by a model of transformers from a local folder; nothing is downloaded and no code of it is run.
+"""Captions by a transformers model from a local folder, without downloads and without remote code.
 
     chat models (LLaVA, Idefics, Gemma 3 …)    several pictures and a prompt, by the folder's chat template
     GIT of videos                              as many pictures as it was trained with
@@ -49,7 +49,8 @@ class FolderCaptioner:
             raise ValueError(f"{folder} holds no captioner that transformers loads: {reason}") from error
         if not hasattr(self.processor, "image_processor") or not hasattr(self.processor, "tokenizer"):
             raise ValueError(f"{folder} lacks a processor of pictures and text (preprocessor_config.json …)")
-        self.model: Any = model.eval().requires_grad_(False).to(device)
+        # Its own `to` is decorated, after which its type is not that of a method.
+        self.model: Any = torch.nn.Module.to(model.eval().requires_grad_(False), device)
         self.name = folder.name
         self.follows = bool(getattr(self.processor, "chat_template", None))
 

@@ -1,4 +1,4 @@
-"""Sound out of media files, placed by its time and resampled."""
+"""Read the sound of media files, placed by its timestamps, and resample it."""
 
 from fractions import Fraction
 from itertools import chain
@@ -12,13 +12,13 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from .streams import Blob, MediaError, decodable, decode, opened
+from .streams import Blob, MediaError, decodable, decode_audio, open_media, tick
 from .timing import audio_samples
 from .waveform import fit_length, place
 
-# Seconds by which containers round the times of sound; following that would be heard as clicks.
+# Timestamps of sound that are off by less are rounding of the container; following them would be audible.
 _JITTER = 0.02
-# Seconds that a sound decoder needs before what it says is right.
+# Seconds that an audio decoder needs before its output is right.
 _PREROLL = 0.25
 
 
@@ -56,7 +56,7 @@ def read_sound(
     channels: int | None,
 ) -> tuple[Float[Tensor, "channels samples"] | None, int | None]:
     """The sound of frames that begin at the time `begin` of the file; None if it has none."""
-    with opened(media) as container:
+    with open_media(media) as container:
         if not container.streams.audio:
             return None, None
         # What follows the end shapes the last samples when they are resampled.
@@ -77,7 +77,7 @@ def decode_sound(
     kind = _sound_kind(stream)
     resampler = av.AudioResampler(format="flt")
     pieces, position, surplus = [], None, 0
-    for time, frame in decode(container, stream, begin - _PREROLL):
+    for time, frame in decode_audio(container, stream, begin - _PREROLL):
         kind = _sound_kind(frame) if position is None else kind
         if _sound_kind(frame) != kind:
             raise MediaError("its sound changes sample rate or channels on the way")
@@ -102,7 +102,7 @@ def _sound_kind(sound: AudioStream | av.AudioFrame) -> tuple[int, str, int]:
 
 def _surplus(frame: av.AudioFrame) -> int:
     """Samples that fill up a codec's last block, where the container counts single samples and tells."""
-    samples_per_tick = frame.time_base * frame.sample_rate
+    samples_per_tick = tick(frame) * frame.sample_rate
     if not frame.duration or samples_per_tick > 1:
         return 0
     return max(0, frame.samples - round(frame.duration * samples_per_tick))

@@ -1,12 +1,12 @@
-"""Where results go: checked before the work begins, so that an hour is not lost to a mistyped folder."""
+"""Check the path of an output before the work begins, so that a mistyped folder costs no hour of work."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-CLIP_SUFFIXES = (".mp4", ".webm", ".gif", ".png", ".wav")
+from .writing import WRITABLE
 
 
-def check_target(path: Path, suffixes: Sequence[str] = CLIP_SUFFIXES) -> None:
+def check_target(path: Path, suffixes: Sequence[str] = WRITABLE) -> None:
     """Refuse a file that cannot be written.
 
     Args:

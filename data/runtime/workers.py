@@ -1,11 +1,11 @@
-"""Work on untrusted files in processes that can be killed: a hang or a crash costs one item, not the run.
+"""Worker processes for untrusted files: one that hangs or crashes is killed and costs one item, not the run.
 
-    for value in in_order(function, range(1000), num_workers=4, seconds=60):
+    for value in map_in_processes(function, range(1000), num_workers=4, seconds=60):
         ...                     # what function(index) returned, or a Lost with the reason
 
 A worker is a fresh Python process (it may be started from a thread, a data loader's worker or an actor).
-It is given the function once, pickled by us, and then numbers. Its answers are JSON and raw arrays, never
-pickles: a decoder that a hostile file has taken over cannot make this process run code.
+It receives the pickled function once, and then indices. Its answers are JSON and raw arrays, never pickles: a
+decoder that a hostile file has compromised cannot make this process run code.
 """
 
 import json
@@ -24,11 +24,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from queue import SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-# What a worker may take beyond what it has when it starts, under Linux; more fails as out of memory.
+# Memory that a worker may allocate beyond what it has when it starts (Linux only).
 _MEMORY_BYTES = 6 * 2**30
 _START_SECONDS = 120.0
 # Of one part of an answer: a JSON text or an array.
@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, function: Callable[[int], Any], seconds: float):
         self.pickled, self.seconds = pickle.dumps(function), seconds
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.stopped, self.starting_or_stopping = False, threading.Lock()
 
     def __call__(self, index: int) -> Any:
@@ -67,15 +67,15 @@ class Worker:
             WorkerError: if the function raised.
         """
         try:
-            process = self._started()
-            process.stdin.write(struct.pack("<q", index))
-            process.stdin.flush()
-            answer = _receive(process.stdout.fileno(), self.seconds)
+            requests, answers = _pipes(self._started())
+            requests.write(struct.pack("<q", index))
+            requests.flush()
+            answer = _receive(answers.fileno(), self.seconds)
         except TimeoutError:
             self.close()
             return Lost(f"given up after {self.seconds:g} s")
         except (EOFError, BrokenPipeError):
-            return Lost(f"its reader died ({self._obituary()})")
+            return Lost(f"its reader died ({self._end()})")
         if "error" in answer:
             raise WorkerError(answer["error"])
         return Lost(answer["lost"]) if "lost" in answer else answer["value"]
@@ -88,9 +88,9 @@ class Worker:
                 self.process.kill()
 
     def close(self) -> None:
-        self._obituary()
+        self._end()
 
-    def _started(self) -> subprocess.Popen:
+    def _started(self) -> subprocess.Popen[bytes]:
         if self.process is not None and self.process.poll() is None:
             return self.process
         with self.starting_or_stopping:
@@ -103,30 +103,31 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-        self.process.stdin.write(struct.pack("<q", len(self.pickled)) + self.pickled)
-        self.process.stdin.flush()
+        requests, answers = _pipes(self.process)
+        requests.write(struct.pack("<q", len(self.pickled)) + self.pickled)
+        requests.flush()
         try:
-            ready = _receive(self.process.stdout.fileno(), _START_SECONDS)
+            ready = _receive(answers.fileno(), _START_SECONDS)
         except (TimeoutError, EOFError) as error:
             if self.stopped:
                 raise EOFError from error
-            raise WorkerError(f"a worker could not be started ({self._obituary()})") from error
+            raise WorkerError(f"a worker could not be started ({self._end()})") from error
         if "error" in ready:
             raise WorkerError(ready["error"])
         return self.process
 
-    def _obituary(self) -> str:
+    def _end(self) -> str:
         with self.starting_or_stopping:
             process, self.process = self.process, None
         if process is None:
             return "it was ended"
         process.kill()
         code = process.wait()
-        process.stdout.close()
+        _pipes(process)[1].close()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def in_order(
+def map_in_processes(
     function: Callable[[int], Any], indices: Iterable[int], num_workers: int, seconds: float
 ) -> Iterator[Any]:
     """`function(index)` of all indices in their order, computed by `num_workers` processes.
@@ -188,6 +189,12 @@ def serve() -> None:
                 _send(answers, {"error": traceback.format_exc()})
 
 
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Where a worker's requests go, and where its answers come from."""
+    assert process.stdin is not None and process.stdout is not None
+    return process.stdin, process.stdout
+
+
 def _bound_memory() -> None:
     try:
         import resource
@@ -205,7 +212,7 @@ def _send(answers: Any, answer: Any) -> None:
     text = json.dumps(_packed(answer, arrays)).encode()
     answers.write(struct.pack("<q", len(text)) + text)
     for array in arrays:
-        answers.write(memoryview(array.reshape(-1).view(np.uint8)))
+        answers.write(array.reshape(-1).view(np.uint8).data)
     answers.flush()
 
 

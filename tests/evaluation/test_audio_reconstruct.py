@@ -6,8 +6,8 @@ import torch
 from sounds import RATE, Means, noise, tone
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, read_waveform, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip, read_waveform
 from videolm.data.media.waveform import write_wav
 from videolm.evaluation.audio_reconstruct import reconstruct_sound, round_trip
 from videolm.evaluation.metrics.sound_quality import sound_quality

@@ -6,7 +6,7 @@ import torch
 from sounds import RATE, tone
 
 from videolm.cli.main import main
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import write_clip
 from videolm.evaluation.audio_report import table, write_scores
 from videolm.evaluation.audio_scores import code_sounds, score_audio_tokenizer, scores_of
 

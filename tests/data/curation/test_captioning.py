@@ -20,9 +20,9 @@ from videolm.data.curation import captioning as recaptioning
 from videolm.data.curation.captioner import Unanswered, Unreachable
 from videolm.data.curation.captioning import PROMPT, caption_source
 from videolm.data.curation.open_captioner import captioner_of
-from videolm.data.curation.openai_captioner import KEY, Patience, ServerCaptioner
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import MediaError, write_clip
+from videolm.data.curation.openai_captioner import KEY, RetryPolicy, ServerCaptioner
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.sources.entry import Entry
 from videolm.data.sources.manifest import read_manifest
 from videolm.generation.pipeline import VideoLM
@@ -30,7 +30,7 @@ from videolm.generation.prompt_expansion import fitting
 from videolm.tasks.task import load_task
 
 COLOURS = ("red", "green", "blue")
-IMPATIENT = Patience(seconds=30.0, pauses=(0.0, 0.0))
+IMPATIENT = RetryPolicy(seconds=30.0, pauses=(0.0, 0.0))
 
 
 def completion(text) -> bytes:
@@ -99,7 +99,11 @@ def server(monkeypatch) -> Iterator[ChatServer]:
 @pytest.fixture
 def reading_here(monkeypatch):
     """Files are read without a process of their own, to save its start."""
-    monkeypatch.setattr(recaptioning, "in_order", lambda function, indices, *_: map(function, indices))
+
+    def map_here(function, indices, *_):
+        return map(function, indices)
+
+    monkeypatch.setattr(recaptioning, "map_in_processes", map_here)
 
 
 def film(colour: int, num_frames: int = 8, size: int = 32) -> Clip:
@@ -179,19 +183,20 @@ def test_a_list_of_another_captioner_or_source_is_left_alone(films, server, tmp_
     out = tmp_path / "list.jsonl"
     (films / "text.mp4").unlink()
     first = ServerCaptioner(server.address, "first", IMPATIENT)
+    second = ServerCaptioner(server.address, "second", IMPATIENT)
     caption_source(str(films / "0.mp4"), {}, out, first)
     content = out.read_bytes()
     assert caption_source(str(films / "0.mp4"), {}, out, first).new == 0
-    for source, captioner, prompt in (
-        (films / "0.mp4", ServerCaptioner(server.address, "second", IMPATIENT), None),
-        (films / "0.mp4", first, "In one word?"),
-        (films / "1.mp4", first, None),
+    for source, captioner, prompt, said in (
+        (films / "0.mp4", second, None, "captioner first .*, now second .*"),
+        (films / "0.mp4", first, "In one word?", r"captioner first \w+, now first \w+"),
+        (films / "1.mp4", first, None, r"clip .*0\.mp4, now not in the source"),
     ):
-        with pytest.raises(ValueError, match="holds other captions or clips"):
+        with pytest.raises(ValueError, match=f"holds captions made with .*{said}: choose another place"):
             caption_source(str(source), {}, out, captioner, prompt)
     original = films / "captions.jsonl"
     original.write_text('{"path": "0.mp4", "caption": "red"}')
-    with pytest.raises(ValueError, match="holds other captions or clips"):
+    with pytest.raises(ValueError, match="holds captions made with captioner None, now first"):
         caption_source(str(films), {}, original, first)
     assert out.read_bytes() == content and len(server.requests) == 1
     assert original.read_text() == '{"path": "0.mp4", "caption": "red"}'
@@ -267,7 +272,7 @@ def test_a_server_that_is_silent_or_endless_is_given_up(server, monkeypatch):
     server.reply = lambda request: (200, {}, b" " * 20_000)
     with pytest.raises(Unanswered, match="does not come to an end"):
         ServerCaptioner(server.address, "looker", IMPATIENT)("Say something.")
-    captioner = ServerCaptioner(server.address, "looker", Patience(seconds=0.2, pauses=(0.0,)))
+    captioner = ServerCaptioner(server.address, "looker", RetryPolicy(seconds=0.2, pauses=(0.0,)))
     server.reply = lambda request: time.sleep(2) or (200, {}, completion("too late"))
     with pytest.raises(Unanswered, match="timed out"):
         captioner("Say something.")
