@@ -48,9 +48,19 @@ def language_model_from(arguments: list[str]) -> list[str]:
     if out is not None and value_of(arguments, "--data.model") is None:
         copy_tokenizers(Path(source), Path(out) / "model")
     arguments = without(arguments, "--init_from")
-    place = max((index + 2 for index, each in enumerate(arguments) if each in ("--config", "-c")), default=0)
+    place = _after_configs(arguments)
     settings = ["--model.init_from", source, "--model.model", json.dumps(sizes)]
     return [*arguments[:place], *settings, *arguments[place:]]
+
+
+def _after_configs(arguments: list[str]) -> int:
+    """The place behind the last config, given as `--config demo` or `--config=demo`."""
+    ends = [0]
+    for index, argument in enumerate(arguments):
+        flag, equals, _ = argument.partition("=")
+        if flag in ("--config", "-c"):
+            ends.append(index + (1 if equals else 2))
+    return ends[-1]
 
 
 def copy_tokenizers(source: Path, target: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 
 from ..data.codes.bucketed_shards import holds_shards, read_shards
@@ -29,6 +28,7 @@ from ..tasks.task import Task, load_task
 from ..tasks.training_data.encode_shards import sizes_of
 from ..tasks.training_data.examples import MAX_TEXT
 from ..tasks.training_data.lm_datamodule import LMDataModule
+from .config_files import read_config
 
 _STRATEGIES: dict[str, Literal["ddp", "fsdp2"]] = {
     "auto": "ddp", "ddp": "ddp", "DDPStrategy": "ddp", "fsdp2": "fsdp2", "FSDP2Strategy": "fsdp2",
@@ -93,8 +93,8 @@ def describe_config(path: Path, wanted: Wanted) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Settings of model, data and trainer; the first two as their signatures say, with defaults."""
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or not {"model", "data"} <= config.keys():
+    config = read_config(path)
+    if not {"model", "data"} <= config.keys():
         raise ValueError(f"{path} is not a config of `videolm lm fit`: it has no sections model and data")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(LanguageModelTraining, "model", skip={"vocabulary"}, instantiate=False)

@@ -66,8 +66,8 @@ class TextTokenizer:
             SentencePieceTrainer.train(
                 sentence_iterator=iter(captions),
                 model_writer=written,
-                # BPE keeps the words of a small, repetitive set of captions whole; SentencePiece's default, the
-                # unigram model (Kudo 2018, arXiv:1804.10959), spells them letter by letter.
+                # BPE keeps the words of a small, repetitive set of captions whole. The unigram model (Kudo
+                # 2018, arXiv:1804.10959), SentencePiece's default, spells them letter by letter.
                 model_type="bpe",
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,
