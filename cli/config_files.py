@@ -44,8 +44,9 @@ def read_config(path: Path) -> dict[str, Any]:
     for each in reversed(_with_bases(path)):
         for name, section in _sections(each).items():
             before = settings.get(name)
-            both = isinstance(before, dict) and isinstance(section, dict)
-            settings[name] = before | section if both else section
+            if isinstance(before, dict) and isinstance(section, dict):
+                section = before | section
+            settings[name] = section
     settings.pop(_BASE, None)
     return settings
 

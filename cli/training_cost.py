@@ -6,7 +6,7 @@ Nothing is trained or loaded. What is not known yet, as long as there are no sha
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,7 +150,7 @@ def _examples(
 def _example(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Batch:
     """One sequence of a task, with the longest text."""
     text = MAX_TEXT if task.text != "none" else 0
-    layout = Layout.of(task, vocabulary, Lengths(**lengths.__dict__ | {"text": text}))
+    layout = Layout.of(task, vocabulary, replace(lengths, text=text))
     codes = {name: torch.zeros(shape, dtype=torch.long) for name, shape in layout.shapes.items()}
     return Batch.collate([layout.pack(codes)])
 

@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def working_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Holds the working folder of each test; fixtures that outlive a test work in one of these too."""
     parent = tmp_path_factory.mktemp("working")
     with pytest.MonkeyPatch.context() as patch:
@@ -35,9 +35,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def own_folder(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(working_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder and home of a test: empty, and neither the checkout nor the user's home."""
-    folder = Path(mkdtemp(dir=folders))
+    folder = Path(mkdtemp(dir=working_folders))
     _work_in(folder, monkeypatch)
     return folder
 

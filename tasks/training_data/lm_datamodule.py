@@ -21,7 +21,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from ...data.codes.bucketed_shards import read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.loading.clip_datamodule import Draws, conditions
-from ...data.loading.clip_reader import SyntheticSource, open_source
+from ...data.loading.clip_reader import FileSource, SyntheticSource, open_source
 from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
@@ -324,4 +324,5 @@ def _from_source(encoder: ClipEncoder, source: str, where: list[str], count: int
     entries = open_source(encoder.clips, source, where=conditions(where), count=count, seed=seed)
     if isinstance(entries, SyntheticSource):
         return LiveCorpus(encoder, entries)
+    assert isinstance(entries, FileSource)  # as the encoder has one format
     return CodedFiles(encoder, entries)

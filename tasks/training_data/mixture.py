@@ -117,7 +117,10 @@ class Mixture:
             return self.shares
         images = _IMAGES_FIRST if step < _FIRST_PART * self.images_first else _IMAGES_LATER
         kinds = ((self._are_images, images), (~self._are_images, 1 - images))
-        return sum(share * np.where(kind, self.shares, 0) / self.shares[kind].sum() for kind, share in kinds)
+        of_images, of_others = (
+            share * np.where(kind, self.shares, 0) / self.shares[kind].sum() for kind, share in kinds
+        )
+        return of_images + of_others
 
     def shares_of(self, step: int, size: int) -> np.ndarray:
         """How often each task is drawn for clips of a size."""

@@ -70,6 +70,8 @@ class AudioCodecTraining(LightningModule):
         seed: of every random choice.
     """
 
+    used: Int[Tensor, "levels codes"]
+
     def __init__(
         self,
         tokenizer: AudioTokenizerConfig,
@@ -147,7 +149,7 @@ class AudioCodecTraining(LightningModule):
         """Tell the codebooks when an entry is idle; one that is moved starts with the mean of uses."""
         processes = distributed.get_world_size() if _is_distributed() else 1
         for layer in self.quantizer.layers:
-            codebook = layer._codebook
+            codebook: Any = layer._codebook  # the library declares no types
             codebook.reset_cluster_size = latents.shape[:2].numel() * processes / codebook.codebook_size
             codebook.threshold_ema_dead_code = self.idle_share * codebook.reset_cluster_size
 
@@ -164,12 +166,12 @@ class AudioCodecTraining(LightningModule):
                 f"{self.trainer.estimated_stepping_batches:.0f} steps; no codebook would ever be filled"
             )
 
-    def on_train_batch_start(self, batch: dict[str, Any], batch_index: int) -> None:
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
         # makes the choices of one that was never stopped.
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
 
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
         real = spliced(random_windows(_sound(batch), self.window), self.spliced, self.tokenizer.hop_length)
         decoded, _, commitment = self(real)
         difference = decoded - real
@@ -182,6 +184,7 @@ class AudioCodecTraining(LightningModule):
         if self.adversary is not None:
             losses |= self.adversary.generator_losses(decoded, real)
         weighted = sum(weight * losses[name] for name, weight in self.weights.items())
+        assert isinstance(weighted, Tensor)  # not the 0 of a sum of nothing
         loss = weighted if self.balancer is None else self.balancer(losses, decoded)
         loss = loss + self.commitment_weight * commitment
         losses["commitment"] = commitment
@@ -194,7 +197,7 @@ class AudioCodecTraining(LightningModule):
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         sound = _sound(batch)
         hop = self.tokenizer.hop_length
         real = sound[..., : sound.shape[-1] // hop * hop]
@@ -246,7 +249,9 @@ class AudioCodecTraining(LightningModule):
     @property
     def codec(self) -> AudioTokenizer:
         """The codec, its codebooks as they are now."""
-        self.tokenizer.set_codebooks(self.quantizer.codebooks)
+        codebooks = self.quantizer.codebooks
+        assert isinstance(codebooks, Tensor)
+        self.tokenizer.set_codebooks(codebooks)
         return self.tokenizer
 
     @rank_zero_only

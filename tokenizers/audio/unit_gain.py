@@ -1,5 +1,7 @@
 """A start from which a codec learns all of a sound and not only what is loudest in it."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -29,17 +31,19 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
         return output * gain
 
     for convolution in convolutions:
+        assert convolution.bias is not None
         nn.init.zeros_(convolution.bias)
     hooks = [convolution.register_forward_hook(scale) for convolution in convolutions]
-    config = encodec.config
+    config: Any = encodec.config
     samples = _SECONDS_OF_NOISE * config.sampling_rate // config.hop_length * config.hop_length
     noise = torch.randn(1, 1, samples, generator=torch.Generator().manual_seed(0)) * _LOUDNESS
-    encodec.decoder(encodec.encoder(noise))
+    encoder, decoder = encodec.get_submodule("encoder"), encodec.get_submodule("decoder")
+    decoder(encoder(noise))
     for hook in hooks:
         hook.remove()
 
 
 def weight_norm_of(convolution: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
     """Length and direction of a weight under weight normalisation; that of the latter does not count."""
-    normed = convolution.parametrizations.weight
-    return normed.original0, normed.original1
+    normed = convolution.get_submodule("parametrizations.weight")
+    return normed.get_parameter("original0"), normed.get_parameter("original1")

@@ -72,13 +72,14 @@ class TextEncoder:
         tolerate_torchaudio()
         from transformers import T5EncoderModel, T5Tokenizer
 
-        settings = {"local_files_only": folder.is_dir()}
+        local = folder.is_dir()
         try:
             with quiet_transformers():
-                pieces = T5Tokenizer.from_pretrained(source, **settings)
-                model, report = T5EncoderModel.from_pretrained(
-                    source, dtype=torch.float32, output_loading_info=True, **settings
+                pieces = T5Tokenizer.from_pretrained(source, local_files_only=local)
+                loaded: Any = T5EncoderModel.from_pretrained(
+                    source, dtype=torch.float32, output_loading_info=True, local_files_only=local
                 )
+                model, report = loaded  # a pair, because of output_loading_info
         except Exception as error:  # transformers raises many types for what is absent or damaged
             reason = " ".join(str(error).split())[:300]
             raise ValueError(f"{source} gives no T5 encoder: {reason}") from error

@@ -7,6 +7,7 @@ and each gets those of the one frame of an image. So at first every frame is tre
 is that of frame stride * j, and an image has the codes that it had.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from einops import repeat
@@ -55,7 +56,7 @@ def _inflated(source: VideoTokenizer, model: VideoTokenizer) -> dict[str, Tensor
     return weights
 
 
-def _frames_made(modules: dict[str, nn.Module], name: str) -> int:
+def _frames_made(modules: Mapping[str, nn.Module], name: str) -> int:
     """Frames that depth to time makes of a result of this convolution."""
     parent = modules[name.rpartition(".")[0]]
     ups = (compact.Upsample, magvit2.Upsample)

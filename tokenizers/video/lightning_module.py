@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from lightning import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -80,6 +80,9 @@ class VideoTokenizerTraining(LightningModule):
         max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
             training ends; each of them is skipped.
     """
+
+    train_counts: Int[Tensor, " codes"]
+    val_counts: Int[Tensor, " codes"]
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class VideoTokenizerTraining(LightningModule):
         self._last_loss = torch.zeros(())
         self._reported_step = 0
 
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
         pixels = pixels_from_frames(batch["frames"])
         reconstruction, latents = self.tokenizer(pixels)
         losses = reconstruction_losses(reconstruction, pixels) | self._penalties(latents)
@@ -152,6 +155,7 @@ class VideoTokenizerTraining(LightningModule):
         if self.adversary is not None:
             losses |= self.adversary(reconstruction, pixels)
         loss = sum(self.weights[name] * value for name, value in losses.items())
+        assert isinstance(loss, Tensor)  # not the 0 of a sum of nothing
         self._last_loss = loss.detach()
         self._count(self.train_counts, latents)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
@@ -165,13 +169,14 @@ class VideoTokenizerTraining(LightningModule):
         super().optimizer_step(*arguments, **settings)
         self.average.update_parameters(self.tokenizer)
 
-    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_index: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Report the codes of the steps since the last report."""
-        if self.global_step % self.trainer.log_every_n_steps == 0 and self.global_step > self._reported_step:
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
+        if self.global_step % every == 0 and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             self._report("train", self.train_counts)
 
-    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         pixels = pixels_from_frames(batch["frames"])
         reconstruction, latents = self.average(pixels)
         self._count(self.val_counts, latents)
@@ -179,7 +184,7 @@ class VideoTokenizerTraining(LightningModule):
         scores = {"val/psnr_db": quality.mean()}
         scores |= {f"val/psnr_frame_{frame:02d}_db": each.mean() for frame, each in enumerate(quality.T)}
         self.log_dict(scores, batch_size=len(pixels), sync_dist=True)
-        if batch_index == 0 and self.trainer.is_global_zero:
+        if batch_idx == 0 and self.trainer.is_global_zero:
             path = Path(self.trainer.default_root_dir) / "samples" / f"step-{self.global_step:06d}.png"
             save_comparison(batch["frames"], frames_from_pixels(reconstruction), path)
             log_picture(self.loggers, "reconstructions", path, self.global_step)
@@ -227,7 +232,9 @@ class VideoTokenizerTraining(LightningModule):
     @property
     def averaged(self) -> VideoTokenizer:
         """The tokenizer with the running average of the weights."""
-        return self.average.module
+        averaged = self.average.module
+        assert isinstance(averaged, VideoTokenizer)
+        return averaged
 
     def entropy_scale(self, step: int) -> float:
         """Factor of the entropy weight: `entropy_start` at first, 1 from `entropy_steps` on."""
@@ -295,7 +302,7 @@ def _channels_last(model: VideoTokenizer) -> VideoTokenizer:
     """Kernels in the order of memory that activations with their channels last want."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  not in the stubs
         elif isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)
+            module.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     return model
