@@ -27,7 +27,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def working_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Holds the working folder of each test; fixtures that outlive a test work in one of these too."""
+    """Holds the working folder of each test; fixtures of a module or a session work in it themselves."""
     parent = tmp_path_factory.mktemp("working")
     with pytest.MonkeyPatch.context() as patch:
         _work_in(parent, patch)
