@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.shots import distance, find_cuts, looks_of
-from ..media.reading import MediaError, read_clip
+from ..media.reading import read_clip
+from ..media.streams import MediaError
 from ..runtime.files import replacing
 from ..runtime.progress import progress
 from ..runtime.workers import Lost, in_order

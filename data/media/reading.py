@@ -1,11 +1,10 @@
-"""Clips in and out of files.
+"""Clips and sound out of files.
 
 Whatever FFmpeg reads can be read: phone videos on their side, pixels that are not square, variable
 frame rates, any sound. Frames are taken by the time at which they are shown, counted from the first
 one, and scaled while they are decoded, so that no long or large file is ever held whole.
 
     clip = read_clip("holiday.mov", start=3, end=5, fps=8, height=128, width=128, sample_rate=16000)
-    write_clip(clip, "short.mp4")
 """
 
 from itertools import islice
@@ -16,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .clip import Clip, write_clip
+from .clip import Clip
 from .pictures import Scaler, collect
 from .sound import decode_sound, read_sound, resample
 from .streams import (
@@ -37,8 +36,6 @@ from .streams import (
     shown_at,
 )
 from .timing import exact_rate
-
-__all__ = ["Blob", "Limits", "MediaError", "read_clip", "read_waveform", "resample", "write_clip"]
 
 
 def read_clip(

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.analysis.open_geometry import geometry_of
-from ...data.media.clip import Clip
-from ...data.media.reading import write_clip
+from ...data.media.clip import Clip, write_clip
 from ...data.runtime.files import read_json, write_json
 from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import Sampling

@@ -18,8 +18,10 @@ from safetensors.torch import save_file
 
 from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
+from videolm.data.media.clip import write_clip
 from videolm.data.media.probe import probe
-from videolm.data.media.reading import MediaError, read_clip, write_clip
+from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.runtime.files import read_json
 from videolm.data.runtime.pretrained import load_weights
 from videolm.data.sources.manifest import read_manifest
