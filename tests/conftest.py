@@ -35,11 +35,12 @@ def working_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def working_folder(working_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(working_folders: Path) -> Iterator[Path]:
     """The working folder and home of a test: empty, and neither the checkout nor the user's home."""
     folder = Path(mkdtemp(dir=working_folders))
-    _work_in(folder, monkeypatch)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:  # its own: a test may undo the patches of `monkeypatch`
+        _work_in(folder, patch)
+        yield folder
 
 
 def _work_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
