@@ -23,7 +23,7 @@ from ...lm.batch import Batch
 from ...lm.decoding.generate import generate
 from ...lm.decoding.sampling import DrawSettings
 from ...lm.model.transformer import PrefixLM
-from .examples import first_caption, usable
+from .clip_pools import first_caption, usable
 from .lm_datamodule import LMDataModule
 from .mixture import Draw
 
