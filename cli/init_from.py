@@ -10,7 +10,7 @@ _TOKENIZERS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "vocabula
 
 
 def value_of(arguments: list[str], option: str) -> str | None:
-    """What is given for an option, as `--option value` or `--option=value`; the last counts."""
+    """The value of an option, given as `--option value` or `--option=value`; the last one counts."""
     value = None
     for position, argument in enumerate(arguments):
         if argument == option and position + 1 < len(arguments):
@@ -64,7 +64,7 @@ def _after_configs(arguments: list[str]) -> int:
 
 
 def copy_tokenizers(source: Path, target: Path) -> None:
-    """Copy what a language model reads and writes by, where it is not there yet."""
+    """Copy the tokenizers and the vocabulary of a model folder, where they are not there yet."""
     for name in _TOKENIZERS:
         if (source / name).exists() and not (target / name).exists():
             with replacing(target / name) as temporary:

@@ -1,7 +1,7 @@
-"""What `videolm info CONFIG` prints: what the training of a language model costs, before it is started.
+"""The cost of training a language model, from its config alone: what `videolm info CONFIG` prints.
 
-Nothing is trained or loaded. What is not known yet, as long as there are no shards, is taken from VideoPoet
-(Kondratyuk et al. 2024, arXiv:2312.14125): 2^18 visual codes, 4 x 1024 audio codes, clips of 17 frames.
+Nothing is trained or loaded. Without shards, sizes are those of VideoPoet (Kondratyuk et al. 2024,
+arXiv:2312.14125): 2^18 visual codes, 4 x 1024 audio codes, clips of 17 frames.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ _SAMPLE_RATE, _HOP_LENGTH = 16_000, 320
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to assume in place of what the config says; None is the config's.
+    """Settings that replace those of the config; None keeps the config's.
 
     Args:
         size: FRAMESxHEIGHTxWIDTH of the clips, for VideoPoet's tokenizers.

@@ -1,9 +1,11 @@
 """Coded clips to train on, by number: from shards, or tokenised here and now.
 
-`ShardReader` (data/codes/shards.py) is one kind. `LiveCorpus` renders and codes clips of the embedded corpus
-whenever they are asked for, and `CodedFiles` codes the files of a folder once and keeps their codes (a few
-kilobytes a clip) in memory; both make a first try possible without `videolm encode`. Each of these has clips
-of one size; `SizedClips` puts several together.
+    ShardReader   codes on disk (data/codes/shards.py)
+    LiveCorpus    clips of the embedded corpus, rendered and coded at every access
+    CodedFiles    the files of a folder, coded once; a few kilobytes of codes a clip stay in memory
+    SizedClips    several of these, of one size each, under one numbering
+
+The second and the third spare a first try `videolm encode`.
 """
 
 import warnings
@@ -28,7 +30,7 @@ _TOGETHER = 32
 
 @runtime_checkable
 class CodedClips(Protocol):
-    """What the language model's data come from."""
+    """A source of coded clips of one size for the language model."""
 
     clips: ClipFormat
 

@@ -1,8 +1,8 @@
 """Whole sources to shards of codes: the work of `videolm encode`.
 
-The entries of a source are cut into ranges of equal length; each range becomes one shard (in each bucket), by
-a computation that depends on nothing but the range, the batch size and the tokenizers. So it does not matter
-who encodes a range and when: a run that was killed, more workers or another engine give the same files.
+The entries of a source are cut into ranges of equal length, and each range becomes one shard (in each
+bucket). A shard depends on its range, the batch size and the tokenizers alone, so a resumed run, more workers
+or another engine give the same files.
 """
 
 import re
@@ -27,7 +27,7 @@ _SECONDS_BETWEEN_INDICES = 20.0
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of a source.
+    """The outcome of encoding a source.
 
     Args:
         clips: written in all.
@@ -188,7 +188,7 @@ def sizes_of(buckets: str) -> list[tuple[int, int, int]]:
 
 
 def summary(encoded: Encoded, names: int = 5) -> list[str]:
-    """Lines that say what became of a source, naming the first entries that were skipped."""
+    """The outcome in lines, with the first entries that were skipped."""
     lines = [f"{encoded.clips} clips, {encoded.with_audio} with sound"]
     if encoded.skipped:
         lines.append(f"skipped {len(encoded.skipped)}:")

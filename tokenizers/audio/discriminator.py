@@ -102,7 +102,7 @@ class AudioAdversary(nn.Module):
     def discriminator_loss(
         self, decoded: Float[Tensor, "batch 1 samples"], real: Float[Tensor, "batch 1 samples"]
     ) -> Float[Tensor, ""]:
-        """The hinge loss, with gradients to the parameters only: 2 for one that cannot tell."""
+        """The hinge loss, with gradients to the parameters only: 2 for a guessing discriminator."""
         losses = [
             F.relu(1 - discriminator(real)[-1]).mean()
             + F.relu(1 + discriminator(decoded.detach())[-1]).mean()

@@ -1,4 +1,4 @@
-"""A start from which a codec learns all of a sound and not only what is loudest in it."""
+"""Initialisation at unit gain, by which a codec learns the soft parts of a sound as well as the loud."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ _SECONDS_OF_NOISE = 4
 def start_at_unit_gain(encodec: nn.Module) -> None:
     """Scale every convolution of a fresh EncodecModel so that noise leaves it with a spread of one.
 
-    PyTorch's own start lets a hundredth of a sound through eight layers, and what is a hundredth at both ends
-    learns at the pace of its square: notes crowd out all that is softer or rarer. One pass does it
+    With PyTorch's initialisation a sound leaves eight layers at a hundredth of its size, so that gradients of
+    soft and rare sounds are tiny and the codec learns the loud notes alone. One forward pass sets all scales
     (Mishkin & Matas 2016, "All you need is a good init", arXiv:1511.06422, without its orthogonal matrices).
     """
     convolutions = [
@@ -23,7 +23,7 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
     last = convolutions[-1]
 
     def scale(module: nn.Module, _: tuple, output: torch.Tensor) -> torch.Tensor:
-        # Two digits: the last ones of a sum depend on the number of threads, and a start should not.
+        # Two digits: the last digits of a sum depend on the number of threads, and the weights must not.
         gain = float(f"{(_LOUDNESS if module is last else 1.0) / output.std().item():.2g}")
         length, direction = weight_norm_of(module)
         length.mul_(gain)
@@ -44,6 +44,6 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
 
 
 def weight_norm_of(convolution: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
-    """Length and direction of a weight under weight normalisation; that of the latter does not count."""
+    """Length and direction of a weight under weight normalisation; the norm of the latter has no effect."""
     normed = convolution.get_submodule("parametrizations.weight")
     return normed.get_parameter("original0"), normed.get_parameter("original1")

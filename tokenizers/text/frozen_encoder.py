@@ -1,6 +1,6 @@
 """A frozen text encoder: captions -> embeddings of their pieces (T5, Raffel et al. 2020, arXiv:1910.10683).
 
-In place of the text tokenizer of a model folder stands where the encoder is, not its weights:
+The text_tokenizer folder of a model then names the encoder and does not hold its weights:
 
     MODEL/text_tokenizer/config.json   {"kind": "text_encoder", "source": "/models/t5-v1_1-xl", ...}
 
@@ -31,7 +31,7 @@ _SAMPLED = 256  # numbers of each weight that count for the fingerprint; all of 
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
-    """What config.json says of a text encoder.
+    """config.json of a text encoder.
 
     Args:
         source: folder of a T5 with its tokenizer, or its name on Hugging Face's hub.

@@ -24,7 +24,7 @@ _LONGEST_CAPTION = 2**20
 
 @dataclass(frozen=True)
 class TextTokenizerConfig:
-    """What config.json says of a text tokenizer."""
+    """config.json of a text tokenizer."""
 
     vocab_size: int
 

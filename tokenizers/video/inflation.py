@@ -1,10 +1,10 @@
 """Start a video tokenizer from another one: a tokenizer of single images is inflated.
 
-Its kernels go to the last of the frames that a causal kernel sees and the others become zero (Yu et al.
-2023, arXiv:2310.05737, appendix A.1: "central inflation", but at the end, which is what padding at the
-front makes of it). A convolution before depth to time has outputs for every frame that a latent becomes,
-and each gets those of the one frame of an image. So at first every frame is treated as an image: latent j
-is that of frame stride * j, and an image has the codes that it had.
+An image kernel becomes the last frame of a causal kernel, whose other frames are zero. This is the "central
+inflation" of Yu et al. 2023 (arXiv:2310.05737, appendix A.1), at the end because causal kernels are padded at
+the front. A convolution before depth to time has outputs for every frame that a latent becomes; each of them
+starts with the image's outputs. So at first every frame is treated as an image: latent j is that of frame
+stride * j, and an image keeps its codes.
 """
 
 from collections.abc import Mapping

@@ -2,9 +2,9 @@
 
     videolm tokenizer fit --config demo --out RUN
 
-Reconstruction, commitment and entropy losses; the entropy term starts stronger and is annealed, which
-brings large codebooks into use. With a discriminator, an adversarial loss; with the weights of a network
-that was trained to see, a perceptual one (Yu et al. 2023, arXiv:2310.05737, appendix A.2).
+The losses are of reconstruction, commitment and entropy. The entropy loss starts stronger and is annealed,
+which brings large codebooks into use. A discriminator adds an adversarial loss, the weights of a pretrained
+vision network a perceptual one (Yu et al. 2023, arXiv:2310.05737, appendix A.2).
 
 Tokenizer and discriminator are updated together, from one backward pass of the sum of their losses, as
 in the paper's code: neither's loss reaches the other's weights. One optimizer holds both in groups with
@@ -64,7 +64,7 @@ class VideoTokenizerTraining(LightningModule):
         entropy_start: how many times stronger that weight is at the start.
         entropy_steps: steps over which it falls to `entropy_weight`.
         temperature: softness of the codes in the entropies.
-        temperature_end: what it becomes, along a straight line over `entropy_steps`; None keeps it.
+        temperature_end: the temperature after a linear change over `entropy_steps`; None keeps it.
         ema_decay: share of the old average of the weights in the new one, after a start at which the
             average is over about the last tenth of all steps.
         discriminator: shape of a discriminator; None trains without.
@@ -75,10 +75,10 @@ class VideoTokenizerTraining(LightningModule):
         perceptual: a folder of a ResNet or a file of LPIPS weights (see `perceptual_loss`); None goes
             without.
         perceptual_weight: of that loss.
-        perceptual_frames: frames of each clip, drawn at random, that it looks at; None looks at all.
+        perceptual_frames: random frames of each clip that the perceptual loss sees; None is all frames.
         init_from: folder of a video tokenizer to start from. One of single images is inflated.
-        max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
-            training ends; each of them is skipped.
+        max_skipped_steps: consecutive steps with a non-finite loss or gradient after which the training
+            ends; each of them is skipped.
     """
 
     train_counts: Int[Tensor, " codes"]
@@ -216,8 +216,8 @@ class VideoTokenizerTraining(LightningModule):
     ) -> None:
         """Clip the gradients of the tokenizer and of the discriminator, each by its own norm.
 
-        All are dropped where one is no number: on CPUs a convolution's weight gradient in bfloat16 has been
-        seen to be none now and then, with a discriminator (PyTorch 2.11 and 2.13).
+        A step with a non-finite gradient is skipped: on CPUs the weight gradient of a convolution in bfloat16
+        is non-finite now and then, with a discriminator (PyTorch 2.11 and 2.13).
         """
         norm = float(gradient_norm(self.parameters()))
         if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
