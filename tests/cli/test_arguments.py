@@ -39,9 +39,10 @@ def test_a_parameter_keeps_its_value_beside_a_record_that_skips_its_name(words, 
 
 
 def test_synthesize_and_encode_take_what_is_given():
-    values = parse(synthesize, "synthesize", "--out o --source synthetic-plain --clips 3".split())
+    values = parse(synthesize, "synthesize", ["--out", "o", "--source", "synthetic-plain", "--clips", "3"])
     assert values["source"] == "synthetic-plain" and values["selection"].clips == 3
-    words = as_parsed("src --model m --out o --clips 3 --where a=b --where c=d --shard-size 7".split())
+    words = ["src", "--model", "m", "--out", "o", "--clips", "3", "--shard-size", "7"]
+    words = as_parsed([*words, "--where", "a=b", "--where", "c=d"])
     values = parse(encode, "encode", words)
     assert (values["clips"], values["settings"].shard_size) == (3, 7)
     assert values["selection"].source == "src" and [*values["selection"].where] == ["a=b", "c=d"]
