@@ -18,6 +18,7 @@ from typing import Any
 
 from ...data.runtime.files import read_json, write_json
 from ...data.runtime.progress import WHOLE, clock
+from ..config_files import read_config
 from .demo_page import write_demo_report
 from .demo_plan import Plan, Stage, in_words
 
@@ -130,6 +131,6 @@ def _time_left(stages: list[Stage], index: int, out: Path, start: float) -> Call
 
 def _key(stage: Stage, before: str, out: Path) -> str:
     """Changes with the commands (but not with where OUT is), the config and the key of the stage before."""
-    config = stage.config.read_text(encoding="utf-8") if stage.config else ""
+    config = read_config(stage.config) if stage.config else {}
     text = json.dumps([before, stage.commands, config]).replace(str(out), "OUT")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
