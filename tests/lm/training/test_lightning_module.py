@@ -146,11 +146,11 @@ def test_matrices_of_the_layers_are_orthogonalized_and_the_rest_is_not(fit):
     assert decays == [module.weight_decay, 0.0, module.table_weight_decay]
 
 
-def test_accumulated_batches_have_the_gradient_of_one_joint_batch(record, make_sequence):
+def test_accumulated_batches_have_the_gradient_of_one_joint_batch(record, make_example):
     """Whatever their numbers of targets, also in a last step of fewer batches."""
-    short = [make_sequence(3, grid=(1, 1, 2), audio=0)]
-    long = [make_sequence(1, grid=(3, 2, 2), seed=1), make_sequence(0, seed=2)]
-    last = [make_sequence(2, seed=3)]
+    short = [make_example(3, grid=(1, 1, 2), audio=0)]
+    long = [make_example(1, grid=(3, 2, 2), seed=1), make_example(0, seed=2)]
+    last = [make_example(2, seed=3)]
     frozen = {"learning_rate": 0.0, "adam_learning_rate": 0.0}
     parts = record([Batch.collate(each) for each in (short, long, last)], accumulated=2, **frozen)
     joint = record([Batch.collate(each) for each in (short + long, last)], **frozen)
