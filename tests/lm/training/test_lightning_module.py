@@ -8,7 +8,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.utils.data import DataLoader
 
 from videolm.lm.batch import Batch
-from videolm.lm.model.recomputing import recompute_layers
+from videolm.lm.model.activation_checkpointing import checkpoint_layers
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.training.loss import loss_of
@@ -195,7 +195,7 @@ def test_layers_whose_activations_are_computed_again_have_the_same_gradients(rec
 def test_activation_checkpointing_keeps_less_in_memory(make_model, make_batch):
     def kept(every: int) -> int:
         model, batch = make_model(), make_batch(3, 0, 2)
-        recompute_layers(model, every)
+        checkpoint_layers(model, every)
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(
             lambda saved: sizes.append(saved.numel()) or saved, lambda saved: saved
