@@ -56,6 +56,6 @@ class SkippedSteps:
         if self.in_a_row >= self.limit:
             raise ValueError(
                 f"{what} at step {step}, and {self.limit} steps in a row were non-finite: nothing is learnt "
-                "any more; take a lower learning rate or a longer warm-up, then go on from last.ckpt or anew"
+                "any more; lower the learning rate or lengthen the warm-up, and go on from last.ckpt"
             )
         return f"step {step} is skipped: {what}"
