@@ -107,7 +107,7 @@ class WindowMaker:
             self.model.rows.pieces(text)
         if self.best_of > 1 and any(segment.text is None for segment in segments):
             raise ValueError("best_of compares clips with their text; give one")
-        if not texts and (self.negative is not None or self.sampling.settings().guidance_scale != 1):
+        if not texts and (self.negative is not None or self.sampling.guidance_scale not in (None, 1)):
             raise ValueError("guidance and a negative text need a text (or a script) to lead to")
 
     def window(self, segment: Segment, tail: Clip | None, seed: int, tell: Tell) -> Clip:
