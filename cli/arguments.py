@@ -43,7 +43,8 @@ def parse(command: Callable[..., Any], program: str, words: list[str]) -> dict[s
     records = _records(command)
     parser.add_function_arguments(command, as_positional=True, as_group=False, skip=set(records))
     for record, options in records.values():
-        parser.add_class_arguments(record, as_positional=True, as_group=True, skip=options.skip)
+        skipped: set[str | int] = {*options.skip}
+        parser.add_class_arguments(record, as_positional=True, as_group=True, skip=skipped)
         parser.set_defaults({name: options.defaults[name] for name in options.defaults.keys() - options.skip})
     if set(words) & {"-h", "--help"}:
         return _as_typed(parser.format_help())

@@ -310,6 +310,10 @@ class VideoLM:
         (clip,) = self.codec.decode([codes])
         return clip
 
+    def decode_batch(self, codes: Sequence[Codes]) -> list[Clip]:
+        """As `decode`, for codes of the same shapes."""
+        return self.codec.decode(codes)
+
     def _codes(
         self,
         rows: Sequence[Row],

@@ -26,7 +26,7 @@ class Stage:
         name: of its record in OUT/demo.
         commands: words after `videolm`.
         seconds: about how long it takes on two cores; only for the time left that is shown.
-        folder: what it fills in the course of time and goes on with: void if its key has changed.
+        folder: what it fills in the course of time and goes on with: void if made with other settings.
         config: its YAML file, if it trains.
         prepare: called before the commands.
     """
@@ -141,7 +141,7 @@ class Plan:
     def caption(self, index: int) -> str:
         from ...data.synthetic.corpus import Corpus, corpus_settings
 
-        settings = self._sizes() | corpus_settings(self.source)
+        settings: dict[str, Any] = self._sizes() | corpus_settings(self.source)
         caption = Corpus(split="triples", seed=self.seed, **settings)[index].caption
         assert caption is not None
         return caption

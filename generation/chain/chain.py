@@ -27,7 +27,7 @@ from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
 from ..clip_cache import SUFFIX, keep_clip, kept_clip
 from ..pipeline import VideoLM
-from ..prompt import Prompt
+from ..prompt import Given, Prompt
 
 MEDIA = ("image", "video", "audio")
 Report = Callable[[float, str], None]
@@ -179,9 +179,18 @@ def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[fl
 
 
 def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
-    media = {name: getattr(step, name) for name in MEDIA}
-    found = {name: clips.get(value, value) for name, value in media.items()}
-    return Prompt(text=step.text, negative=step.negative, mask=step.mask, size=step.size, **found)
+    def media(name: str | Path | None) -> Given | None:
+        return clips.get(name, name) if isinstance(name, str) else name
+
+    return Prompt(
+        text=step.text,
+        negative=step.negative,
+        image=media(step.image),
+        video=media(step.video),
+        audio=media(step.audio),
+        mask=step.mask,
+        size=step.size,
+    )
 
 
 def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -> dict[str, Any]:

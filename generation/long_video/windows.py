@@ -100,7 +100,7 @@ class WindowMaker:
             ValueError: if it lacks a task or cannot read a text, or guidance or a choice among several tries
                 has no text to go by.
         """
-        texts = {segment.text for segment in segments} - {None}
+        texts = {segment.text for segment in segments if segment.text is not None}
         for task in {self.task(segment) for segment in segments}:
             self.model.config.task(task)
         for text in texts:
