@@ -1,6 +1,7 @@
 # make demo   the whole path on the embedded corpus: runs/demo/index.html
-# make test   style check and tests; those of the package encodec in an environment of their own
-# Both set up .venv first; nothing is installed again until pyproject.toml or constraints.txt change.
+# make test   style, types and tests: one small case of each kind; the package encodec in an environment of its own
+# make test-long   all tests: full matrices, long fuzzing, kills and wheels as well
+# Each sets up .venv first; nothing is installed again until pyproject.toml or constraints.txt change.
 #   PYTHON=python3.12          another interpreter (3.11 or newer)
 #   TORCH_INDEX=<address>      PyTorch's own package index for a CPU-only or another CUDA build (see README)
 PYTHON ?= python3
@@ -8,19 +9,27 @@ VENV ?= .venv
 OUT ?= runs/demo
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 # The package encodec brings a torchaudio that is linked to CUDA: beside it, not into it.
 ENCODEC_VENV := $(VENV)-encodec
 ENCODEC_STAMP := $(ENCODEC_VENV)/.installed
 
-.PHONY: demo test test-encodec install clean
+.PHONY: demo test test-long check test-encodec install clean
 
 demo: install
 	$(BIN)/videolm demo --out $(OUT)
 
-test: install
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+test: check
+	$(PYTEST) -m 'not long'
 	@$(MAKE) --no-print-directory test-encodec
+
+test-long: check
+	VIDEOLM_FUZZ_CASES=1000 $(PYTEST)
+	@$(MAKE) --no-print-directory test-encodec
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test-encodec: install
 	@if $(MAKE) --no-print-directory $(ENCODEC_STAMP) > $(VENV)/encodec.log 2>&1; \
