@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .data.media.clip import Clip
-    from .data.media.reading import read_clip, write_clip
+    from .data.media.clip import Clip, write_clip
+    from .data.media.reading import read_clip
     from .generation.pipeline import VideoLM
     from .generation.prompt import Prompt
     from .lm.decoding.sampling import Sampling
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Clip": ".data.media.clip",
     "read_clip": ".data.media.reading",
-    "write_clip": ".data.media.reading",
+    "write_clip": ".data.media.clip",
     "VideoLM": ".generation.pipeline",
     "Prompt": ".generation.prompt",
     "Sampling": ".lm.decoding.sampling",

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from videolm.data.media.clip import Clip
-from videolm.data.synthetic.corpus import caption_of
+from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.scene import LASTING_MOTIONS, Scene
 from videolm.evaluation.protocols.shapes_exam import corpus_of
 from videolm.generation.best_of import fit_of

@@ -23,7 +23,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from videolm.data.media.pixels import pixels_from_frames
-from videolm.data.media.reading import MediaError, read_clip
+from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.sources.manifest import read_manifest
 from videolm.tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 

@@ -31,7 +31,7 @@ def make(folder: Path) -> None:
 
     from videolm.data.codes.clip_format import ClipFormat
     from videolm.data.codes.shards import CodedClip, ShardWriter
-    from videolm.data.media.reading import write_clip
+    from videolm.data.media.clip import write_clip
     from videolm.data.synthetic.corpus import Corpus
 
     generator = torch.Generator().manual_seed(0)
@@ -133,7 +133,7 @@ def videolm_tar_films(folder: Path) -> Iterator[torch.Tensor]:
 def huggingface_films(folder: Path) -> Iterator[torch.Tensor]:
     import datasets
 
-    from videolm.data.media.reading import Blob
+    from videolm.data.media.streams import Blob
 
     rows = datasets.load_from_disk(str(folder / "film_dataset"))
     return (_decoded(Blob("film", row["video"]["bytes"])) for row in rows)
@@ -142,7 +142,7 @@ def huggingface_films(folder: Path) -> Iterator[torch.Tensor]:
 def webdataset_films(folder: Path) -> Iterator[torch.Tensor]:
     import webdataset
 
-    from videolm.data.media.reading import Blob
+    from videolm.data.media.streams import Blob
 
     samples = webdataset.WebDataset(str(folder / "films.tar"), shardshuffle=False)
     return (_decoded(Blob("film", sample["mp4"])) for sample in samples)

@@ -18,7 +18,8 @@ from einops import reduce
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from videolm.data.synthetic.corpus import Corpus, caption_of, corpus_settings
+from videolm.data.synthetic.caption_grammar import caption_of
+from videolm.data.synthetic.corpus import Corpus, corpus_scenes
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt
 from videolm.lm.decoding.sampling import DrawSettings
@@ -78,7 +79,7 @@ def held_out(model: VideoLM, source: str) -> Corpus:
     """Clips of combinations of colour, shape and motion that are kept out of training, silent."""
     clips = model.clips
     sizes = {"height": clips.height, "width": clips.width, "num_frames": clips.num_frames, "fps": clips.fps}
-    return Corpus(split="triples", sample_rate=None, **sizes, **corpus_settings(source))
+    return Corpus(split="triples", sample_rate=None, scenes=corpus_scenes(source), **sizes)
 
 
 def decode(model: VideoLM, text: str, seed: int, how: DrawSettings) -> Decoded:

@@ -71,8 +71,7 @@ def audio_decode(source: Path, target: Path, *, model: Path, lm: Path | None = N
     """
     import torch
 
-    from ..data.media.clip import Clip
-    from ..data.media.reading import write_clip
+    from ..data.media.clip import Clip, write_clip
     from ..data.media.targets import check_target
     from ..tokenizers.audio.encodec_package import SAMPLE_RATE, decode_ecdc
     from ..tokenizers.audio.protocol import load_audio_tokenizer

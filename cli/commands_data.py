@@ -36,8 +36,8 @@ def data_inspect(
         seconds: after which a file is given up.
     """
     from ..data.curation.inspection import inspect_source, lines_of, to_json, write_sheet
-    from ..data.loading.clip_datamodule import conditions
     from ..data.media.targets import check_target
+    from ..data.sources.selection import conditions
 
     if sheet is not None:
         check_target(sheet, (".png",))
@@ -86,8 +86,8 @@ def data_filter(
         seconds: after which a file is given up.
     """
     from ..data.curation.filtering import Wishes, filter_source
-    from ..data.loading.clip_datamodule import conditions
     from ..data.media.targets import check_target
+    from ..data.sources.selection import conditions
 
     check_target(out, (".jsonl",))
     wishes = Wishes(min_seconds, min_motion, min_sharpness, duplicates, cuts)
@@ -130,8 +130,8 @@ def data_caption(
     """
     from ..data.curation.captioning import caption_source
     from ..data.curation.open_captioner import captioner_of
-    from ..data.loading.clip_datamodule import conditions
     from ..data.media.targets import check_target
+    from ..data.sources.selection import conditions
 
     check_target(out, (".jsonl",))
     if (captioner is None) == (endpoint is None):
@@ -233,7 +233,7 @@ def encode(
     from functools import partial
 
     from ..data.analysis.open_geometry import geometry_of
-    from ..data.loading.clip_datamodule import conditions
+    from ..data.sources.selection import conditions
     from ..tasks.task import tasks_named
     from ..tasks.training_data.clip_encoder import ClipEncoder
     from ..tasks.training_data.encode_shards import encode_ranges, ranges_of, sizes_of, summary

@@ -152,7 +152,7 @@ def tokenizer_score(
         trust: run TorchScript files in that folder; they are programs.
         seed: of the synthetic source.
     """
-    from ..data.loading.clip_datamodule import conditions
+    from ..data.sources.selection import conditions
     from ..evaluation.metrics.weights_folder import WeightsFolder
     from ..evaluation.tokenizer_scores import score_source
 
@@ -201,7 +201,7 @@ def audio_score(
         fps: frames per second; files are converted.
         seed: of the synthetic source and of the random codebooks.
     """
-    from ..data.loading.clip_datamodule import conditions
+    from ..data.sources.selection import conditions
     from ..evaluation.audio_scores import score_source
 
     return score_source(

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ..data.media.reading import write_clip
+from ..data.media.clip import write_clip
 from ..data.runtime.files import replacing
 from ..data.runtime.progress import progress
 from ..data.sources.selection import ClipSelection

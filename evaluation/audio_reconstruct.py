@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..data.media.clip import Clip
-from ..data.media.reading import MediaError, read_clip, read_waveform, write_clip
+from ..data.media.clip import Clip, write_clip
+from ..data.media.reading import read_clip, read_waveform
+from ..data.media.streams import MediaError
 from ..data.media.targets import check_target
 from ..data.media.waveform import fit_length
+from ..data.media.writing import SOUNDLESS
 from ..tokenizers.audio.codec import AudioTokenizer
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.audio.stream import is_streamable
@@ -34,7 +36,7 @@ def reconstruct_sound(source: Path, target: Path, model: Path) -> Path:
         ValueError: if the source has no sound or, for a film, no pictures, or the target cannot hold sound.
     """
     check_target(target)
-    if target.suffix.lower() in (".gif", ".png"):
+    if target.suffix.lower() in SOUNDLESS:
         raise ValueError(f"{target.name} would hold no sound; expected a suffix of .wav .mp4 .webm")
     codec = load_audio_tokenizer(model / "audio_tokenizer")
     clip = _read(source, codec.sample_rate, has_pictures=target.suffix.lower() != ".wav")

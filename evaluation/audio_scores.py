@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..data.codes.clip_format import ClipFormat
-from ..data.loading.clip_reader import Source, open_source
+from ..data.loading.clip_sources import Source, open_source
 from ..data.runtime.files import replacing, write_json
 from ..data.runtime.progress import progress
 from ..tokenizers.audio.codec import AudioTokenizer

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from ..data.analysis.geometry import Geometry
-from ..data.media.clip import Clip
-from ..data.media.reading import write_clip
+from ..data.media.clip import Clip, write_clip
+from ..data.media.clip_tensors import put_together, take_apart
 from ..data.runtime.weights_file import file_hash
 from ..generation.pipeline import VideoLM
 from ..lm.decoding.sampling import Sampling
@@ -35,6 +35,7 @@ from .set_features import describe_part, feature_part, features_of, skipped_in
 
 _BATCH = 16
 _SAMPLES = 8
+_NUMBERS = {"fps": torch.float64, "sample_rate": torch.int64}  # of a clip that is kept, as tensors
 
 
 @dataclass(frozen=True)
@@ -301,15 +302,14 @@ def _runs(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _item_of(clip: Clip) -> dict[str, torch.Tensor]:
-    item = {"frames": clip.frames, "fps": torch.tensor(clip.fps, dtype=torch.float64)}
-    if clip.waveform is not None:
-        item |= {"waveform": clip.waveform, "sample_rate": torch.tensor(clip.sample_rate)}
-    return item
+    """A clip as tensors alone, its numbers among them; without the caption, which the case has."""
+    tensors, values = take_apart(clip)
+    numbers = {name: (values[name], dtype) for name, dtype in _NUMBERS.items() if values[name] is not None}
+    return tensors | {name: torch.tensor(value, dtype=dtype) for name, (value, dtype) in numbers.items()}
 
 
 def _clip_of(item: dict[str, torch.Tensor]) -> Clip:
-    rate = int(item["sample_rate"]) if "sample_rate" in item else None
-    return Clip(item["frames"], float(item["fps"]), item.get("waveform"), rate)
+    return put_together(item, {name: item[name].item() for name in _NUMBERS if name in item})
 
 
 def _write(clip: Clip, folder: Path, name: str, caption: str) -> Shown:

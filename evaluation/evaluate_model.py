@@ -6,8 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..data.media.clip import Clip
-from ..data.media.reading import write_clip
+from ..data.media.clip import Clip, write_clip
 from ..data.runtime.files import write_json
 from ..generation.pipeline import VideoLM
 from ..lm.decoding.sampling import Sampling

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from ..data.media.clip import Clip
-from ..data.media.reading import read_clip, write_clip
+from ..data.media.clip import Clip, write_clip
+from ..data.media.reading import read_clip
 from ..data.media.targets import check_target
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_clip, encode_clip, padded_size

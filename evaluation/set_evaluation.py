@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 
-from ..data.media.clip import Clip
-from ..data.media.reading import MediaError, read_clip, write_clip
-from ..data.sources.manifest import Entry, read_manifest
+from ..data.media.clip import Clip, write_clip
+from ..data.media.reading import read_clip
+from ..data.media.streams import MediaError
+from ..data.sources.entry import Entry
+from ..data.sources.manifest import read_manifest
 from .html_report import Shown, clip_row
 from .metrics.measures import Measure, measures
 from .metrics.resizing import Resize

@@ -24,7 +24,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ..data.codes.clip_format import ClipFormat
-from ..data.loading.clip_reader import open_source
+from ..data.loading.clip_sources import open_source
 from ..data.media.pixels import frames_from_pixels, pixels_from_frames
 from ..data.media.psnr import psnr
 from ..data.runtime.files import replacing, write_json

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..data.media.clip import Clip
+from ..data.media.clip_tensors import put_together, take_apart
 from ..data.runtime.files import replacing
 
 SUFFIX = ".safetensors"
@@ -18,12 +19,9 @@ SUFFIX = ".safetensors"
 
 def keep_clip(clip: Clip, path: Path) -> None:
     """Write a clip; nothing is seen of the file before it is complete."""
-    tensors = {"frames": clip.frames.contiguous()}
-    if clip.waveform is not None:
-        tensors["waveform"] = clip.waveform.contiguous()
-    rest = {"fps": clip.fps, "sample_rate": clip.sample_rate, "caption": clip.caption}
+    tensors, values = take_apart(clip)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"clip": json.dumps(rest)})
+        save_file(tensors, temporary, metadata={"clip": json.dumps(values)})
 
 
 def kept_clip(path: Path) -> Clip:
@@ -37,9 +35,9 @@ def kept_clip(path: Path) -> Clip:
         raise FileNotFoundError(f"there is no kept clip {path}")
     try:
         with safe_open(path, "pt") as file:
-            rest = json.loads(file.metadata()["clip"])
+            values = json.loads(file.metadata()["clip"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Clip(waveform=tensors.pop("waveform", None), **tensors, **rest)
+        return put_together(tensors, values)
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} holds no clip; remove it to have it made again") from error
 

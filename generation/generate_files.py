@@ -13,9 +13,8 @@ import torch
 
 from ..data.analysis.open_geometry import geometry_of
 from ..data.curation.open_captioner import captioner_of
-from ..data.media.clip import Clip
+from ..data.media.clip import Clip, write_clip
 from ..data.media.contact_sheet import sheet
-from ..data.media.reading import write_clip
 from ..data.media.targets import check_target
 from ..data.runtime.files import replacing
 from ..data.runtime.progress import Report, progress

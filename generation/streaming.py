@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-from ..data.media.clip import Clip
+from ..data.media.clip import Clip, write_clip
 from ..data.media.pixels import frames_from_pixels
-from ..data.media.reading import write_clip
 from ..lm.decoding.generate import Generation
 from ..tasks.layout import Layout
 from ..tasks.task import Task

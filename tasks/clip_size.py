@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import log
 
 from ..data.codes.clip_format import ClipFormat
+from ..data.media.framing import aspect_distance, nearest_aspects
 from ..data.media.timing import exact_rate
 from .task import Task
 
@@ -77,13 +77,14 @@ class SizeChoice:
                     f"this model was not trained on clips of {self.aspect}; it has {_names(formats)}"
                 )
         wanted = self.ratio or usual.width / usual.height
+        nearest = nearest_aspects(wanted, [clips.width / clips.height for clips in found])
 
-        def unlikeness(clips: ClipFormat) -> tuple[float, bool, bool]:
+        def unlikeness(clips: ClipFormat) -> tuple[bool, bool]:
             is_usual = (clips.height, clips.width) == (usual.height, usual.width)
-            return round(_distance(clips, wanted), 6), not is_usual, clips.num_frames != usual.num_frames
+            return not is_usual, clips.num_frames != usual.num_frames
 
-        best = min(found, key=unlikeness)
-        if self.ratio is not None and _distance(best, wanted) > _NOTICED:
+        best = min((found[index] for index in sorted(nearest)), key=unlikeness)
+        if self.ratio is not None and aspect_distance(best.width / best.height, wanted) > _NOTICED:
             warnings.warn(
                 f"the nearest to {self.aspect} that the model was trained on is {best.name}", stacklevel=2
             )
@@ -129,10 +130,6 @@ def size_of(
         frames, seconds = usual.num_frames, usual.seconds
     choice = SizeChoice(usual.aspect if aspect is None else aspect, frames, seconds)
     return None if choice == SizeChoice() else choice
-
-
-def _distance(clips: ClipFormat, ratio: float) -> float:
-    return abs(log(clips.width / clips.height / ratio))
 
 
 def _names(formats: Sequence[ClipFormat]) -> str:

@@ -139,10 +139,10 @@ class Plan:
         return self.out / "clips" / f"reconstructed-{index}.mp4"
 
     def caption(self, index: int) -> str:
-        from ...data.synthetic.corpus import Corpus, corpus_settings
+        from ...data.synthetic.corpus import Corpus, corpus_scenes
 
-        settings: dict[str, Any] = self._sizes() | corpus_settings(self.source)
-        caption = Corpus(split="triples", seed=self.seed, **settings)[index].caption
+        scenes = corpus_scenes(self.source)
+        caption = Corpus(split="triples", seed=self.seed, scenes=scenes, **self._sizes())[index].caption
         assert caption is not None
         return caption
 
@@ -164,7 +164,8 @@ class Plan:
 
     def _write_given(self) -> None:
         """The beginnings of clips that frame_prediction goes on from, and the folder for what is made."""
-        from ...data.media.reading import read_clip, write_clip
+        from ...data.media.clip import write_clip
+        from ...data.media.reading import read_clip
         from ...data.media.timing import video_frames
         from ...tasks.model_config import ModelConfig
 

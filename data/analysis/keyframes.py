@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..media.probe import probe
-from ..media.reading import MediaError, read_clip
+from ..media.reading import read_clip
+from ..media.streams import MediaError
 from ..sources.entry import Entry
 
 _LONGER_SIDE = 512

@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..runtime.files import read_json, replacing, write_json
+from ..runtime.made_with import as_json, refuse_others
 from ..runtime.remote import RemoteFolder, is_address
 from ..sources.entry import LONG_CAPTION
 from .clip_format import ClipFormat
@@ -80,7 +81,7 @@ class ShardWriter:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"{folder} is a file; expected a folder for the codes")
         self.clips = clips
-        self.source = json.loads(json.dumps(source))  # as it comes back from index.json
+        self.source = as_json(source)
         self._records: dict[int, dict[str, Any]] = {}
         if (self.folder / "index.json").exists():
             self._check_index()
@@ -164,17 +165,9 @@ class ShardWriter:
 
     def _check_index(self) -> None:
         index = _read_index(self.folder)
-        stored = ClipFormat.from_json(index["clips"])
-        if stored != self.clips:
-            raise ValueError(
-                f"{self.folder} holds codes of another format ({stored.differences(self.clips)}); "
-                "choose another folder or remove this one"
-            )
-        if index["source"] != self.source:
-            raise ValueError(
-                f"{self.folder} holds codes of another source ({index['source']}, now {self.source}); "
-                "choose another folder or remove this one"
-            )
+        stored = ClipFormat.from_json(index["clips"]).to_json()  # with what older versions did not say
+        found, wanted = as_json(stored) | index["source"], self.clips.to_json() | self.source
+        refuse_others(self.folder, found, wanted, "codes")
 
     def _check(self, clip: CodedClip) -> None:
         shapes = self.clips.shapes
@@ -331,6 +324,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
     try:
         ClipFormat.from_json(index["clips"])
         _check_records(index["shards"], index["skipped"])
+        if not isinstance(index["source"], dict):
+            raise ValueError(f"its source is {index['source']!r}")
     except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     return index

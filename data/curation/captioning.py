@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.keyframes import spread_frames
-from ..media.reading import MediaError
+from ..media.streams import MediaError
 from ..runtime.files import replacing
+from ..runtime.made_with import refuse_others
 from ..runtime.progress import progress
 from ..runtime.workers import Lost, in_order
 from ..sources.entry import LONG_CAPTION, Entry
@@ -198,10 +199,10 @@ class _Lines:
         known = set(self.keys)
         for line in filter(str.strip, content.decode().split("\n")):
             values = json_object(line)
-            if values.get(AUTHOR) != self.author or _key(values) not in known:
-                raise ValueError(
-                    f"{path} holds other captions or clips ({line[:60]} …); choose another file or remove it"
-                )
+            found, wanted = {AUTHOR: values.get(AUTHOR)}, {AUTHOR: self.author}
+            if _key(values) not in known:
+                found, wanted = found | {"clip": values.get("path")}, wanted | {"clip": "not in the source"}
+            refuse_others(path, found, wanted, "captions")
             self.known[_key(values)] = line
 
 

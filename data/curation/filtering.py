@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.shots import distance, find_cuts, looks_of
-from ..media.reading import MediaError, read_clip
+from ..media.reading import read_clip
+from ..media.streams import MediaError
 from ..runtime.files import replacing
 from ..runtime.progress import progress
 from ..runtime.workers import Lost, in_order
@@ -84,7 +85,8 @@ def filter_source(
     """
     entries = read_files(source, where)
     answers = in_order(_Look(entries, wishes), range(len(entries)), max(num_workers, 1), seconds)
-    counts = dict.fromkeys(("kept", "short", "still", "blurred", "doubled", "unreadable"), 0)
+    verdicts = ("kept", "short", "still", "blurred", "doubled", "unreadable")
+    counts: dict[str, int] = dict.fromkeys(verdicts, 0)
     kept: list[int] = []
     lines: list[str] = []
     with progress("filter", len(entries)) as report:

@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ..media.probe import MediaInfo, probe
-from ..media.reading import MediaError
-from ..media.streams import shown
+from ..media.streams import MediaError, shown
 from ..runtime.files import replacing
 from ..runtime.progress import progress
 from ..runtime.workers import Lost, in_order

@@ -5,18 +5,16 @@ the environment (VIDEOLM_API_KEY), never from the command line, where other user
 """
 
 import base64
-import http.client
 import io
 import json
 import os
+import ssl
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 from PIL import Image
 
 from .captioner import Pictures, Unanswered, Unreachable, plain_answer
@@ -24,6 +22,7 @@ from .captioner import Pictures, Unanswered, Unreachable, plain_answer
 KEY = "VIDEOLM_API_KEY"
 _MAX_TOKENS = 512
 _ANSWER_BYTES = 2**22
+_SHOWN_BYTES = 500  # of an answer that is an error
 _JPEG_QUALITY = 90
 # Answers that no repetition changes, of this request and of any; 3xx is a redirection, which is not followed.
 _BUSY = {408, 409, 425, 429}
@@ -60,13 +59,11 @@ class ServerCaptioner:
     follows = True
 
     def __init__(self, address: str, name: str, patience: Patience = Patience()):
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_web_address(address):
             raise ValueError(f"{address} is no address; expected one such as http://localhost:8000/v1")
         self.address = address.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self.name, self.patience = name, patience
-        # A redirection would carry the key to another host.
-        self._open: Callable[..., Any] = urllib.request.build_opener(_NoRedirections).open
+        self._client = _client(patience)
 
     def __call__(self, prompt: str | None, pictures: Pictures = ()) -> str:
         if prompt is None:
@@ -91,49 +88,77 @@ class ServerCaptioner:
             time.sleep(max(pause, _asked_pause(failure, self.patience.longest_pause)) if pause else 0.0)
             try:
                 return _content(self._reply(body))
-            except urllib.error.HTTPError as error:
-                failure = error
-                if error.code in _NEVER:
+            except httpx.HTTPStatusError as error:
+                failure, code = error, error.response.status_code
+                if code in _NEVER:
                     raise Unreachable(self._said(error)) from error
-                if error.code < 500 and error.code not in _BUSY:
+                if code < 500 and code not in _BUSY:
                     raise Unanswered(self._said(error)) from error
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (httpx.HTTPError, TimeoutError, ValueError) as error:
                 failure = error
-        is_answering = isinstance(failure, urllib.error.HTTPError | TimeoutError | ValueError)
+        answering = (httpx.HTTPStatusError, httpx.ReadTimeout, TimeoutError, ValueError)
+        is_answering = isinstance(failure, answering)
         raise (Unanswered if is_answering else Unreachable)(self._said(failure)) from failure
 
     def _reply(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY):
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self.address, body, headers)
         deadline = time.monotonic() + self.patience.seconds
-        with self._open(request, timeout=self.patience.seconds) as reply:
+        with self._client.stream("POST", self.address, content=body, headers=headers) as reply:
+            if not reply.is_success:
+                raise httpx.HTTPStatusError(_beginning(reply), request=reply.request, response=reply)
             received = b""
-            while part := reply.read1(2**16):  # a server that trickles is given up, too
+            for part in reply.iter_raw():  # a server that trickles is given up, too
                 received += part
                 if len(received) > _ANSWER_BYTES or time.monotonic() > deadline:
                     raise TimeoutError("the answer does not come to an end")
         return received
 
     def _said(self, error: Exception) -> str:
-        if isinstance(error, urllib.error.HTTPError):
-            told = " ".join(error.read(500).decode("utf-8", "replace").split())
-            return f"{self.address} answers {error.code} {error.reason} {told}".rstrip()
-        reason = getattr(error, "reason", None) or error
-        return f"{self.address} gives no answer: {reason or type(error).__name__}"
+        if isinstance(error, httpx.HTTPStatusError):
+            reply = error.response
+            return f"{self.address} answers {reply.status_code} {reply.reason_phrase} {error}".rstrip()
+        return f"{self.address} gives no answer: {str(error) or type(error).__name__}"
 
 
-class _NoRedirections(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+def _is_web_address(address: str) -> bool:
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
+
+
+def _client(patience: Patience) -> httpx.Client:
+    """A client that follows no redirection, which would carry the key to another host."""
+    # The system's certificates; a connection for each request, since minutes may lie between two.
+    trusted, limits = ssl.create_default_context(), httpx.Limits(max_keepalive_connections=0)
+    try:
+        return httpx.Client(
+            timeout=patience.seconds, follow_redirects=False, verify=trusted, limits=limits
+        )
+    except ImportError as error:  # of a kind of proxy that the environment names
+        raise ValueError(str(error)) from error
 
 
 def _asked_pause(failure: Exception, longest: float) -> float:
     """Seconds that a server asks to be left alone."""
-    headers = failure.headers if isinstance(failure, urllib.error.HTTPError) else {}
-    asked = (headers or {}).get("Retry-After", "")
+    if not isinstance(failure, httpx.HTTPStatusError):
+        return 0.0
+    asked = failure.response.headers.get("Retry-After", "")
     return min(float(asked), longest) if asked.isdecimal() else 0.0
+
+
+def _beginning(reply: httpx.Response) -> str:
+    """The first words of the body of an answer, as far as they come."""
+    received = b""
+    with suppress(httpx.HTTPError):
+        for part in reply.iter_raw():
+            received += part
+            if len(received) >= _SHOWN_BYTES:
+                break
+    return " ".join(received[:_SHOWN_BYTES].decode("utf-8", "replace").split())
 
 
 def _content(reply: bytes) -> Any:

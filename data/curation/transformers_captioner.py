@@ -49,7 +49,8 @@ class FolderCaptioner:
             raise ValueError(f"{folder} holds no captioner that transformers loads: {reason}") from error
         if not hasattr(self.processor, "image_processor") or not hasattr(self.processor, "tokenizer"):
             raise ValueError(f"{folder} lacks a processor of pictures and text (preprocessor_config.json …)")
-        self.model: Any = model.eval().requires_grad_(False).to(device)
+        # Its own `to` is decorated, after which its type is not that of a method.
+        self.model: Any = torch.nn.Module.to(model.eval().requires_grad_(False), device)
         self.name = folder.name
         self.follows = bool(getattr(self.processor, "chat_template", None))
 

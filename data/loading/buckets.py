@@ -13,22 +13,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from math import floor, log
+from math import floor
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch.utils.data import Dataset
 
-from ..media.reading import Blob, MediaError, read_clip
+from ..media.framing import nearest_aspects
+from ..media.reading import read_clip
+from ..media.streams import Blob, MediaError
 from ..sources.entry import IMAGE_SUFFIXES, Entry
 from .clip_dataset import Item, collate
 
 # Batches in each of which shares are kept; a share finer than one of them would never come up.
 _BLOCK = 1000
-# First word of the seed of the schedule: sources draw from (seed, number), see clip_source.py.
+# First word of the seed of the schedule: sources draw from (seed, number), see clip_dataset.py.
 _SCHEDULE = 2**32
-_SAME_ASPECT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class Bucket:
         return f"{self.num_frames} x {self.height}x{self.width}"
 
     @property
-    def log_aspect(self) -> float:
-        """Logarithm of width / height."""
-        return log(self.width / self.height)
+    def aspect(self) -> float:
+        """Width / height."""
+        return self.width / self.height
 
     def takes(self, entry: Entry) -> bool:
         """Whether a file may be long enough, as its name tells: images have one frame."""
@@ -169,9 +170,12 @@ def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[li
     Raises:
         ValueError: if a bucket has nothing to draw from, or a line gives an impossible size.
     """
-    compared = [bucket for bucket in buckets if _has_rivals(bucket, buckets)]
+    rivals = {
+        bucket: [each for each in buckets if each.num_frames == bucket.num_frames] for bucket in buckets
+    }
+    compared = [bucket for bucket in buckets if _differ_in_aspect(rivals[bucket])]
     sized = [index for index, entry in enumerate(entries) if any(each.takes(entry) for each in compared)]
-    aspects, unreadable = _log_aspects(entries, sized)
+    aspects, unreadable = _aspects(entries, sized)
     members = []
     for bucket in buckets:
         usable = (index for index in range(len(entries)) if index not in unreadable)
@@ -183,7 +187,7 @@ def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[li
                 + "; ".join([f"{images} are images, {len(unreadable)} unreadable", *unreadable.values()][:2])
             )
         if bucket in compared:
-            able = _nearest(bucket, buckets, aspects, able) or able
+            able = [index for index in able if bucket in _nearest(aspects[index], rivals[bucket])] or able
         members.append(able)
     return members, unreadable
 
@@ -216,31 +220,18 @@ def _shuffled_block(quotas: tuple[int, ...], seed: int, block: int) -> Int[np.nd
     return random.permutation(np.repeat(np.arange(len(quotas)), quotas))
 
 
-def _rivals(bucket: Bucket, buckets: Sequence[Bucket]) -> list[float]:
-    """Aspects of the buckets of as many frames."""
-    return [other.log_aspect for other in buckets if other.num_frames == bucket.num_frames]
+def _nearest(aspect: float, buckets: Sequence[Bucket]) -> list[Bucket]:
+    """The buckets whose aspect ratio is nearest."""
+    return [buckets[index] for index in nearest_aspects(aspect, [bucket.aspect for bucket in buckets])]
 
 
-def _has_rivals(bucket: Bucket, buckets: Sequence[Bucket]) -> bool:
-    """Whether the aspect ratio decides what serves the bucket."""
-    aspects = _rivals(bucket, buckets)
-    return max(aspects) - min(aspects) > _SAME_ASPECT
+def _differ_in_aspect(buckets: Sequence[Bucket]) -> bool:
+    """Whether the aspect ratio decides which of these buckets an entry serves."""
+    return len(_nearest(buckets[0].aspect, buckets)) < len(buckets)
 
 
-def _nearest(
-    bucket: Bucket, buckets: Sequence[Bucket], aspects: Float[np.ndarray, " entries"], able: list[int]
-) -> list[int]:
-    rivals = np.array(_rivals(bucket, buckets))
-    own = aspects[able]
-    least = np.abs(own[:, None] - rivals).min(axis=1)
-    is_nearest = np.abs(own - bucket.log_aspect) <= least + _SAME_ASPECT
-    return [index for index, nearest in zip(able, is_nearest, strict=True) if nearest]
-
-
-def _log_aspects(
-    entries: Sequence[Entry], indices: list[int]
-) -> tuple[Float[np.ndarray, " entries"], dict[int, str]]:
-    """Logarithms of width / height of some entries (nan for the others), and why some cannot be told."""
+def _aspects(entries: Sequence[Entry], indices: list[int]) -> tuple[dict[int, float], dict[int, str]]:
+    """Aspect ratios of some entries, by index, and why others cannot be told."""
     sizes: dict[int, tuple[float, float] | str] = {}
     for index in indices:
         if (stated := _stated_size(entries[index])) is not None:
@@ -248,10 +239,7 @@ def _log_aspects(
     unknown = [index for index in indices if index not in sizes]
     with ThreadPoolExecutor() as pool:  # the decoder lets other threads run
         sizes |= zip(unknown, pool.map(_probed, (entries[index] for index in unknown)), strict=True)
-    aspects = np.full(len(entries), np.nan)
-    for index, size in sizes.items():
-        if not isinstance(size, str):
-            aspects[index] = log(size[1] / size[0])
+    aspects = {index: size[1] / size[0] for index, size in sizes.items() if not isinstance(size, str)}
     return aspects, {index: size for index, size in sizes.items() if isinstance(size, str)}
 
 

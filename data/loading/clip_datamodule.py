@@ -9,18 +9,21 @@ With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, cast
 
 from lightning import LightningDataModule
 from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
 
-from ..sources.manifest import Entry, read_manifest
-from ..synthetic.corpus import CORPORA, corpus_settings
+from ..sources.entry import Entry
+from ..sources.manifest import read_manifest
+from ..sources.selection import ClipSelection, conditions
+from ..synthetic.corpus import corpus_of, is_corpus
 from .buckets import Bucket, BucketBatches, BucketSchedule, assign
-from .clip_dataset import DecodedFiles, FileClips, Item, SyntheticClips, collate, name_of
+from .clip_dataset import FileClips, Item, SyntheticClips, collate
+from .clip_reader import CachedReader, ClipReader
 
 _FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
 _CACHE_BYTES = 2**30
@@ -107,9 +110,7 @@ class ClipDataModule(LightningDataModule):
             ValueError: if it is not well formed, too small to hold `validation_clips` out, or has nothing
                 for one of the buckets.
         """
-        if self.source in CORPORA:
-            if self.where:
-                raise ValueError("where selects entries of a folder or list; the embedded corpus has none")
+        if is_corpus(self.source, self.where):
             self.validation = self._corpus(self.shape, self.seed, first=_FIRST_VALIDATION_INDEX)
             self.training = [self._corpus(*each, first=0) for each in self._training_streams()]
             return
@@ -123,7 +124,7 @@ class ClipDataModule(LightningDataModule):
         if self.buckets is not None:
             members, unreadable = assign(training, self.buckets)
             for index, reason in unreadable.items():
-                self._leave_out(name_of(training[index]), reason)
+                self._leave_out(training[index].name, reason)
         files = self._files(training)
         self.training = [
             self._windows(files, indices, *each, shuffle=True)
@@ -184,23 +185,23 @@ class ClipDataModule(LightningDataModule):
         return training, [entries[index] for index in sorted(held_out)]
 
     def _corpus(self, shape: Bucket, seed: int, first: int) -> SyntheticClips:
-        return SyntheticClips(
-            first,
+        selection = ClipSelection(
+            source=self.source,
+            split="train",
             height=shape.height,
             width=shape.width,
             num_frames=shape.num_frames,
             fps=self.fps,
-            sample_rate=self.sample_rate,
             seed=seed,
-            **corpus_settings(self.source),
         )
+        return SyntheticClips(corpus_of(selection, self.sample_rate), first)
 
-    def _files(self, entries: list[Entry]) -> DecodedFiles:
-        cache_bytes = _CACHE_BYTES // max(self.num_workers, 1)
-        return DecodedFiles(entries, fps=self.fps, sample_rate=self.sample_rate, cache_bytes=cache_bytes)
+    def _files(self, entries: list[Entry]) -> CachedReader:
+        reader = ClipReader(self.fps, self.sample_rate, needs_sound=True)
+        return CachedReader(reader, entries, cache_bytes=_CACHE_BYTES // max(self.num_workers, 1))
 
     def _windows(
-        self, files: DecodedFiles, members: Sequence[int], shape: Bucket, seed: int, shuffle: bool
+        self, files: CachedReader, members: Sequence[int], shape: Bucket, seed: int, shuffle: bool
     ) -> FileClips:
         return FileClips(
             files,
@@ -243,12 +244,13 @@ class Draws(StatefulDistributedSampler):
     """
 
     def __init__(self, draws: range, num_replicas: int, rank: int, endless: bool):
-        super().__init__(draws, num_replicas, rank, shuffle=False)
-        self.endless = endless
+        # All that the sampler asks of the data is their number.
+        super().__init__(cast(Dataset, draws), num_replicas, rank, shuffle=False)
+        self.num_draws, self.endless = len(draws), endless
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Generator[int, Any, None]:
         for draw in super().__iter__():
-            yield draw + (self.epoch * len(self.dataset) if self.endless else 0)
+            yield draw + (self.epoch * self.num_draws if self.endless else 0)
 
     def state_dict(self) -> dict[str, Any]:
         # The loader may ask for draws before Lightning has said which epoch a resumed run is in.
@@ -259,16 +261,3 @@ class Draws(StatefulDistributedSampler):
         complete, yielded = divmod(state_dict["yielded"], self.num_samples)
         super().load_state_dict({"yielded": yielded})
         self.set_epoch(state_dict["epoch"] + complete)
-
-
-def conditions(where: list[str]) -> dict[str, str]:
-    """["group=a", …] as a dict.
-
-    Raises:
-        ValueError: if one is not key=value.
-    """
-    pairs = [condition.partition("=") for condition in where]
-    for condition, (key, equals, _) in zip(where, pairs, strict=True):
-        if not (key and equals):
-            raise ValueError(f"where is {condition!r}; expected key=value")
-    return {key: value for key, _, value in pairs}

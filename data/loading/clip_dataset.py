@@ -1,6 +1,6 @@
-"""Clips to draw from: the embedded corpus, or the files of a folder or list.
+"""Training clips by the number of a draw: of the embedded corpus, or windows of files.
 
-A source maps the number of a draw to an item: a dict of `frames`, `caption`, `waveform` if sound is wanted,
+A data set maps the number of a draw to an item: a dict of `frames`, `caption`, `waveform` if sound is wanted,
 and, if files had to be left out, `skipped` with their names and the reasons.
 """
 
@@ -12,74 +12,23 @@ import torch
 from torch.utils.data import Dataset
 
 from ..media.clip import Clip
-from ..media.reading import MediaError, read_clip
 from ..media.timing import audio_samples
-from ..sources.manifest import Entry
+from ..sources.entry import Entry
 from ..synthetic.corpus import Corpus
+from .clip_reader import CachedReader
 
 Item = dict[str, Any]
 
 
 class SyntheticClips(Dataset):
-    """Clips of the embedded corpus, counted from `first`."""
+    """Clips of an embedded corpus, counted from `first`."""
 
-    def __init__(self, first: int, **settings: Any):
-        self.first = first
-        self.corpus = Corpus(**settings)
+    def __init__(self, corpus: Corpus, first: int):
+        self.corpus, self.first = corpus, first
 
     def __getitem__(self, draw: int) -> Item:
         clip = self.corpus[self.first + draw]
         return item_of(clip, clip.caption or "")
-
-
-class DecodedFiles:
-    """Entries of a list as clips, kept in memory up to `cache_bytes`; the others are decoded each time.
-
-    Several sources may share it: what two of them want in the same size is decoded and kept once.
-    """
-
-    def __init__(self, entries: list[Entry], *, fps: float, sample_rate: int | None, cache_bytes: int):
-        self.entries = entries
-        self.fps, self.sample_rate = fps, sample_rate
-        self.free_bytes = cache_bytes
-        self.cache: dict[tuple[int, int, int], Clip] = {}
-        self.unusable: dict[tuple[int, int], str] = {}
-
-    def read(self, index: int, height: int, width: int, num_frames: int) -> Clip | str:
-        """A whole entry in this size, or why no clip of `num_frames` can be cut from it."""
-        if (index, num_frames) in self.unusable:
-            return self.unusable[index, num_frames]
-        key = (index, height, width)
-        clip = self.cache[key] if key in self.cache else self._decode(self.entries[index], height, width)
-        if isinstance(clip, Clip) and clip.num_frames < num_frames:
-            found = f"{self.entries[index].path}: {clip.num_frames} frames at {self.fps:g} fps"
-            clip = f"{found}; {num_frames} are needed"
-        if isinstance(clip, str):
-            self.unusable[index, num_frames] = clip
-        elif key not in self.cache and (size := _bytes(clip)) <= self.free_bytes:
-            self.cache[key] = clip
-            self.free_bytes -= size
-        return clip
-
-    def _decode(self, entry: Entry, height: int, width: int) -> Clip | str:
-        try:
-            clip = read_clip(
-                entry.media,
-                start=entry.start or 0.0,
-                end=entry.end,
-                fps=self.fps,
-                height=height,
-                width=width,
-                sample_rate=self.sample_rate,
-                channels=1,
-            )
-        except (MediaError, FileNotFoundError) as error:
-            return str(error)
-        if self.sample_rate is None:
-            return clip.silent()
-        if clip.waveform is None:
-            return f"{entry.path}: it has no sound, and sample_rate asks for it"
-        return clip
 
 
 class FileClips(Dataset):
@@ -96,7 +45,7 @@ class FileClips(Dataset):
 
     def __init__(
         self,
-        files: DecodedFiles,
+        files: CachedReader,
         members: Sequence[int],
         *,
         height: int,
@@ -118,7 +67,7 @@ class FileClips(Dataset):
             clip = self.files.read(index, self.height, self.width, self.num_frames)
             if isinstance(clip, Clip):
                 return self._item(clip, entry, draw) | {"skipped": skipped}
-            skipped[name_of(entry)] = clip
+            skipped[entry.name] = clip
         first = next(iter(skipped.values()))
         raise ValueError(f"none of the {len(self.members)} clips can be used; the first: {first}")
 
@@ -155,12 +104,3 @@ def collate(items: list[Item]) -> Item:
             batch[name] = torch.stack([item[name] for item in items])
     skipped = {name: reason for item in items for name, reason in item.get("skipped", {}).items()}
     return batch | {"skipped": skipped} if skipped else batch
-
-
-def name_of(entry: Entry) -> str:
-    """Tells the entry apart from other parts of its file."""
-    return str(entry.path) if entry.start is None else f"{entry.path} from {entry.start:g} s"
-
-
-def _bytes(clip: Clip) -> int:
-    return clip.frames.nbytes + (0 if clip.waveform is None else clip.waveform.nbytes)

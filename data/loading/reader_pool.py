@@ -1,13 +1,14 @@
 """Entries of a source read in other processes, where a file that hangs or crashes costs only itself."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ..media.clip import Clip
+from ..media.clip_tensors import put_together, take_apart
 from ..runtime.workers import Lost, in_order
-from .clip_reader import Reading, Source
+from .clip_sources import Reading, Source
 
 SECONDS_PER_ENTRY = 120.0
 
@@ -33,22 +34,24 @@ def read_entries(
             name = source.name(index)
             yield Reading(name, problem=f"{name}: {answer.reason}")
         else:
-            clips = tuple(_received(clip) for clip in answer.pop("clips"))
-            captions = tuple(answer.pop("captions"))
-            yield Reading(**answer, clips=clips, captions=captions, geometry=source.geometry(index))
+            yield replace(_received(answer), geometry=source.geometry(index))
 
 
 class _ReadAway:
-    """What runs in a worker: a reading as plain values and arrays."""
+    """What runs in a worker: a reading as plain values and arrays, without its geometry."""
 
     def __init__(self, source: Source):
         self.source = source
 
     def __call__(self, index: int) -> dict[str, Any]:
         reading = self.source[index]
+        clips = []
+        for clip in reading.clips:
+            tensors, values = take_apart(clip)
+            clips.append([{name: tensor.numpy() for name, tensor in tensors.items()}, values])
         return {
             "name": reading.name,
-            "clips": [_sent(clip) for clip in reading.clips],
+            "clips": clips,
             "captions": reading.captions,
             "extra": reading.extra,
             "problem": reading.problem,
@@ -56,20 +59,9 @@ class _ReadAway:
         }
 
 
-def _sent(clip: Clip) -> dict[str, Any]:
-    waveform = None if clip.waveform is None else clip.waveform.numpy()
-    return {
-        "frames": clip.frames.numpy(),
-        "fps": clip.fps,
-        "waveform": waveform,
-        "sample_rate": clip.sample_rate,
-        "caption": clip.caption,
-    }
-
-
-def _received(values: dict[str, Any]) -> Clip:
-    waveform = values.pop("waveform")
-    return Clip(
-        **values | {"frames": torch.from_numpy(values["frames"])},
-        waveform=None if waveform is None else torch.from_numpy(waveform),
+def _received(answer: dict[str, Any]) -> Reading:
+    clips = tuple(
+        put_together({name: torch.from_numpy(array) for name, array in arrays.items()}, values)
+        for arrays, values in answer["clips"]
     )
+    return Reading(**answer | {"clips": clips, "captions": tuple(answer["captions"])})

@@ -11,6 +11,7 @@ from torch import Tensor
 from .framing import centre_crop, covering_size
 from .sound import resample
 from .timing import audio_samples, shown_frames
+from .waveform import fit_length
 from .writing import write_media
 
 
@@ -119,8 +120,7 @@ class Clip:
         """
         if self.waveform is None:
             raise ValueError("clip has no sound")
-        cut = self.waveform[:, :num_samples]
-        return torch.nn.functional.pad(cut, (0, num_samples - cut.shape[1]))
+        return fit_length(self.waveform, num_samples)
 
     def save(self, path: str | Path) -> None:
         """Write the clip; the suffix names the format (.mp4, .webm, .gif, .png, .wav)."""

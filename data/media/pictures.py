@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil, cos, radians, sin
+from typing import cast
 
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -72,7 +74,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, list[int]]:
     followed, as by players.
     """
     try:
-        matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+        matrix = cast(SideDataContainer, frame.side_data).get(SideDataType.DISPLAYMATRIX)
     except ValueError:  # PyAV lacks names for what photos carry; a mirrored one is only turned
         angle = radians(-frame.rotation)
         a, b, c, d = cos(angle), sin(angle), -sin(angle), cos(angle)

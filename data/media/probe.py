@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from torch import Tensor
@@ -19,7 +20,8 @@ from .streams import (
     MediaError,
     as_media,
     decodable,
-    decode,
+    decode_video,
+    duration,
     first_time,
     is_still,
     opened,
@@ -89,7 +91,7 @@ def probe(
             num_frames = stream.frames or round(_seconds(container) * rate)
             seconds = num_frames / rate
         has_sound = bool(container.streams.audio)
-    sound = _sound(media, whole, limits) if has_sound else ()
+    sound = _sound(media, whole, limits) if has_sound else (0, 0, None)
     return MediaInfo(*size, float(rate), num_frames, float(seconds), *sound), picture
 
 
@@ -100,13 +102,13 @@ def _count(
     small, own = Scaler(stream, (thumbnail, thumbnail), limits), Scaler(stream, None, limits)
     size, picture, number, begin, end = (0, 0), None, 0, first_time(stream), 0.0
     try:
-        for time, frame in islice(decode(container, stream, begin), most):
-            end = time + max(float((frame.duration or 0) * frame.time_base), 1 / rate)
+        for time, frame in islice(decode_video(container, stream, begin), most):
+            end = time + max(duration(frame), 1 / rate)
             size = size if number else own.size_of(frame)
             if number & (number - 1) == 0:
                 picture = small(frame)
             number += 1
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise MediaError(f"damaged after {number} frames ({error.strerror})") from error
     if picture is None:
         raise MediaError("it has no pictures that can be decoded")

@@ -1,22 +1,22 @@
-"""Clips in and out of files.
+"""Clips and sound out of files.
 
 Whatever FFmpeg reads can be read: phone videos on their side, pixels that are not square, variable
 frame rates, any sound. Frames are taken by the time at which they are shown, counted from the first
 one, and scaled while they are decoded, so that no long or large file is ever held whole.
 
     clip = read_clip("holiday.mov", start=3, end=5, fps=8, height=128, width=128, sample_rate=16000)
-    write_clip(clip, "short.mp4")
 """
 
 from itertools import islice
 from math import ceil, inf
 from pathlib import Path
+from sys import maxsize
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .clip import Clip, write_clip
+from .clip import Clip
 from .pictures import Scaler, collect
 from .sound import decode_sound, read_sound, resample
 from .streams import (
@@ -26,7 +26,7 @@ from .streams import (
     MediaError,
     as_media,
     check_duration,
-    decode,
+    decode_video,
     ended,
     first_time,
     is_still,
@@ -37,8 +37,6 @@ from .streams import (
     shown_at,
 )
 from .timing import exact_rate
-
-__all__ = ["Blob", "Limits", "MediaError", "read_clip", "read_waveform", "resample", "write_clip"]
 
 
 def read_clip(
@@ -82,15 +80,15 @@ def read_clip(
         stream = picture_stream(container)
         native = own_rate(container, stream, media)
         rate = exact_rate(fps) if fps else native
-        most = min(num_frames or inf, inf if end is None else ceil((end - start) * rate - 1e-3))
+        most = min(num_frames or maxsize, maxsize if end is None else ceil((end - start) * rate - 1e-3))
         if is_still(container, media):
             most = 1
         check_duration(container, start, float(most / rate), limits)
         begin = first_time(stream) + start
         # Without a wish for a rate each frame of the file is meant once, however its clock rounds.
         lead = rounding(stream) if fps else float(1 / (2 * rate))
-        timed = ended(decode(container, stream, begin), float(1 / native))
-        pictures = islice(shown_at(timed, begin + lead, float(1 / rate)), None if most == inf else most)
+        timed = ended(decode_video(container, stream, begin), float(1 / native))
+        pictures = islice(shown_at(timed, begin + lead, float(1 / rate)), most)
         frames = collect(map(Scaler(stream, size, limits), pictures), rate, limits)
         if not frames:
             raise MediaError(f"it has no pictures after {start:g} s")

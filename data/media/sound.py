@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from .streams import Blob, MediaError, decodable, decode, opened
+from .streams import Blob, MediaError, decodable, decode_audio, opened, tick
 from .timing import audio_samples
 from .waveform import fit_length, place
 
@@ -77,7 +77,7 @@ def decode_sound(
     kind = _sound_kind(stream)
     resampler = av.AudioResampler(format="flt")
     pieces, position, surplus = [], None, 0
-    for time, frame in decode(container, stream, begin - _PREROLL):
+    for time, frame in decode_audio(container, stream, begin - _PREROLL):
         kind = _sound_kind(frame) if position is None else kind
         if _sound_kind(frame) != kind:
             raise MediaError("its sound changes sample rate or channels on the way")
@@ -102,7 +102,7 @@ def _sound_kind(sound: AudioStream | av.AudioFrame) -> tuple[int, str, int]:
 
 def _surplus(frame: av.AudioFrame) -> int:
     """Samples that fill up a codec's last block, where the container counts single samples and tells."""
-    samples_per_tick = frame.time_base * frame.sample_rate
+    samples_per_tick = tick(frame) * frame.sample_rate
     if not frame.duration or samples_per_tick > 1:
         return 0
     return max(0, frame.samples - round(frame.duration * samples_per_tick))

@@ -1,10 +1,10 @@
 """Opening media files and walking through their frames by time, whatever the container.
 
-Frames come with the time at which they are shown, in seconds of the file's own clock. With media_pictures.py,
-media_sound.py and media_writing.py the only files that import the decoder (PyAV, FFmpeg's libraries).
+Frames come with the time at which they are shown, in seconds of the file's own clock. Only files of this
+folder import the decoder (PyAV, FFmpeg's libraries).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,12 +17,14 @@ from typing import TypeVar
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 _BEFORE_START = 10  # seconds
 _Stream = TypeVar("_Stream", VideoStream, AudioStream)
-_Dated = tuple[float, av.VideoFrame | av.AudioFrame | None]
+_Frame = TypeVar("_Frame", av.VideoFrame, av.AudioFrame)
 
 
 class MediaError(ValueError):
@@ -95,13 +97,13 @@ def opened(media: Path | Blob) -> Iterator[InputContainer]:
         _check_is_file(media)
     file = BytesIO(media.data) if isinstance(media, Blob) else str(media.absolute())
     try:
-        with av.open(file, options=dict(_OPTIONS), metadata_errors="replace") as container:
+        with av.open(file, "r", options=dict(_OPTIONS), metadata_errors="replace") as container:
             if _is_animated_webp(media):
                 raise MediaError("FFmpeg does not decode animated WebP; convert it to .gif or .mp4")
             yield container
     except MediaError as error:
         raise MediaError(f"{shown(media)}: {error}") from error
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise MediaError(f"{shown(media)}: not a media file, or damaged ({error.strerror})") from error
     except MemoryError as error:
         raise MediaError(f"{shown(media)}: it needs more memory than there is") from error
@@ -167,7 +169,7 @@ def own_rate(container: InputContainer, stream: VideoStream, media: Path | Blob)
         return declared
     with opened(media) as again:
         packets = islice(again.demux(again.streams[stream.index]), 250)
-        times = [packet.pts * packet.time_base for packet in packets if packet.pts is not None]
+        times = [packet.pts * tick(packet) for packet in packets if packet.pts is not None]
     span = max(times) - min(times) if times else 0
     return (len(times) - 1) / span if span else declared
 
@@ -179,59 +181,105 @@ def check_duration(container: InputContainer, start: float, most: float, limits:
         raise MediaError(f"{seconds:.0f} s are asked for; at most {limits.max_seconds:g} s are read at once")
 
 
+def tick(dated: VideoStream | AudioStream | Packet | av.VideoFrame | av.AudioFrame) -> Fraction:
+    """Seconds from one tick to the next of the clock that dates something."""
+    assert dated.time_base is not None
+    return dated.time_base
+
+
 def first_time(stream: VideoStream | AudioStream) -> float:
-    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+    return 0.0 if stream.start_time is None else float(stream.start_time * tick(stream))
 
 
 def rounding(stream: VideoStream) -> float:
     """How much too late a frame may be dated: half a tick, unless the clock ticks once a frame."""
-    tick = float(stream.time_base)
-    return (tick / 2 if tick <= 0.01 else 0.0) + 1e-6
+    seconds = float(tick(stream))
+    return (seconds / 2 if seconds <= 0.01 else 0.0) + 1e-6
 
 
-def decode(container: InputContainer, stream: VideoStream | AudioStream, begin: float) -> Iterator[_Dated]:
-    """Frames with their times, from the last key frame that is not after `begin`."""
+def decode_video(
+    container: InputContainer, stream: VideoStream, begin: float
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Pictures with their times, from the last key frame that is not after `begin`."""
+
+    def read() -> Iterator[tuple[float, av.VideoFrame]]:
+        return _dated(container.decode(stream), first_time(stream), lambda _: 1 / _declared_rate(stream))
+
+    return _read_from(container, stream, begin, read)
+
+
+def decode_audio(
+    container: InputContainer, stream: AudioStream, begin: float
+) -> Iterator[tuple[float, av.AudioFrame]]:
+    """Pieces of sound with their times, from the last that is not after `begin`."""
+
+    def read() -> Iterator[tuple[float, av.AudioFrame]]:
+        return _dated(
+            container.decode(stream), first_time(stream), lambda frame: frame.samples / frame.sample_rate
+        )
+
+    return _read_from(container, stream, begin, read)
+
+
+def _read_from(
+    container: InputContainer,
+    stream: VideoStream | AudioStream,
+    begin: float,
+    read: Callable[[], Iterator[tuple[float, _Frame]]],
+) -> Iterator[tuple[float, _Frame]]:
+    """What `read` gives after the container has been led to `begin`."""
     if stream.start_time is None or begin <= first_time(stream):
-        return _dated(container, stream)
-    container.seek(floor(begin / stream.time_base), stream=stream)
-    frames = _dated(container, stream)
+        return read()
+    container.seek(floor(begin / tick(stream)), stream=stream)
+    frames = read()
     try:
         first = next(frames, None)
-    except av.error.FFmpegError:
+    except FFmpegError:
         first = None
     if first is not None and first[0] <= begin:
         return chain([first], frames)
     # A container without an index may land too late or inside a packet: go through it from its start, which
     # MPEG-TS only finds from before it.
-    container.seek(stream.start_time - ceil(_BEFORE_START / stream.time_base), stream=stream)
-    return _dated(container, stream)
+    container.seek(stream.start_time - ceil(_BEFORE_START / tick(stream)), stream=stream)
+    return read()
 
 
-def _dated(container: InputContainer, stream: VideoStream | AudioStream) -> Iterator[_Dated]:
-    """Frames with their times; where a stream has none (raw H.264) frames are counted."""
-    time = first_time(stream)
-    for frame in container.decode(stream):
+def _dated(
+    frames: Iterable[_Frame], first: float, seconds_of: Callable[[_Frame], float | Fraction]
+) -> Iterator[tuple[float, _Frame]]:
+    """Frames with their times; where they have none (raw H.264) their lengths are added up."""
+    time = first
+    for frame in frames:
         if frame.pts is not None:
-            time = float(frame.pts * frame.time_base)
+            time = float(frame.pts * tick(frame))
         yield time, frame
-        is_sound = isinstance(frame, av.AudioFrame)
-        time += frame.samples / frame.sample_rate if is_sound else float(1 / _declared_rate(stream))
+        time += float(seconds_of(frame))
 
 
-def ended(dated: Iterable[_Dated], least: float) -> Iterator[_Dated]:
+def duration(frame: av.VideoFrame) -> float:
+    """Seconds for which a frame says it is shown; 0 if it does not say."""
+    return float(frame.duration * tick(frame)) if frame.duration else 0.0
+
+
+def ended(
+    dated: Iterable[tuple[float, av.VideoFrame]], least: float
+) -> Iterator[tuple[float, av.VideoFrame | None]]:
     """The same, then the time at which the last frame vanishes; it is shown for `least` seconds or longer."""
     end = None
     for time, frame in dated:
         yield time, frame
-        end = time + max(least, float((frame.duration or 0) * frame.time_base))
+        end = time + max(least, duration(frame))
     if end is not None:
         yield end, None
 
 
-def shown_at(dated: Iterable[_Dated], first: float, period: float) -> Iterator[av.VideoFrame]:
+def shown_at(
+    ended: Iterable[tuple[float, av.VideoFrame | None]], first: float, period: float
+) -> Iterator[av.VideoFrame]:
     """The frame being shown at `first`, `first` + `period`, and so on; the earliest one also before it."""
     index = 0
-    for (_, frame), (until, _) in pairwise(dated):
+    for (_, frame), (until, _) in pairwise(ended):
+        assert frame is not None  # only the end has none
         while first + index * period < until:
             yield frame
             index += 1

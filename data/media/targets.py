@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-CLIP_SUFFIXES = (".mp4", ".webm", ".gif", ".png", ".wav")
+from .writing import WRITABLE
 
 
-def check_target(path: Path, suffixes: Sequence[str] = CLIP_SUFFIXES) -> None:
+def check_target(path: Path, suffixes: Sequence[str] = WRITABLE) -> None:
     """Refuse a file that cannot be written.
 
     Args:

@@ -12,11 +12,11 @@ _FULL_SCALE = 2**15
 
 
 def fit_length(
-    waveform: Float[Tensor, "channels samples"], num_samples: int
-) -> Float[Tensor, "channels num_samples"]:
+    waveform: Float[Tensor, "*channels samples"], num_samples: int
+) -> Float[Tensor, "*channels num_samples"]:
     """The waveform cut, or filled with silence at its end."""
-    cut = waveform[:, :num_samples]
-    return torch.nn.functional.pad(cut, (0, num_samples - cut.shape[1]))
+    cut = waveform[..., :num_samples]
+    return torch.nn.functional.pad(cut, (0, num_samples - cut.shape[-1]))
 
 
 def place(

@@ -28,7 +28,7 @@ def fingerprint(config: dict[str, Any], state: dict[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-class PretrainedMixin:
+class PretrainedMixin(nn.Module):
     """`save_pretrained` and `from_pretrained` for a module built from one frozen dataclass.
 
     The class sets `kind` (what config.json calls it) and `config_class`, keeps its settings in
@@ -41,7 +41,6 @@ class PretrainedMixin:
 
     @property
     def fingerprint(self) -> str:
-        assert isinstance(self, nn.Module)
         return fingerprint(asdict(self.config), self.state_dict())
 
     def save_pretrained(self, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
@@ -50,7 +49,6 @@ class PretrainedMixin:
         Args:
             state: weights in place of those that the module holds, such as the parts of several processes.
         """
-        assert isinstance(self, nn.Module)
         held = self.state_dict() if state is None else state
         with replacing(Path(folder)) as temporary:
             temporary.mkdir()

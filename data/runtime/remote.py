@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from .files import replacing
 
@@ -79,4 +79,4 @@ def opened_file(name: str) -> Iterator[IO[bytes]]:
     except ImportError as error:
         raise ValueError(f"{name} cannot be opened: {error}") from error
     with opening as file:
-        yield file
+        yield cast(IO[bytes], file)

@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from queue import SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, function: Callable[[int], Any], seconds: float):
         self.pickled, self.seconds = pickle.dumps(function), seconds
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.stopped, self.starting_or_stopping = False, threading.Lock()
 
     def __call__(self, index: int) -> Any:
@@ -67,10 +67,10 @@ class Worker:
             WorkerError: if the function raised.
         """
         try:
-            process = self._started()
-            process.stdin.write(struct.pack("<q", index))
-            process.stdin.flush()
-            answer = _receive(process.stdout.fileno(), self.seconds)
+            requests, answers = _pipes(self._started())
+            requests.write(struct.pack("<q", index))
+            requests.flush()
+            answer = _receive(answers.fileno(), self.seconds)
         except TimeoutError:
             self.close()
             return Lost(f"given up after {self.seconds:g} s")
@@ -90,7 +90,7 @@ class Worker:
     def close(self) -> None:
         self._obituary()
 
-    def _started(self) -> subprocess.Popen:
+    def _started(self) -> subprocess.Popen[bytes]:
         if self.process is not None and self.process.poll() is None:
             return self.process
         with self.starting_or_stopping:
@@ -103,10 +103,11 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-        self.process.stdin.write(struct.pack("<q", len(self.pickled)) + self.pickled)
-        self.process.stdin.flush()
+        requests, answers = _pipes(self.process)
+        requests.write(struct.pack("<q", len(self.pickled)) + self.pickled)
+        requests.flush()
         try:
-            ready = _receive(self.process.stdout.fileno(), _START_SECONDS)
+            ready = _receive(answers.fileno(), _START_SECONDS)
         except (TimeoutError, EOFError) as error:
             if self.stopped:
                 raise EOFError from error
@@ -122,7 +123,7 @@ class Worker:
             return "it was ended"
         process.kill()
         code = process.wait()
-        process.stdout.close()
+        _pipes(process)[1].close()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
@@ -188,6 +189,12 @@ def serve() -> None:
                 _send(answers, {"error": traceback.format_exc()})
 
 
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Where a worker's requests go, and where its answers come from."""
+    assert process.stdin is not None and process.stdout is not None
+    return process.stdin, process.stdout
+
+
 def _bound_memory() -> None:
     try:
         import resource
@@ -205,7 +212,7 @@ def _send(answers: Any, answer: Any) -> None:
     text = json.dumps(_packed(answer, arrays)).encode()
     answers.write(struct.pack("<q", len(text)) + text)
     for array in arrays:
-        answers.write(memoryview(array.reshape(-1).view(np.uint8)))
+        answers.write(array.reshape(-1).view(np.uint8).data)
     answers.flush()
 
 

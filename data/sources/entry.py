@@ -7,8 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..media.reading import Blob, MediaError
-from ..media.streams import shown
+from ..media.streams import Blob, MediaError, shown
 
 VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
@@ -49,6 +48,11 @@ class Entry:
     extra: dict[str, Any] = field(default_factory=dict)
     load: Callable[[], bytes] | None = field(default=None, compare=False)
     problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Tells it apart from other parts of its file."""
+        return f"{self.path}@{self.start:g}" if self.start else str(self.path)
 
     @property
     def caption(self) -> str | None:

@@ -5,6 +5,7 @@ the same limits hold for them and no second decoder is needed. Of several such c
 clip, or else the first image, or sound; the others are left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,16 +76,19 @@ def read_streamed(source: str) -> list[Entry]:
         ValueError: if it has no such split, or other files than Parquet and tars.
     """
     import datasets
+    from datasets.exceptions import DatasetNotFoundError
 
     name, config, split = _parsed(source, STREAM_PREFIX)
     if is_saved_dataset(Path(name)):
         raise ValueError(f"{name} is on disk as it was saved; read it as {PREFIX}{name}")
     try:
         files = datasets.load_dataset_builder(name, config or None).config.data_files
-    except (datasets.exceptions.DatasetNotFoundError, OSError) as error:
+    except (DatasetNotFoundError, OSError) as error:
         raise _not_loadable(name, error) from error
     except ValueError as error:
         raise ValueError(_one_line(error)) from error
+    if files is None:
+        raise ValueError(f"{name} consists of no files that can be read from afar. Read it as {PREFIX}{name}")
     readers = {".parquet": read_parquet, ".tar": read_tar}
     entries = []
     for file in map(str, files[_chosen(list(files), split, name)]):
@@ -107,20 +111,23 @@ def _parsed(source: str, prefix: str) -> tuple[str, str, str]:
 
 def _loaded(name: str, config: str, split: str) -> Any:
     import datasets
+    from datasets.exceptions import DatasetNotFoundError
 
     try:
         if is_saved_dataset(Path(name)):
             found = datasets.load_from_disk(name)
         else:
             found = datasets.load_dataset(name, config or None)
-    except (datasets.exceptions.DatasetNotFoundError, OSError) as error:
+    except (DatasetNotFoundError, OSError) as error:
         raise _not_loadable(name, error) from error
     except ValueError as error:
         raise ValueError(_one_line(error)) from error
-    return found if isinstance(found, datasets.Dataset) else found[_chosen(list(found), split, name)]
+    if isinstance(found, datasets.Dataset):
+        return found
+    return found[_chosen([str(each) for each in found], split, name)]
 
 
-def _chosen(splits: list[str], split: str, name: str) -> str:
+def _chosen(splits: Sequence[str], split: str, name: str) -> str:
     split = split or ("train" if "train" in splits or len(splits) > 1 else splits[0])
     if split not in splits:
         raise ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}")

@@ -24,13 +24,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..runtime.remote import is_address
-from .entry import IMAGE_SUFFIXES, MEDIA_SUFFIXES, Entry
+from .entry import MEDIA_SUFFIXES, Entry
 from .folders import read_folder
 from .huggingface import PREFIX, STREAM_PREFIX, is_saved_dataset, read_dataset, read_streamed
 from .tables import TABLE_SUFFIXES, read_parquet, read_table
 from .webdataset import expanded, read_tar
-
-__all__ = ["IMAGE_SUFFIXES", "MANIFEST_NAME", "MEDIA_SUFFIXES", "Entry", "read_manifest"]
 
 MANIFEST_NAME = "captions.jsonl"
 _SHOWN_VALUES = 8

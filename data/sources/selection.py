@@ -30,3 +30,16 @@ class ClipSelection:
     num_frames: int = 9
     fps: float = 8.0
     seed: int = 0
+
+
+def conditions(where: Sequence[str]) -> dict[str, str]:
+    """["group=a", …] as a dict.
+
+    Raises:
+        ValueError: if one is not key=value.
+    """
+    pairs = [condition.partition("=") for condition in where]
+    for condition, (key, equals, _) in zip(where, pairs, strict=True):
+        if not (key and equals):
+            raise ValueError(f"where is {condition!r}; expected key=value")
+    return {key: value for key, _, value in pairs}

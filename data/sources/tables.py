@@ -6,7 +6,7 @@ Content stays where it is until it is wanted, also at an address (s3://…/a.par
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +18,7 @@ from .entry import Entry, entry_of
 
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
 _CONTENT_NAMES = ("video", "mp4", "image", "audio", "bytes", "content")
+_Row = Callable[[], dict[str, Any]]  # parsed only when asked for, so that an error names its line
 
 
 def read_table(path: Path) -> list[Entry]:
@@ -33,7 +34,7 @@ def read_table(path: Path) -> list[Entry]:
     entries = []
     for number, values in rows:
         try:
-            entries.append(entry_of(values() if callable(values) else values, path.parent))
+            entries.append(entry_of(values(), path.parent))
         except ValueError as error:
             raise ValueError(f"{path.name} line {number}: {error}") from error
     return entries
@@ -46,7 +47,7 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path} is not a text file; expected one JSON object a line") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, _Row]]:
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             yield number, lambda line=line: json_object(line)
@@ -67,7 +68,7 @@ def json_object(text: str) -> dict[str, Any]:
     return values
 
 
-def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Any]]:
+def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, _Row]]:
     reader = csv.DictReader(_text(path).splitlines(), delimiter=delimiter)
     try:
         for row in reader:

@@ -74,7 +74,8 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         if member.offset <= position or member.size < 0:
             raise tarfile.ReadError("its members overlap")
         position = member.offset
-        archive.members = []  # they would pile up, a million in a large shard
+        # They would pile up, a million in a large shard. The attribute is public, but not in typeshed.
+        archive.members = []  # pyright: ignore[reportAttributeAccessIssue]
         if not member.isdir():
             yield member
 

@@ -46,7 +46,7 @@ class Description:
 
 def describe(clip: Clip) -> Description:
     """Read a clip of any size and length; motion and camera need FEWEST_FRAMES frames."""
-    read = _read_pictures(clip)
+    read, impacts = _read_pictures(clip)
     clicks = ()
     if clip.waveform is not None and clip.sample_rate is not None:
         samples = clip.waveform.mean(0).numpy().astype(np.float64)
@@ -55,27 +55,31 @@ def describe(clip: Clip) -> Description:
         if pitch is not None:
             read["pitch"] = pitch
     confidence = {name: sure for name, (_, sure) in read.items()}
-    spoken = {name: value for name, (value, sure) in read.items() if sure >= CONFIDENT}
-    return Description(**spoken, clicks=clicks, confidence=confidence)
+    if impacts:
+        confidence["impacts"] = confidence["motion"]
+    words = {name: word for name, (word, sure) in read.items() if sure >= CONFIDENT}
+    return Description(
+        **words, impacts=impacts if "motion" in words else (), clicks=clicks, confidence=confidence
+    )
 
 
-def _read_pictures(clip: Clip) -> dict[str, tuple[str | tuple[float, ...], float]]:
-    """(value, confidence) of everything that the frames let one look for."""
+def _read_pictures(clip: Clip) -> tuple[dict[str, tuple[str, float]], tuple[float, ...]]:
+    """(word, confidence) of all that the frames let one look for; seconds of the impacts of a bounce."""
     chosen = np.unique(np.linspace(0, clip.num_frames - 1, MOST_FRAMES).round().astype(int))
     if min(clip.height, clip.width) < FEWEST_PIXELS:
-        return {}
+        return {}, ()
     pictures = working_pictures(clip.frames[chosen])
     found = read_colour(pictures)
     if found is None:
-        return {}
+        return {}, ()
     present = holds_object(found.mask, SMALLEST)
     if present.mean() < 0.8:
-        return {}
+        return {}, ()
     fit = read_shape(found.mask[present])
     visible = min(found.confidence, fit.whole)
     read = {"colour": (found.colour, visible), "shape": (fit.shape, min(visible, fit.confidence))}
     if present.sum() < FEWEST_FRAMES:
-        return read
+        return read, ()
     camera = read_camera(pictures, found.background)
     known = camera if camera.confidence >= CONFIDENT else Camera("still", 0.0, 0.0, 0.0)
     time = (chosen[present] - chosen[0]) / (chosen[-1] - chosen[0])
@@ -85,7 +89,4 @@ def _read_pictures(clip: Clip) -> dict[str, tuple[str | tuple[float, ...], float
         "motion": (track.motion, min(visible, track.confidence)),
         "camera": (camera.name, min(visible, camera.confidence)),
     }
-    if track.impacts:
-        seconds = tuple(impact * (clip.num_frames - 1) / clip.fps for impact in track.impacts)
-        read["impacts"] = (seconds, read["motion"][1])
-    return read
+    return read, tuple(impact * (clip.num_frames - 1) / clip.fps for impact in track.impacts)

@@ -87,7 +87,7 @@ def fit_shape(shape: str, masks: Masks) -> Poses:
 
 def _window(masks: Masks) -> _Window:
     """The smallest windows of one size, a margin of half their size included, that hold all traces."""
-    places = [_span((masks > TRACE).any(axis)) for axis in (1, 2)]
+    places = [_span(np.asarray((masks > TRACE).any(axis))) for axis in (1, 2)]
     (left, width), (top, height) = places
     columns, rows = grid(*masks.shape[1:])
     across, down = left[:, None] + np.arange(width), top[:, None] + np.arange(height)

@@ -86,13 +86,20 @@ def _search(
     """The least error on a grid of evenly spaced values, and where: the grid is then refined there."""
     bounds = [(axis[0], axis[-1]) for axis in axes]
     steps = [axis[1] - axis[0] for axis in axes]
-    for _ in range(1 + REFINEMENTS):
-        grid = np.stack([each.ravel() for each in np.meshgrid(*axes)])
-        errors = errors_of(*grid)
-        best = grid[:, errors.argmin()]
+    least, best = _least_on_grid(errors_of, axes)
+    for _ in range(REFINEMENTS):
         axes = [
             np.linspace(max(value - step, low), min(value + step, high), TRIED_AGAIN)
             for value, step, (low, high) in zip(best, steps, bounds, strict=True)
         ]
         steps = [2 * step / (TRIED_AGAIN - 1) for step in steps]
-    return float(errors.min()), best
+        least, best = _least_on_grid(errors_of, axes)
+    return least, best
+
+
+def _least_on_grid(
+    errors_of: Callable[..., Candidates], axes: Sequence[np.ndarray]
+) -> tuple[float, Float[np.ndarray, " searched"]]:
+    grid = np.stack([each.ravel() for each in np.meshgrid(*axes)])
+    errors = errors_of(*grid)
+    return float(errors.min()), grid[:, errors.argmin()]

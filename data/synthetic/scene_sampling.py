@@ -1,7 +1,7 @@
 """Draw the parameters of a scene at random: everything that is not told by its colour, shape and motion."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -26,42 +26,76 @@ LEAST_ENERGY = 0.6  # that is left to a bounce under way
 Place = tuple[float, float]
 
 
+@dataclass(frozen=True)
+class SceneDistribution:
+    """How often scenes have what, and how far they differ.
+
+    Args:
+        textured: share of clips with a textured background.
+        camera: share of the clips with a textured background whose camera moves (a plain one hides it).
+        two_objects: share of clips with a second object at rest.
+        tones: how far the backgrounds of clips differ in colour; 0 makes all of them the same dark grey.
+        spread: share of their ranges that place, size, angle and speed of the objects take; 0 makes them the
+            same in all clips of a motion.
+        lasting: share of the clips that spin or bounce, so that they would stay in view; all combinations are
+            equally likely if not given.
+        underway: share of the spins and bounces that have been going on when the clip begins.
+
+    Raises:
+        ValueError: if one is not from 0 to 1.
+    """
+
+    textured: float = 0.5
+    camera: float = 0.25
+    two_objects: float = 0.0
+    tones: float = 1.0
+    spread: float = 1.0
+    lasting: float | None = None
+    underway: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, share in vars(self).items():
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; expected a share from 0 to 1")
+
+
 def sample_scene(
     random: np.random.Generator,
     combinations: Sequence[tuple[str, str, str]],
     half_sides: Place,
-    textured: float,
-    camera: float,
-    two_objects: float,
-    tones: float,
-    spread: float,
-    underway: float,
+    scenes: SceneDistribution,
 ) -> Scene:
-    """One of the combinations of colour, shape and motion, placed in a frame of these half width and height.
-
-    The shares, `tones`, `spread` and `underway` are those of `Corpus`.
-    """
-    colour, shape, motion = combinations[int(random.integers(len(combinations)))]
-    background, camera_name, camera_amount = _surroundings(random, textured, camera, tones)
-    position, radius, angle, amount = _path(random, shape, motion, half_sides, spread)
+    """One of the combinations of colour, shape and motion, in a frame of these half width and height."""
+    colour, shape, motion = _combination(random, combinations, scenes.lasting)
+    background, camera, camera_amount = _surroundings(random, scenes)
+    position, radius, angle, amount = _path(random, shape, motion, half_sides, scenes.spread)
     scene = Scene(
         colour=colour,
         shape=shape,
         motion=motion,
-        camera=camera_name,
+        camera=camera,
         background=background,
         position=position,
         radius=radius,
         angle=angle,
         amount=amount,
-        impact=_within(random, 0.42, 0.65, spread),
+        impact=_within(random, 0.42, 0.65, scenes.spread),
         camera_amount=camera_amount,
         phrasing=int(random.integers(NUM_PHRASINGS)),
-        bystander=_bystander(random, colour, half_sides) if random.random() < two_objects else None,
+        bystander=_bystander(random, colour, half_sides) if random.random() < scenes.two_objects else None,
     )
-    if underway > 0 and motion in LASTING_MOTIONS and random.random() < underway:
+    if scenes.underway > 0 and motion in LASTING_MOTIONS and random.random() < scenes.underway:
         return _under_way(random, scene)
     return scene
+
+
+def _combination(
+    random: np.random.Generator, combinations: Sequence[tuple[str, str, str]], lasting: float | None
+) -> tuple[str, str, str]:
+    if lasting is not None:
+        lasts = random.random() < lasting
+        combinations = [each for each in combinations if (each[2] in LASTING_MOTIONS) == lasts]
+    return combinations[int(random.integers(len(combinations)))]
 
 
 def _under_way(random: np.random.Generator, scene: Scene) -> Scene:
@@ -78,15 +112,13 @@ def _under_way(random: np.random.Generator, scene: Scene) -> Scene:
     return replace(scene, amount=energy * scene.amount, impact=first, fall=fall)
 
 
-def _surroundings(
-    random: np.random.Generator, textured: float, camera: float, tones: float
-) -> tuple[Background, str, float]:
+def _surroundings(random: np.random.Generator, scenes: SceneDistribution) -> tuple[Background, str, float]:
     """Background, camera and amount of its motion."""
-    has_texture, is_moving = random.random(2) < (textured, camera)
+    has_texture, is_moving = random.random(2) < (scenes.textured, scenes.camera)
     name = CAMERAS[random.integers(1, len(CAMERAS))] if has_texture and is_moving else "still"
     amount = random.uniform(1.2, 1.28) if "zoom" in name else random.uniform(0.12, 0.16)
     texture = TEXTURES[random.integers(len(TEXTURES))] if has_texture else "plain"
-    return _background(random, texture, tones), name, amount
+    return _background(random, texture, scenes.tones), name, amount
 
 
 def _path(

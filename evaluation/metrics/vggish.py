@@ -11,10 +11,11 @@ examples of 96 windows (0.96 s) side by side. A sound shorter than one example i
 from math import log1p
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from ...data.media.waveform import fit_length
 
 SAMPLE_RATE = 16000
 _WINDOW, _HOP, _FFT = 400, 160, 512
@@ -48,7 +49,7 @@ class VGGish(nn.Module):
 def log_mel_examples(waveform: Float[Tensor, "1 samples"]) -> Float[Tensor, "examples 96 64"]:
     """What VGGish hears of a sound in [-1, 1] at 16 kHz."""
     least = (_EXAMPLE - 1) * _HOP + _WINDOW
-    padded = F.pad(waveform, (0, max(0, least - waveform.shape[1])))
+    padded = fit_length(waveform, max(least, waveform.shape[1]))
     windows = padded[0].unfold(0, _WINDOW, _HOP) * torch.hann_window(_WINDOW, device=waveform.device)
     magnitudes = torch.fft.rfft(windows, _FFT).abs()
     mels = torch.log(magnitudes @ _mel_matrix().to(waveform.device) + 0.01)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ...data.media.clip import Clip
-from ...data.media.reading import MediaError, read_clip
-from ...data.sources.manifest import MEDIA_SUFFIXES
+from ...data.media.reading import read_clip
+from ...data.media.streams import MediaError
+from ...data.sources.entry import MEDIA_SUFFIXES
 from .benchmark import Footage
 
 _PICTURES = (".jpg", ".jpeg", ".png")

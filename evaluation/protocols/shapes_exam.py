@@ -15,7 +15,7 @@ import torch
 from ...data.media.clip import Clip
 from ...data.media.psnr import psnr
 from ...data.runtime.progress import progress
-from ...data.synthetic.corpus import Corpus, corpus_settings
+from ...data.synthetic.corpus import Corpus, corpus_scenes
 from ...data.synthetic.scene import Scene
 from ...generation.pipeline import Codes, VideoLM
 from ...generation.prompt import Prompt
@@ -193,9 +193,9 @@ def corpus_of(model: VideoLM, source: str, split: str, seed: int) -> Corpus:
         num_frames=clips.num_frames,
         fps=clips.fps,
         sample_rate=clips.sample_rate if clips.has_audio else None,
+        scenes=corpus_scenes(source),
         split=split,
         seed=seed,
-        **corpus_settings(source),
     )
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.analysis.open_geometry import geometry_of
-from ...data.media.clip import Clip
-from ...data.media.reading import write_clip
+from ...data.media.clip import Clip, write_clip
 from ...data.runtime.made_with import MadeWith
 from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import Sampling

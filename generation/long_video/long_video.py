@@ -19,8 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...data.media.clip import Clip
-from ...data.media.reading import write_clip
+from ...data.media.clip import Clip, write_clip
 from ...data.runtime.files import write_json
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import DrawSettings, Sampling

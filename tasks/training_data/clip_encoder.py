@@ -15,7 +15,7 @@ from torch import Tensor
 from ...data.analysis.geometry import Geometry
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
-from ...data.loading.clip_reader import Reading
+from ...data.loading.clip_sources import Reading
 from ...data.media.clip import Clip
 from ...data.media.pixels import pixels_from_frames
 from ...data.media.timing import audio_latents

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
-from ...data.loading.clip_reader import FileSource, SyntheticSource
+from ...data.loading.clip_sources import FileSource, SyntheticSource
 from ...data.runtime.progress import progress
 from .clip_encoder import ClipEncoder, encode_clips
 

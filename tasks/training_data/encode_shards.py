@@ -15,7 +15,7 @@ from typing import Any
 
 from ...data.codes.bucketed_shards import write_buckets
 from ...data.codes.shards import CodedClip, ShardWriter
-from ...data.loading.clip_reader import Reading, open_source
+from ...data.loading.clip_sources import Reading, open_source
 from ...data.loading.reader_pool import read_entries
 from ...data.runtime.device import device_of
 from ...data.runtime.progress import progress

@@ -20,8 +20,9 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ...data.codes.bucketed_shards import read_shards
 from ...data.codes.clip_format import ClipFormat
-from ...data.loading.clip_datamodule import Draws, conditions
-from ...data.loading.clip_reader import SyntheticSource, open_source
+from ...data.loading.clip_datamodule import Draws
+from ...data.loading.clip_sources import SyntheticSource, open_source
+from ...data.sources.selection import conditions
 from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer

@@ -13,7 +13,7 @@ from videolm.cli.init_from import copy_tokenizers
 from videolm.cli.main import main
 from videolm.cli.stage_cli import packaged_config
 from videolm.cli.training_curves import read_curves
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import write_clip
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.vocabulary import Vocabulary

@@ -18,15 +18,17 @@ from safetensors.torch import save_file
 
 from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
+from videolm.data.media.clip import write_clip
 from videolm.data.media.probe import probe
-from videolm.data.media.reading import MediaError, read_clip, write_clip
+from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
+from videolm.data.media.writing import WRITABLE
 from videolm.data.runtime.files import read_json
 from videolm.data.runtime.pretrained import load_weights
 from videolm.data.sources.manifest import read_manifest
 from videolm.data.synthetic.corpus import Corpus
 
 CASES = int(os.environ.get("VIDEOLM_FUZZ_CASES", "100"))
-SUFFIXES = (".mp4", ".webm", ".gif", ".png", ".wav")
 REFUSALS = (ValueError, FileNotFoundError)  # a MediaError is a ValueError
 
 
@@ -38,9 +40,9 @@ def share(part: float) -> range:
 def originals(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("originals")
     clip = Corpus(height=32, width=32, num_frames=6, fps=8.0, sample_rate=8000)[0]
-    for suffix in SUFFIXES:
+    for suffix in WRITABLE:
         write_clip(clip.window(0, 1) if suffix == ".png" else clip, folder / f"a{suffix}")
-    return {suffix: (folder / f"a{suffix}").read_bytes() for suffix in SUFFIXES}
+    return {suffix: (folder / f"a{suffix}").read_bytes() for suffix in WRITABLE}
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
@@ -72,7 +74,7 @@ def refused_or(read, *arguments, **settings):
         return None
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITABLE)
 def test_damaged_media_are_read_or_refused(tmp_path, originals, suffix):
     for case in share(0.1):
         path = tmp_path / f"{case}{suffix}"
@@ -134,7 +136,7 @@ def hostile_tar(path, originals, marker, chance):
     kind = chance.choice((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT))
     with tarfile.open(path, "w", format=kind) as archive:
         for _ in range(chance.randrange(1, 8)):
-            suffix = chance.choice((*SUFFIXES, ".txt", ".json", ".pkl", ".pyd", ".pt", ""))
+            suffix = chance.choice((*WRITABLE, ".txt", ".json", ".pkl", ".pyd", ".pt", ""))
             data = originals.get(suffix, bomb(marker))
             header = tarfile.TarInfo(chance.choice(names) + suffix)
             header.type = bytes([chance.choice(types)]) if chance.random() < 0.4 else tarfile.REGTYPE

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, read_waveform, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip, read_waveform
 from videolm.data.media.waveform import write_wav
 from videolm.evaluation.audio_reconstruct import reconstruct_sound, there_and_back
 from videolm.evaluation.audio_scores import (

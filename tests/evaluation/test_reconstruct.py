@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.psnr import psnr
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.data.runtime.files import read_json, write_json
 from videolm.evaluation.metrics.reconstruction import ssim
 from videolm.evaluation.reconstruct import decode_file, encode_file, reconstruct_file

@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.psnr import psnr
-from videolm.data.media.reading import write_clip
 from videolm.data.sources.manifest import read_manifest
 from videolm.data.synthetic.corpus import Corpus
 from videolm.evaluation.metrics.measures import measures

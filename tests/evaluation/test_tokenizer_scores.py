@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.pixels import pixels_from_frames
 from videolm.data.media.psnr import psnr
-from videolm.data.media.reading import write_clip
 from videolm.data.synthetic.corpus import Corpus
 from videolm.evaluation.metrics.reconstruction import ssim
 from videolm.evaluation.tokenizer_scores import (

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.data.media.timing import audio_latents
 from videolm.data.synthetic.reading_sound import read_clicks
 from videolm.data.synthetic.sonification import click_times

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.data.runtime.files import write_json
 from videolm.data.synthetic.caption_grammar import CAMERA_VERBS, NUM_PHRASINGS, VERBS, caption_of
 from videolm.data.synthetic.corpus import Corpus
+from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.generation.best_of import ClipFit, DescribedFit, best, nearest_known, words_in
 from videolm.generation.generate_files import generate_files
 from videolm.generation.pipeline import VideoLM
@@ -99,7 +100,7 @@ def test_several_samples_come_with_a_sheet_of_all(files):
 
 
 def test_the_best_is_the_one_that_shows_what_the_text_says():
-    corpus = Corpus(height=64, width=64, num_frames=9, textured=0.0, camera=0.0)
+    corpus = Corpus(height=64, width=64, num_frames=9, scenes=SceneDistribution(textured=0.0, camera=0.0))
     clips = [corpus[index] for index in range(6)]
     for index, clip in enumerate(clips):
         assert best(clips, caption_of(corpus.scene(index), 0), DescribedFit()).caption == clip.caption
@@ -148,7 +149,7 @@ def test_a_choice_by_text_without_one_is_refused_before_any_work(files, monkeypa
 
 
 def test_words_of_every_caption_are_found_in_it():
-    corpus = Corpus(height=16, width=16, num_frames=2, camera=1.0, textured=1.0, split="all")
+    corpus = Corpus(height=16, width=16, num_frames=2, scenes=SceneDistribution(1.0, 1.0), split="all")
     for index in range(60):
         scene = corpus.scene(index)
         for phrasing in range(NUM_PHRASINGS):

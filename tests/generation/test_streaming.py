@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt
 from videolm.generation.streaming import positions_needed, write_preview

@@ -13,8 +13,8 @@ from videolm.cli.main import main
 from videolm.data.codes.bucketed_shards import read_shards, write_buckets
 from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.shards import CodedClip, ShardWriter
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.corpus import Corpus
 from videolm.generation.chain.chain import Step, run_chain

@@ -9,11 +9,13 @@ import torch
 from videolm.data.analysis.geometry import SceneGeometry
 from videolm.data.media.clip import Clip
 from videolm.data.synthetic.corpus import Corpus
+from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.tasks.conditions import PADS, Material, Painting, padded, seeded, settings_of
 from videolm.tasks.masks import draw_mask
 from videolm.tasks.task import all_tasks, configured, load_task
 
-CORPUS = Corpus(height=32, width=48, num_frames=5, fps=8.0, sample_rate=None, textured=0.0)
+PLAIN = SceneDistribution(textured=0.0)
+CORPUS = Corpus(height=32, width=48, num_frames=5, fps=8.0, sample_rate=None, scenes=PLAIN)
 CONDITIONED = [pytest.param(task, id=task.name) for task in all_tasks() if task.conditions is not None]
 
 

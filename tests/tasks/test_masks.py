@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.tasks.conditions import seeded
 from videolm.tasks.masks import KINDS, draw_mask, mask_of_frames, read_mask
 

@@ -25,6 +25,7 @@ from torch import Tensor, distributed, nn
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 from vector_quantize_pytorch import ResidualVQ
 
+from ...data.media.waveform import fit_length
 from ...training.gradients import clip_gradients
 from ...training.muon import Muon
 from ...training.schedule import scheduled
@@ -259,7 +260,7 @@ def random_windows(
     waveform: Float[Tensor, "batch 1 samples"], length: int
 ) -> Float[Tensor, "batch 1 length"]:
     """A part of each sound, starting anywhere; silence fills up sounds that are shorter."""
-    waveform = nn.functional.pad(waveform, (0, max(length - waveform.shape[-1], 0)))
+    waveform = fit_length(waveform, max(length, waveform.shape[-1]))
     starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],))
     return torch.stack(
         [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]

@@ -8,6 +8,7 @@ from videolm.data.analysis.geometry import EstimatedGeometry, Geometry, MotionSc
 from videolm.data.analysis.optical_flow import DenseFlow
 from videolm.data.media.clip import Clip
 from videolm.data.synthetic.corpus import Corpus
+from videolm.data.synthetic.scene_sampling import SceneDistribution
 
 CORPUS = Corpus(height=64, width=80, num_frames=5, fps=8.0, sample_rate=None)
 
@@ -52,7 +53,8 @@ def test_flow_without_opencv_is_one_line(monkeypatch):
 
 def test_estimated_flow_follows_the_exact_one():
     pytest.importorskip("cv2")
-    corpus = Corpus(height=64, width=80, num_frames=5, fps=8.0, sample_rate=None, textured=1.0, camera=0.0)
+    scenes = SceneDistribution(textured=1.0, camera=0.0)
+    corpus = Corpus(height=64, width=80, num_frames=5, fps=8.0, sample_rate=None, scenes=scenes)
     errors = []
     for index in range(40):
         scene = corpus.scene(index)

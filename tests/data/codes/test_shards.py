@@ -144,9 +144,9 @@ def test_nothing_is_written_twice(tmp_path):
 
 def test_other_codes_are_not_mixed_in(tmp_path):
     write(tmp_path, 4)
-    with pytest.raises(ValueError, match=r"another format .*video_tokenizer v1 and v2"):
+    with pytest.raises(ValueError, match="holds codes made with video_tokenizer v1, now v2: choose another"):
         ShardWriter(tmp_path, replace(CLIPS, video_tokenizer="v2"), SOURCE)
-    with pytest.raises(ValueError, match="another source"):
+    with pytest.raises(ValueError, match=r"holds codes made with source .*, now there: choose another"):
         ShardWriter(tmp_path, CLIPS, {"source": "there"})
 
 

@@ -21,8 +21,8 @@ from videolm.data.curation.captioner import Unanswered, Unreachable
 from videolm.data.curation.captioning import PROMPT, caption_source
 from videolm.data.curation.open_captioner import captioner_of
 from videolm.data.curation.openai_captioner import KEY, Patience, ServerCaptioner
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import MediaError, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.sources.entry import Entry
 from videolm.data.sources.manifest import read_manifest
 from videolm.generation.pipeline import VideoLM
@@ -179,19 +179,20 @@ def test_a_list_of_another_captioner_or_source_is_left_alone(films, server, tmp_
     out = tmp_path / "list.jsonl"
     (films / "text.mp4").unlink()
     first = ServerCaptioner(server.address, "first", IMPATIENT)
+    second = ServerCaptioner(server.address, "second", IMPATIENT)
     caption_source(str(films / "0.mp4"), {}, out, first)
     content = out.read_bytes()
     assert caption_source(str(films / "0.mp4"), {}, out, first).new == 0
-    for source, captioner, prompt in (
-        (films / "0.mp4", ServerCaptioner(server.address, "second", IMPATIENT), None),
-        (films / "0.mp4", first, "In one word?"),
-        (films / "1.mp4", first, None),
+    for source, captioner, prompt, said in (
+        (films / "0.mp4", second, None, "captioner first .*, now second .*"),
+        (films / "0.mp4", first, "In one word?", r"captioner first \w+, now first \w+"),
+        (films / "1.mp4", first, None, r"clip .*0\.mp4, now not in the source"),
     ):
-        with pytest.raises(ValueError, match="holds other captions or clips"):
+        with pytest.raises(ValueError, match=f"holds captions made with .*{said}: choose another place"):
             caption_source(str(source), {}, out, captioner, prompt)
     original = films / "captions.jsonl"
     original.write_text('{"path": "0.mp4", "caption": "red"}')
-    with pytest.raises(ValueError, match="holds other captions or clips"):
+    with pytest.raises(ValueError, match="holds captions made with captioner None, now first"):
         caption_source(str(films), {}, original, first)
     assert out.read_bytes() == content and len(server.requests) == 1
     assert original.read_text() == '{"path": "0.mp4", "caption": "red"}'

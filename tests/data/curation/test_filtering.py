@@ -7,8 +7,7 @@ import torch
 
 from videolm.cli import main as cli
 from videolm.data.analysis.shots import distance, find_cuts, looks_of
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.sources.manifest import read_manifest
 from videolm.data.synthetic.corpus import Corpus
 

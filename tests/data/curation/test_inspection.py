@@ -7,8 +7,7 @@ import torch
 from PIL import Image
 
 from videolm.cli import main as cli
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.synthetic.corpus import Corpus
 
 

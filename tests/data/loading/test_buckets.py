@@ -10,9 +10,8 @@ from torch.utils.data import Dataset
 
 from videolm.data.loading import buckets as buckets_module
 from videolm.data.loading.buckets import Bucket, BucketBatches, BucketSchedule, assign, probe_size
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
-from videolm.data.sources.manifest import Entry
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.sources.entry import Entry
 
 SQUARE = Bucket(num_frames=5, height=16, width=16, batch_size=2, share=0.6)
 IMAGES = Bucket(num_frames=1, height=16, width=16, batch_size=4, share=0.25)

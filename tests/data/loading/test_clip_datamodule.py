@@ -11,8 +11,7 @@ from PIL import Image
 
 from videolm.data.loading.buckets import Bucket
 from videolm.data.loading.clip_datamodule import ClipDataModule
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import Clip, write_clip
 
 SQUARE = Bucket(num_frames=5, height=16, width=16, batch_size=2, share=0.5)
 IMAGES = Bucket(num_frames=1, height=16, width=16, batch_size=4, share=0.3)
@@ -156,7 +155,7 @@ def test_files_that_cannot_be_used_are_left_out_and_named(folder):
     assert captions == {"clip 2", "clip 3"}
     assert len(data.skipped) == sum("left out" in str(each.message) for each in raised) == 2
     reasons = " ".join(sorted(data.skipped.values()))
-    assert "0.gif" in reasons and "1.gif: 3 frames at 8 fps; 5 are needed" in reasons
+    assert "0.gif" in reasons and "1.gif: 3 frames at 8 fps; expected at least 5" in reasons
 
 
 def test_the_whole_run_ends_only_if_no_file_can_be_used(folder):
@@ -394,7 +393,7 @@ def test_images_of_clips_are_any_of_their_frames(folder):
 def test_clips_too_short_for_a_bucket_still_serve_the_shorter_ones(folder):
     write_clip(numbered_clip(1, 3, sound=False), folder / "1.gif")
     data = module(folder, buckets=[SQUARE, IMAGES], clips=120)
-    with pytest.warns(UserWarning, match=r"left out.*1\.gif: 3 frames at 8 fps; 5 are needed"):
+    with pytest.warns(UserWarning, match=r"left out.*1\.gif: 3 frames at 8 fps; expected at least 5"):
         found = batches(data)
     captions = {batch["frames"].shape[1]: set() for batch in found}
     for batch in found:

@@ -10,16 +10,11 @@ import torch
 from av.stream import Disposition
 from PIL import Image
 
-from videolm.data.media.clip import Clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.probe import probe
-from videolm.data.media.reading import (
-    Limits,
-    MediaError,
-    read_clip,
-    read_waveform,
-    resample,
-    write_clip,
-)
+from videolm.data.media.reading import read_clip, read_waveform
+from videolm.data.media.sound import resample
+from videolm.data.media.streams import Limits, MediaError
 from videolm.data.media.timing import audio_samples
 
 COLOURS = torch.tensor(

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import MediaError, read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.sources.entry import Entry
 from videolm.data.sources.manifest import read_manifest
 

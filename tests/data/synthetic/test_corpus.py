@@ -1,6 +1,7 @@
 """The embedded corpus: pure, endless, honest about what it holds out, and true to its own motion."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,19 +10,23 @@ from torch.nn.functional import max_pool2d
 
 from videolm.data.media.timing import audio_samples
 from videolm.data.synthetic.caption_grammar import NUM_PHRASINGS, caption_of
-from videolm.data.synthetic.corpus import (
-    CORPORA,
+from videolm.data.synthetic.corpus import CORPORA, Corpus, corpus_scenes
+from videolm.data.synthetic.rendering import DEPTHS, PERIODS, object_placement, phases
+from videolm.data.synthetic.scene import (
+    COLOURS,
     HELD_OUT_PAIRS,
-    Corpus,
-    corpus_settings,
+    MOTIONS,
+    PITCHES,
+    SHAPES,
+    SPLITS,
+    combinations,
     is_held_out,
     split_of,
 )
-from videolm.data.synthetic.rendering import DEPTHS, PERIODS, object_placement, phases
-from videolm.data.synthetic.scene import COLOURS, MOTIONS, PITCHES, SHAPES, SPLITS, combinations
+from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.data.synthetic.sonification import click_times, render_sound
 
-BUSY = {"textured": 0.8, "camera": 0.6, "two_objects": 0.3, "split": "all"}
+BUSY = {"scenes": SceneDistribution(textured=0.8, camera=0.6, two_objects=0.3), "split": "all"}
 
 
 def first_scene(corpus, **wanted):
@@ -65,7 +70,7 @@ def test_a_corpus_without_sound_is_silent():
 
 
 def test_objects_are_large_and_stay_nearly_whole_in_view():
-    corpus = Corpus(**BUSY | {"two_objects": 0.0})
+    corpus = Corpus(scenes=replace(BUSY["scenes"], two_objects=0.0), split="all")
     for index in range(60):
         scene = corpus.scene(index)
         share = (corpus.depth(scene) == DEPTHS["object"]).float().mean((1, 2))
@@ -93,7 +98,7 @@ def test_splits_partition_all_combinations_and_hold_out_about_a_tenth():
 
 @pytest.mark.parametrize("split", ["train", "triples", "pairs"])
 def test_a_split_shows_only_its_own_combinations(split):
-    corpus = Corpus(split=split, two_objects=0.5)
+    corpus = Corpus(split=split, scenes=SceneDistribution(two_objects=0.5))
     for index in range(200):
         scene = corpus.scene(index)
         assert split_of(scene.colour, scene.shape, scene.motion) == split
@@ -117,19 +122,19 @@ def test_the_camera_moves_only_over_a_texture_and_is_then_told():
 
 
 def test_the_plain_corpus_has_one_background_and_a_still_camera():
-    whole, plain = (Corpus(**corpus_settings(name)) for name in ("synthetic", "synthetic-plain"))
+    whole, plain = (Corpus(scenes=corpus_scenes(name)) for name in ("synthetic", "synthetic-plain"))
     shown = {(plain.scene(index).background, plain.scene(index).camera) for index in range(100)}
     assert {(background.texture, camera) for background, camera in shown} == {("plain", "still")}
     assert len({background.base for background, _ in shown}) == 1
     assert len({whole.scene(index).background.texture for index in range(100)}) == 5
     assert len({whole.scene(index).background.base for index in range(100)}) == 100
     with pytest.raises(ValueError, match=f"no embedded corpus 'odd'; there is {', '.join(CORPORA)}"):
-        corpus_settings("odd")
+        corpus_scenes("odd")
 
 
 def test_clips_without_motions_under_way_stay_what_they_were():
     """Values of the first version of the corpus."""
-    corpus = Corpus(split="all", two_objects=0.5, seed=5)
+    corpus = Corpus(split="all", scenes=SceneDistribution(two_objects=0.5), seed=5)
     recorded = {
         2: ("spin", 0.2242555688, -0.0921199139, -2.0542464369, 0.5309483184, 11, 47.22564),
         3: ("bounce", 0.2092332740, 0.0, 0.4986129213, 0.5475329232, 12, 58.36555),
@@ -147,7 +152,8 @@ def test_clips_without_motions_under_way_stay_what_they_were():
 @pytest.fixture(scope="module")
 def under_way():
     """Scenes of which spins and bounces are under way, and the same as they are from their start."""
-    corpora = [Corpus(split="all", camera=0.0, underway=share) for share in (1.0, 0.0)]
+    scenes = [SceneDistribution(camera=0.0, underway=share) for share in (1.0, 0.0)]
+    corpora = [Corpus(split="all", scenes=each) for each in scenes]
     pairs = [(corpora[0].scene(index), corpora[1].scene(index)) for index in range(800)]
     return {motion: [pair for pair in pairs if pair[0].motion == motion] for motion in MOTIONS}
 
@@ -155,7 +161,7 @@ def under_way():
 def test_only_spins_and_bounces_are_under_way_as_many_as_asked(under_way):
     for motion, pairs in under_way.items():
         assert all((scene == other) == (motion not in ("spin", "bounce")) for scene, other in pairs)
-    half, none = Corpus(underway=0.5), Corpus()
+    half, none = Corpus(scenes=SceneDistribution(underway=0.5)), Corpus()
     changed = [
         half.scene(index) != none.scene(index)
         for index in range(800)
@@ -204,16 +210,16 @@ def test_every_impact_of_a_bounce_under_way_clicks(under_way):
 
 
 def test_the_lasting_corpus_is_the_plain_one_with_more_spins_and_bounces_and_some_of_them_under_way():
-    plain, lasting = (corpus_settings(f"synthetic-{name}") for name in ("plain", "lasting"))
-    assert lasting == plain | {"lasting": 0.5, "underway": 0.5}
-    corpus = Corpus(**lasting)
+    plain, lasting = (corpus_scenes(f"synthetic-{name}") for name in ("plain", "lasting"))
+    assert lasting == replace(plain, lasting=0.5, underway=0.5)
+    corpus = Corpus(scenes=lasting)
     bounces = [scene for scene in map(corpus.scene, range(200)) if scene.motion == "bounce"]
     assert {scene.fall is None for scene in bounces} == {True, False}
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_as_many_clips_spin_or_bounce_as_asked_and_all_motions_come(split):
-    corpus = Corpus(lasting=0.75, split=split)
+    corpus = Corpus(scenes=SceneDistribution(lasting=0.75), split=split)
     scenes = [corpus.scene(index) for index in range(2000)]
     assert sum(scene.motion in ("spin", "bounce") for scene in scenes) / 2000 == pytest.approx(0.75, abs=0.03)
     shown = {(scene.colour, scene.shape, scene.motion) for scene in scenes}
@@ -223,13 +229,14 @@ def test_as_many_clips_spin_or_bounce_as_asked_and_all_motions_come(split):
 
 def test_a_smaller_spread_keeps_places_sizes_and_speeds_nearer_to_their_middles():
     def spread_of(spread: float, name: str) -> float:
-        corpus = Corpus(spread=spread)
+        corpus = Corpus(scenes=SceneDistribution(spread=spread))
         scenes = [scene for scene in map(corpus.scene, range(400)) if scene.motion == "left"]
         return max(getattr(scene, name) for scene in scenes) - min(getattr(scene, name) for scene in scenes)
 
     for name in ("radius", "angle", "amount", "impact"):
         assert spread_of(0.4, name) == pytest.approx(0.4 * spread_of(1.0, name))
-    places = {Corpus(spread=0).scene(index).position for index in range(400)}
+    corpus = Corpus(scenes=SceneDistribution(spread=0))
+    places = {corpus.scene(index).position for index in range(400)}
     assert len(places) == 1 + len(SHAPES)  # where a bounce ends depends on the shape
 
 
@@ -262,7 +269,7 @@ def test_flow_brings_every_frame_from_the_one_before():
 
 
 def test_flow_of_a_still_scene_is_the_motion_of_the_object_in_pixels():
-    corpus = Corpus(textured=0.0)
+    corpus = Corpus(scenes=SceneDistribution(textured=0.0))
     scene, _ = first_scene(corpus, motion="right")
     flow, depth = corpus.flow(scene), corpus.depth(scene)
     on_object = depth[1:] == DEPTHS["object"]
@@ -306,7 +313,7 @@ def test_loudness_follows_the_motion(motion, louder):
 
 
 def test_a_bounce_clicks_when_the_object_is_lowest():
-    corpus = Corpus(textured=0.0, num_frames=41)
+    corpus = Corpus(scenes=SceneDistribution(textured=0.0), num_frames=41)
     scene, index = first_scene(corpus, motion="bounce")
     waveform = corpus[index].waveform[0]
     loudest = waveform.abs().argmax() / corpus.sample_rate
@@ -320,15 +327,18 @@ def test_a_bounce_clicks_when_the_object_is_lowest():
     [
         ({"split": "test"}, "split is 'test'"),
         ({"num_frames": 0}, "num_frames is 0"),
-        ({"textured": 1.5}, "textured is 1.5"),
-        ({"underway": -0.5}, "underway is -0.5"),
-        ({"lasting": 2.0}, "lasting is 2"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_impossible_settings_are_named(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
         Corpus(**settings)
+
+
+@pytest.mark.parametrize(("name", "share"), [("textured", 1.5), ("underway", -0.5), ("lasting", 2.0)])
+def test_shares_outside_zero_and_one_are_named(name, share):
+    with pytest.raises(ValueError, match=f"{name} is {share}; expected a share from 0 to 1"):
+        SceneDistribution(**{name: share})
 
 
 def test_there_is_no_last_clip():

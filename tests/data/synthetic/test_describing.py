@@ -11,10 +11,12 @@ from videolm.data.synthetic.corpus import Corpus
 from videolm.data.synthetic.describing import Description, describe
 from videolm.data.synthetic.rendering import render_frames
 from videolm.data.synthetic.scene import MOTIONS, SHAPES
+from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.data.synthetic.sonification import click_times
 
 FIELDS = ("colour", "shape", "motion", "camera", "pitch")
-BUSY = {"textured": 0.6, "camera": 0.5, "two_objects": 0.15, "split": "all", "seed": 15}
+SCENES = SceneDistribution(textured=0.6, camera=0.5, two_objects=0.15)
+BUSY = {"scenes": SCENES, "split": "all", "seed": 15}
 COUNT = 32
 
 

@@ -12,8 +12,7 @@ import torch
 from videolm.cli.main import main
 from videolm.data.analysis.depth import FlatDepth
 from videolm.data.analysis.geometry import EstimatedGeometry
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.synthetic.corpus import Corpus
 from videolm.evaluation.benchmark_run import BenchmarkRun, RunSettings, run_benchmark
 from videolm.evaluation.metrics.weights_folder import WeightsFolder

@@ -7,8 +7,8 @@ import torch
 
 from videolm.cli.main import main
 from videolm.data.analysis.geometry import SceneGeometry
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.data.synthetic.corpus import Corpus
 from videolm.generation.chain import chain as chain_module
 from videolm.generation.chain.chain import Step, run_chain

@@ -3,12 +3,14 @@
 import torch
 
 from videolm.data.synthetic.corpus import Corpus
+from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.generation.long_video.drift import Kept, kept, rounds, rounds_at, windows
 from videolm.generation.long_video.script import Segment
 
 
 def test_words_are_right_until_the_clip_loses_what_it_shows():
-    corpus = Corpus(height=48, width=48, num_frames=18, textured=0.0, camera=0.0, split="all")
+    scenes = SceneDistribution(textured=0.0, camera=0.0)
+    corpus = Corpus(height=48, width=48, num_frames=18, scenes=scenes, split="all")
     indices = [index for index in range(40) if corpus.scene(index).motion in ("spin", "bounce")][:4]
     scenes = [corpus.scene(index) for index in indices]
     first, second = zip(*(windows(corpus[index], 9) for index in indices), strict=True)

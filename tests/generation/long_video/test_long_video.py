@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from videolm.cli.main import main
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import read_clip, write_clip
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
 from videolm.generation.clip_cache import keep_clip, kept_clip
 from videolm.generation.long_video.long_video import LongPrompt, generate_long
 from videolm.generation.long_video.script import Line

@@ -12,9 +12,8 @@ from videolm.cli import main as cli
 from videolm.data.analysis.depth import FlatDepth
 from videolm.data.analysis.geometry import EstimatedGeometry, SceneGeometry
 from videolm.data.codes.shards import ShardReader
-from videolm.data.loading.clip_reader import open_source
-from videolm.data.media.clip import Clip
-from videolm.data.media.reading import write_clip
+from videolm.data.loading.clip_sources import open_source
+from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.timing import audio_latents
 from videolm.data.synthetic.corpus import Corpus
 from videolm.tasks.conditions import Material, seeded
@@ -169,7 +168,7 @@ def test_more_clips_of_the_corpus_are_added_to_those_there(encoder, tmp_path):
     first = ShardReader(tmp_path)[2].codes["visual"]
     assert encode_source(encoder, "synthetic", tmp_path, count=5).clips == 5
     assert torch.equal(ShardReader(tmp_path)[2].codes["visual"], first)
-    with pytest.raises(ValueError, match="another source"):
+    with pytest.raises(ValueError, match="holds codes made with seed 0, now 1"):
         encode_source(encoder, "synthetic", tmp_path, count=9, seed=1)
 
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
-from videolm.data.media.reading import write_clip
-from videolm.data.synthetic.corpus import Corpus, caption_of
+from videolm.data.media.clip import write_clip
+from videolm.data.synthetic.caption_grammar import caption_of
+from videolm.data.synthetic.corpus import Corpus
 from videolm.lm.batch import Batch
 from videolm.lm.model.transformer import LMConfig
 from videolm.lm.training.lightning_module import LanguageModelTraining
