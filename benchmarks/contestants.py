@@ -10,11 +10,10 @@ import types
 from typing import Any, Protocol
 
 import torch
-import yaml
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from videolm.cli.stage_cli import packaged_config
+from videolm.cli.config_files import packaged_config, read_config
 from videolm.tokenizers.video.config import VideoTokenizerConfig
 from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
 from videolm.tokenizers.video.losses import reconstruction_losses
@@ -94,7 +93,7 @@ class Ours:
     """
 
     def __init__(self, name: str, learning_rate: float | None = None):
-        config = yaml.safe_load(packaged_config(name, "tokenizer").read_text(encoding="utf-8"))
+        config = read_config(packaged_config(name, "tokenizer"))
         settings = {key: value for key, value in config["model"].items() if key not in _NETWORKS_OF_LOSSES}
         shape = {key: _as_tuple(value) for key, value in settings.pop("tokenizer").items()}
         self.stage = VideoTokenizerTraining(VideoTokenizerConfig(**shape), **settings)

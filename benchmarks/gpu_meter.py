@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
+from videolm.cli.config_files import read_config
 from videolm.data.media.timing import audio_step
 from videolm.lm.batch import Batch
 from videolm.lm.model.transformer import LMConfig, PrefixLM
@@ -105,7 +105,7 @@ def clock() -> float:
 
 def settings_of(stage: str, name: str) -> dict[str, Any]:
     """What configs/STAGE/NAME.yaml says."""
-    return yaml.safe_load((ROOT / "configs" / stage / f"{name}.yaml").read_text(encoding="utf-8"))
+    return read_config(ROOT / "configs" / stage / f"{name}.yaml")
 
 
 def body_of(name: str, tiny: bool) -> LMConfig:

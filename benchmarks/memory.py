@@ -14,9 +14,8 @@ from collections import Counter
 from typing import Any
 
 import torch
-import yaml
 
-from videolm.cli.stage_cli import packaged_config
+from videolm.cli.config_files import packaged_config, read_config
 from videolm.lm.batch import Batch
 from videolm.lm.model.transformer import LMConfig
 from videolm.lm.training.lightning_module import LanguageModelTraining
@@ -58,13 +57,13 @@ def parse() -> argparse.Namespace:
 def measure(name: str, grid: tuple[int, ...], rows: int | None) -> Record:
     """Estimate and peak of one config, in MiB."""
     torch.set_num_threads(1)
-    config = yaml.safe_load(packaged_config(name, "lm").read_text(encoding="utf-8"))
+    config = read_config(packaged_config(name, "lm"))
     vocabulary = Vocabulary.of_sizes(audio=(), text=config["data"].get("text_vocab_size", 512))
     batch = batch_of(vocabulary, grid, rows or config["data"]["batch_size"])
     with torch.device("meta"):
         held = memory_of(training_of(config["model"], vocabulary), vocabulary, plan_of(batch, vocabulary))
-    small = packaged_config("debug", "lm").read_text(encoding="utf-8")
-    train(training_of(yaml.safe_load(small)["model"], vocabulary), batch_of(vocabulary, (1, 2, 2), 1))
+    small = read_config(packaged_config("debug", "lm"))
+    train(training_of(small["model"], vocabulary), batch_of(vocabulary, (1, 2, 2), 1))
     ctypes.CDLL(None).malloc_trim(0)  # else the model would live in what those steps left behind
     before = reset_peak_memory()
     train(training_of(config["model"], vocabulary), batch)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..data.sources.selection import ClipSelection
+from ..tasks.training_data.shard_settings import ShardSettings
 from .arguments import Options
 
 
@@ -176,25 +177,15 @@ def synthesize(
 
 
 def encode(
-    source: str,
+    selection: Annotated[ClipSelection, Options(skip=("clips",), split="train")],
     *,
     model: Path,
     out: Path,
-    where: list[str] | None = None,
     clips: int = 4096,
-    split: str = "train",
-    windows: int = 1,
-    height: int = 64,
-    width: int = 64,
-    num_frames: int = 9,
-    fps: float = 8.0,
-    buckets: str | None = None,
-    batch_size: int = 32,
-    shard_size: int = 512,
+    settings: ShardSettings,
     num_workers: int = 1,
     engine: str = "local",
     device: str = "auto",
-    seed: int = 0,
     tasks: str = "",
     pad: list[str] | None = None,
     depth: str | None = None,
@@ -202,29 +193,13 @@ def encode(
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
     Args:
-        source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), or a folder,
-            list, tar or data set as `videolm data inspect` takes it.
         model: folder with a video_tokenizer and, for sound, an audio_tokenizer.
         out: folder for the codes.
-        where: key=value: only entries that have it; may be repeated.
-        clips: how many, of the synthetic source.
-        split: of the synthetic source.
-        windows: clips cut from one file, at most.
-        height: of the frames; files are resized and cropped.
-        width: of the frames.
-        num_frames: per clip.
-        fps: frames per second; files are converted.
-        buckets: in place of height, width and num_frames several sizes, such as
-            17x128x128,17x224x128,1x128x128; each file goes to the longest that it fills, of the nearest
-            aspect ratio, and each size gets a folder of its own in --out. `videolm lm fit` learns from all of
-            them; the first size that has clips is the default of the model.
-        batch_size: files that go through the tokenizers together.
-        shard_size: files of a shard.
+        clips: how many, of the embedded corpus; of files all are taken.
         num_workers: processes that read files, where one that hangs is given up; 0 reads in this process,
             unprotected. With ray: tokenizers side by side.
         engine: local, or ray (Ray Data, on one machine or many); both write the same shards.
         device: of the tokenizers; auto is a GPU if there is one.
-        seed: of the synthetic source.
         tasks: names, or files of your own, separated by commas, or "all": those that are led by altered
             clips (inpainting, outpainting, stylization) have these coded as well.
         pad: task=black, grey, white or edge: what stands for unknown pixels; may be repeated.
@@ -233,26 +208,21 @@ def encode(
     from functools import partial
 
     from ..data.analysis.open_geometry import geometry_of
-    from ..data.sources.selection import conditions
     from ..tasks.task import tasks_named
     from ..tasks.training_data.clip_encoder import ClipEncoder
-    from ..tasks.training_data.encode_shards import encode_ranges, ranges_of, sizes_of, summary
+    from ..tasks.training_data.encode_shards import encode_ranges, ranges_of, summary
     from ..tasks.training_data.ray_engine import encode_with_ray
 
     if engine not in ("local", "ray"):
         raise ValueError(f"engine is {engine!r}; expected local or ray")
-    sizes = [(num_frames, height, width)] if buckets is None else sizes_of(buckets)
     load = partial(
         ClipEncoder.from_pretrained,
         model,
-        fps=fps,
+        fps=selection.fps,
         tasks=tasks_named(tasks, pad or []),
         geometry=geometry_of(depth),
     )
-    chosen = {
-        "where": conditions(where or []), "count": clips, "split": split, "windows": windows, "seed": seed,
-    }  # fmt: skip
-    make = partial(ranges_of, load, sizes, device, source, chosen, out, shard_size, batch_size)
+    make = partial(ranges_of, load, replace(selection, clips=clips), out, settings, device)
     encoded = encode_with_ray(make, num_workers) if engine == "ray" else encode_ranges(make(), num_workers)
     print("\n".join(summary(encoded)))
     return [out]

@@ -22,7 +22,7 @@ def describe(model: str, assumed: dict[str, Any]) -> str:
     """
     folder = Path(model)
     if not folder.is_dir():
-        from .stage_cli import packaged_config
+        from .config_files import packaged_config
         from .training_cost import Wanted, describe_config
 
         try:

@@ -10,7 +10,7 @@ _TOKENIZERS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "vocabula
 
 
 def value_of(arguments: list[str], option: str) -> str | None:
-    """What is given for an option, as `--option value` or `--option=value`; the last counts."""
+    """The value of an option, given as `--option value` or `--option=value`; the last one counts."""
     value = None
     for position, argument in enumerate(arguments):
         if argument == option and position + 1 < len(arguments):
@@ -48,13 +48,23 @@ def language_model_from(arguments: list[str]) -> list[str]:
     if out is not None and value_of(arguments, "--data.model") is None:
         copy_tokenizers(Path(source), Path(out) / "model")
     arguments = without(arguments, "--init_from")
-    place = max((index + 2 for index, each in enumerate(arguments) if each in ("--config", "-c")), default=0)
+    place = _after_configs(arguments)
     settings = ["--model.init_from", source, "--model.model", json.dumps(sizes)]
     return [*arguments[:place], *settings, *arguments[place:]]
 
 
+def _after_configs(arguments: list[str]) -> int:
+    """The place behind the last config, given as `--config demo` or `--config=demo`."""
+    ends = [0]
+    for index, argument in enumerate(arguments):
+        flag, equals, _ = argument.partition("=")
+        if flag in ("--config", "-c"):
+            ends.append(index + (1 if equals else 2))
+    return ends[-1]
+
+
 def copy_tokenizers(source: Path, target: Path) -> None:
-    """Copy what a language model reads and writes by, where it is not there yet."""
+    """Copy the tokenizers and the vocabulary of a model folder, where they are not there yet."""
     for name in _TOKENIZERS:
         if (source / name).exists() and not (target / name).exists():
             with replacing(target / name) as temporary:

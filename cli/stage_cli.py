@@ -2,105 +2,30 @@
 
     videolm tokenizer fit --config demo --out runs/mine --trainer.max_steps 500
 
-`--config` takes a YAML file or the name of one in configs/<stage>/. Everything of a stage goes to
-RUN/training/<stage>/ (config.yaml, metrics.csv, last.ckpt, samples/), the finished model to RUN/model/.
-A fit that was stopped goes on from its last.ckpt.
+`--config` takes a YAML file or the name of one in configs/<stage>/ (config_files.py). A stage writes
+config.yaml, metrics.csv, last.ckpt and samples/ to RUN/training/<stage>/, and its part of the finished model
+to RUN/model/. A fit that was stopped goes on from its last.ckpt.
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from ..data.runtime.made_with import refuse_others
 from ..training.callbacks import FitProgress, LastCheckpoint
 from ..training.run_logs import csv_logger, quiet, step_of
 from ..training.strategies import FSDP2Strategy, strategy_of
+from .config_files import with_packaged_configs
 from .init_from import language_model_from, value_of
-
-CONFIGS = Path(__file__).parents[1] / "configs"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One thing that is trained: what LightningCLI needs to know of it.
-
-    Args:
-        name: folder of its configs and of its part of RUN/training.
-        part: what its export writes in RUN/model.
-        classes: gives the LightningModule and the LightningDataModule.
-        links: settings that follow from others, as (from, to), known once the source is built.
-        reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
-        report: prints and writes more than the logged scores after a validation, into a folder.
-    """
-
-    name: str
-    part: str
-    classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
-    links: tuple[tuple[str, str], ...] = ()
-    reads_model: bool = False
-    report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
-
-
-def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
-    from ..tasks.training_data.tokenizer_datamodule import TokenizerDataModule
-    from ..tokenizers.video.lightning_module import VideoTokenizerTraining
-
-    return VideoTokenizerTraining, TokenizerDataModule
-
-
-def _tokenizer_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
-    """The table of `videolm tokenizer score` for the validation clips of a training."""
-    from ..evaluation.tokenizer_scores import score_tokenizer, table, write_scores
-
-    clips = (frames for batch in datamodule.val_dataloader() for frames in batch["frames"])
-    scores = score_tokenizer(module.averaged.eval(), clips)
-    print(table(scores))
-    return write_scores(folder, scores)
-
-
-def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
-    from ..data.loading.clip_datamodule import ClipDataModule
-    from ..tokenizers.audio.lightning_module import AudioCodecTraining
-
-    return AudioCodecTraining, ClipDataModule
-
-
-def _audio_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
-    """The table of `videolm audio score` for the validation clips of a training."""
-    from ..evaluation.audio_scores import listen, scores_of, table, write_scores
-
-    codec = module.codec.eval()
-    heard = listen(codec, [sound for batch in datamodule.val_dataloader() for sound in batch["waveform"]])
-    scores = scores_of(codec, heard)
-    print(table(scores))
-    return write_scores(folder, scores, heard)
-
-
-def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
-    from ..lm.training.lightning_module import LanguageModelTraining
-    from ..tasks.training_data.lm_datamodule import LMDataModule
-
-    return LanguageModelTraining, LMDataModule
-
-
-_LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
-
-STAGES = {
-    stage.name: stage
-    for stage in (
-        Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
-        Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
-        Stage("lm", "lm", _lm, links=_LM_LINKS, reads_model=True),
-    )
-}
+from .stages import STAGES, Stage
 
 
 def fit(stage: str, arguments: list[str]) -> list[Path]:
@@ -229,16 +154,7 @@ class StageCLI(LightningCLI):
             return
         before = _settings(yaml.safe_load(stored.read_text(encoding="utf-8")))
         now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
-        changed = [
-            f"{name}: {before.get(name)!r}, now {now.get(name)!r}"
-            for name in sorted(before.keys() | now.keys())
-            if before.get(name) != now.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                f"{checkpoint} was made with other settings ({'; '.join(changed)}): "
-                "remove it to start again, or choose another --out"
-            )
+        refuse_others(self.folder, before, now, "a checkpoint")
 
     def _loggers(self) -> list[Logger]:
         loggers: list[Logger] = [csv_logger(self.folder)]
@@ -268,40 +184,10 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from error
 
 
-def with_packaged_configs(arguments: list[str], stage: str) -> list[str]:
-    """`--config demo` with the path of configs/<stage>/demo.yaml in place of the name.
-
-    Raises:
-        FileNotFoundError: if there is neither a file nor a config of that name.
-    """
-    result = []
-    after_flag = False
-    for argument in arguments:
-        flag, equals, value = argument.partition("=")
-        if after_flag:
-            argument = str(packaged_config(argument, stage))
-        elif flag in ("--config", "-c") and equals:
-            argument = f"{flag}={packaged_config(value, stage)}"
-        after_flag = argument in ("--config", "-c")
-        result.append(argument)
-    return result
-
-
 def _defaults(stage: Stage, arguments: list[str]) -> list[str]:
     """Settings that follow from --out unless a config or an option says otherwise: these come first."""
     out = value_of(arguments, "--out")
     return ["--data.model", str(Path(out) / "model")] if stage.reads_model and out is not None else []
-
-
-def packaged_config(name: str, stage: str) -> Path:
-    """The path of a config given as a path or by name."""
-    path, packaged = Path(name), CONFIGS / stage / f"{name}.yaml"
-    if path.is_file():
-        return path
-    if packaged.is_file():
-        return packaged
-    known = ", ".join(sorted(file.stem for file in (CONFIGS / stage).glob("*.yaml")))
-    raise FileNotFoundError(f"no config {name}: neither a file nor one of configs/{stage} ({known})")
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

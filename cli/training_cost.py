@@ -1,17 +1,16 @@
-"""What `videolm info CONFIG` prints: what the training of a language model costs, before it is started.
+"""The cost of training a language model, from its config alone: what `videolm info CONFIG` prints.
 
-Nothing is trained or loaded. What is not known yet, as long as there are no shards, is taken from VideoPoet
-(Kondratyuk et al. 2024, arXiv:2312.14125): 2^18 visual codes, 4 x 1024 audio codes, clips of 17 frames.
+Nothing is trained or loaded. Without shards, sizes are those of VideoPoet (Kondratyuk et al. 2024,
+arXiv:2312.14125): 2^18 visual codes, 4 x 1024 audio codes, clips of 17 frames.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 
 from ..data.codes.bucketed_shards import holds_shards, read_shards
@@ -29,6 +28,7 @@ from ..tasks.task import Task, load_task
 from ..tasks.training_data.encode_shards import sizes_of
 from ..tasks.training_data.examples import MAX_TEXT
 from ..tasks.training_data.lm_datamodule import LMDataModule
+from .config_files import read_config
 
 _STRATEGIES: dict[str, Literal["ddp", "fsdp2"]] = {
     "auto": "ddp", "ddp": "ddp", "DDPStrategy": "ddp", "fsdp2": "fsdp2", "FSDP2Strategy": "fsdp2",
@@ -40,7 +40,7 @@ _SAMPLE_RATE, _HOP_LENGTH = 16_000, 320
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to assume in place of what the config says; None is the config's.
+    """Settings that replace those of the config; None keeps the config's.
 
     Args:
         size: FRAMESxHEIGHTxWIDTH of the clips, for VideoPoet's tokenizers.
@@ -93,8 +93,8 @@ def describe_config(path: Path, wanted: Wanted) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Settings of model, data and trainer; the first two as their signatures say, with defaults."""
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or not {"model", "data"} <= config.keys():
+    config = read_config(path)
+    if not {"model", "data"} <= config.keys():
         raise ValueError(f"{path} is not a config of `videolm lm fit`: it has no sections model and data")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(LanguageModelTraining, "model", skip={"vocabulary"}, instantiate=False)
@@ -150,7 +150,7 @@ def _examples(
 def _example(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Batch:
     """One sequence of a task, with the longest text."""
     text = MAX_TEXT if task.text != "none" else 0
-    layout = Layout.of(task, vocabulary, Lengths(**lengths.__dict__ | {"text": text}))
+    layout = Layout.of(task, vocabulary, replace(lengths, text=text))
     codes = {name: torch.zeros(shape, dtype=torch.long) for name, shape in layout.shapes.items()}
     return Batch.collate([layout.pack(codes)])
 

@@ -19,7 +19,7 @@ _NOTICED = 0.05
 
 @dataclass(frozen=True)
 class SizeChoice:
-    """What is wanted of a size; what is not said is as in the model's default, as far as that goes.
+    """A wanted size of clips. Fields that are None follow the model's default where a size allows it.
 
     Args:
         aspect: width and height as 16:9, of which the nearest is taken; or exactly HEIGHTxWIDTH.

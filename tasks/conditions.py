@@ -1,9 +1,9 @@
-"""Altered frames that lead a task: masked clips, and optical flow with depth.
+"""Conditions of a task: altered frames of a clip, such as masked frames, or optical flow with depth.
 
-The `conditions` of a task turn a clip into named variants of it. `videolm encode` codes them beside the clip,
-and a prompt makes the same ones of what the user gives. As in COMMIT (Yu et al. 2023, arXiv:2212.05199,
-section 3.2) pixels are altered first and then encoded as any clip: codes cut out of the whole clip's would
-tell what they should hide, since a tokenizer sees further than one code.
+The `conditions` of a task turn a clip into named variants. `videolm encode` codes these beside the clip, and
+at generation they are made from the user's clip in the same way. As in COMMIT (Yu et al. 2023,
+arXiv:2212.05199, section 3.2) pixels are altered before they are encoded. Cutting codes out of the whole
+clip's codes would leak hidden pixels, since the receptive field of a tokenizer is larger than one code.
 """
 
 from dataclasses import dataclass, fields, is_dataclass
@@ -55,7 +55,7 @@ class Conditions(Protocol):
 
     Args of the call:
         material: the clip and what is known of it.
-        generator: for what is drawn, such as the place of a mask; None takes the usual one.
+        generator: for random choices, such as the place of a mask; None takes the default mask.
 
     Raises:
         ValueError: if the material lacks something or does not fit together.
@@ -121,7 +121,7 @@ class Motion:
 def padded(
     frames: UInt8[Tensor, "frames height width 3"], known: Mask, pad: str
 ) -> UInt8[Tensor, "frames height width 3"]:
-    """The frames with everything that is not known replaced by the pad."""
+    """The frames with all unknown pixels replaced by the pad."""
     level = PADS[pad]
     if level is None:
         filling = torch.stack([_edges(frame, mask) for frame, mask in zip(frames, known, strict=True)])

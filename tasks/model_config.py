@@ -128,7 +128,7 @@ class ModelConfig:
             order = stored.get("audio_order", "level")  # the paper's, where nothing is said
             if order not in get_args(AudioOrder):
                 raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
-            # Of models from before there were these three.
+            # Older models were stored without these three.
             source, text_width = stored.get("source", ""), stored.get("text_width", 0)
             sizes = [_checked_size(size) for size in stored.get("other_sizes", [])]
             others = tuple(ClipFormat.from_json(stored["clips"] | size) for size in sizes)

@@ -200,10 +200,10 @@ class SpanBuilder:
     def _numbers(self, task: Task) -> list[Span]:
         lengths = self.lengths
         # A picture is the beginning of a video of any length: its sequence stopped after the first latent.
-        has_duration = lengths.duration is not None and not task.makes_image
+        duration = None if task.makes_image else lengths.duration
         settings = (
             ("resolution", lengths.resolution or ()),
-            ("duration", (lengths.duration,) if has_duration else ()),
+            ("duration", () if duration is None else (duration,)),
             ("rate", () if lengths.rate is None else (lengths.rate,)),
         )
         return [

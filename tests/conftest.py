@@ -1,4 +1,4 @@
-"""What tests of all rooms share: one thread, processes that cost no imports, and a tiny model.
+"""What tests of all rooms share: a folder of their own, one thread, forked processes and a tiny model.
 
 videolm is imported inside fixtures: this file is read before the type checks of its modules are switched on.
 """
@@ -9,16 +9,46 @@ from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 import torch
 from torch import distributed
 
+_FOLDERS = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME", "WANDB_DIR", "VIDEOLM_CACHE")
+_UNSET = ("VIDEOLM_API_KEY", "VIDEOLM_DEBUG")
+
 
 def pytest_configure() -> None:
     """Tensors are tiny, results are compared bit for bit, and threads do not survive a fork."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def working_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Holds the working folder of each test; fixtures of a module or a session work in it themselves."""
+    parent = tmp_path_factory.mktemp("working")
+    with pytest.MonkeyPatch.context() as patch:
+        _work_in(parent, patch)
+        yield parent
+
+
+@pytest.fixture(autouse=True)
+def working_folder(working_folders: Path) -> Iterator[Path]:
+    """The working folder and home of a test: empty, and neither the checkout nor the user's home."""
+    folder = Path(mkdtemp(dir=working_folders))
+    with pytest.MonkeyPatch.context() as patch:  # its own: a test may undo the patches of `monkeypatch`
+        _work_in(folder, patch)
+        yield folder
+
+
+def _work_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.chdir(folder)
+    for name in _FOLDERS:
+        patch.setenv(name, str(folder))
+    for name in _UNSET:
+        patch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import Any
 from ...data.runtime.files import read_json, write_json
 from ...data.runtime.made_with import differences
 from ...data.runtime.progress import WHOLE, clock
+from ..config_files import read_config
 from .demo_page import write_demo_report
 from .demo_plan import Plan, Stage, in_words
 
@@ -146,6 +147,6 @@ def _made_with(stage: Stage, before: Mapping[str, Any], out: Path) -> dict[str, 
     """
     return {
         "commands": [in_words(command).replace(str(out), "OUT") for command in stage.commands],
-        "config": stage.config.read_text(encoding="utf-8") if stage.config else "",
+        "config": read_config(stage.config) if stage.config else {},
         "before": hashlib.sha256(json.dumps(before).encode()).hexdigest()[:16],
     }

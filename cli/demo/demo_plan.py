@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...tasks.task import task_names
 from ...training.precision import faster_precision
-from ..stage_cli import CONFIGS
+from ..config_files import CONFIGS, read_config
 
 Command = tuple[str, ...]
 _SAMPLING: Command = ("--temperature", "0.2")
@@ -214,7 +212,7 @@ class Plan:
         return sizes | {"sample_rate": audio["sample_rate"]}
 
     def _data(self, stage: str) -> dict[str, Any]:
-        return yaml.safe_load(self.config[stage].read_text(encoding="utf-8"))["data"]
+        return read_config(self.config[stage])["data"]
 
 
 def in_words(command: Command) -> str:

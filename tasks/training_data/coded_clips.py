@@ -1,21 +1,28 @@
 """Coded clips to train on, by number: from shards, or tokenised here and now.
 
-`ShardReader` (data/codes/shards.py) is one kind. `LiveCorpus` renders and codes clips of the embedded corpus
-whenever they are asked for, and `CodedFiles` codes the files of a folder once and keeps their codes (a few
-kilobytes a clip) in memory; both make a first try possible without `videolm encode`. Each of these has clips
-of one size; `SizedClips` puts several together.
+    ShardReader   codes on disk (data/codes/shards.py)
+    LiveCorpus    clips of the embedded corpus, rendered and coded at every access
+    CodedFiles    the files of a folder, coded once; a few kilobytes of codes a clip stay in memory
+    SizedClips    several of these, of one size each, under one numbering
+
+The second and the third spare a first try `videolm encode`.
 """
 
 import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, islice
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from ...data.codes.bucketed_shards import read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
-from ...data.loading.clip_sources import FileSource, SyntheticSource
+from ...data.loading.clip_sources import FileSource, SyntheticSource, open_source
 from ...data.runtime.progress import progress
+from ...data.sources.selection import ClipSelection, conditions
+from ..task import Task
 from .clip_encoder import ClipEncoder, encode_clips
 
 _TOGETHER = 32
@@ -23,7 +30,7 @@ _TOGETHER = 32
 
 @runtime_checkable
 class CodedClips(Protocol):
-    """What the language model's data come from."""
+    """A source of coded clips of one size for the language model."""
 
     clips: ClipFormat
 
@@ -155,3 +162,61 @@ class CodedFiles:
 
     def has(self, index: int, part: str) -> bool:
         return part in self._clips[index].codes
+
+
+def clips_of_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]:
+    """Codes on disk, and the tokenizers of a model folder, which they must come from.
+
+    Raises:
+        FileNotFoundError: if there are no shards or no tokenizers.
+        ValueError: if the codes are of other tokenizers.
+    """
+    readers = read_shards(shards)
+    first = readers[0].clips
+    encoder = ClipEncoder.from_pretrained(
+        folder, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
+    )
+    for reader in readers:
+        stored = reader.clips
+        size = {"num_frames": stored.num_frames, "height": stored.height, "width": stored.width}
+        own = replace(encoder.of_size(**size).clips, variants=stored.variants)
+        if own != stored:
+            raise ValueError(
+                f"{shards} holds codes of other tokenizers than {folder} has "
+                f"({stored.differences(own)}); encode the clips again"
+            )
+    encoder.clips = first
+    return SizedClips(readers), encoder
+
+
+def clips_of_source(
+    selection: ClipSelection, folder: Path, tasks: Sequence[Task]
+) -> tuple[SizedClips, ClipEncoder]:
+    """Clips that are coded here and now, with their tokenizers, those of a model folder.
+
+    Args:
+        tasks: those whose variants of a clip are coded beside it.
+
+    Raises:
+        FileNotFoundError, ValueError: if source or tokenizers are missing, or do not fit each other.
+    """
+    encoder = ClipEncoder.from_pretrained(
+        folder,
+        height=selection.height,
+        width=selection.width,
+        num_frames=selection.num_frames,
+        fps=selection.fps,
+        tasks=tasks,
+    )
+    entries = open_source(
+        encoder.clips,
+        selection.source,
+        where=conditions(selection.where),
+        count=selection.clips,
+        split=selection.split,
+        seed=selection.seed,
+    )
+    if isinstance(entries, SyntheticSource):
+        return SizedClips([LiveCorpus(encoder, entries)]), encoder
+    assert isinstance(entries, FileSource)  # as the encoder has one format
+    return SizedClips([CodedFiles(encoder, entries)]), encoder

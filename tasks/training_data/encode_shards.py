@@ -1,8 +1,8 @@
 """Whole sources to shards of codes: the work of `videolm encode`.
 
-The entries of a source are cut into ranges of equal length; each range becomes one shard (in each bucket), by
-a computation that depends on nothing but the range, the batch size and the tokenizers. So it does not matter
-who encodes a range and when: a run that was killed, more workers or another engine give the same files.
+The entries of a source are cut into ranges of equal length, and each range becomes one shard (in each
+bucket). A shard depends on its range, the batch size and the tokenizers alone, so a resumed run, more workers
+or another engine give the same files.
 """
 
 import re
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from ...data.codes.bucketed_shards import write_buckets
 from ...data.codes.shards import CodedClip, ShardWriter
@@ -19,14 +18,16 @@ from ...data.loading.clip_sources import Reading, open_source
 from ...data.loading.reader_pool import read_entries
 from ...data.runtime.device import device_of
 from ...data.runtime.progress import progress
+from ...data.sources.selection import ClipSelection, conditions
 from .clip_encoder import ClipEncoder, encode_clips
+from .shard_settings import ShardSettings
 
 _SECONDS_BETWEEN_INDICES = 20.0
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of a source.
+    """The outcome of encoding a source.
 
     Args:
         clips: written in all.
@@ -44,11 +45,9 @@ class Ranges:
 
     Args:
         encoders: one, whose codes go to the folder itself, or one for each bucket, each with a folder in it.
-        source: of clips for these encoders.
-        chosen: further arguments of `open_source`.
+        selection: source and entries; of its sizes none is read, as the encoders have theirs.
         out: folder of the shards.
-        shard_size: entries of a range.
-        batch_size: entries that go through the tokenizers together; batches begin anew with each range.
+        settings: a range has `shard_size` entries; batches begin anew with each range.
 
     Raises:
         ValueError: if the folder holds something else.
@@ -57,19 +56,22 @@ class Ranges:
     def __init__(
         self,
         encoders: Sequence[ClipEncoder],
-        source: str,
-        chosen: dict[str, Any],
+        selection: ClipSelection,
         out: Path,
-        shard_size: int,
-        batch_size: int,
+        settings: ShardSettings,
     ):
-        for name, value in (("shard_size", shard_size), ("batch_size", batch_size)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
         formats = [encoder.clips for encoder in encoders]
-        self.source = open_source(formats[0] if len(formats) == 1 else formats, source, **chosen)
+        self.source = open_source(
+            formats[0] if len(formats) == 1 else formats,
+            selection.source,
+            where=conditions(selection.where),
+            count=selection.clips,
+            split=selection.split,
+            windows=settings.windows,
+            seed=selection.seed,
+        )
         self.encoders = encoders
-        self.shard_size, self.batch_size = shard_size, batch_size
+        self.shard_size, self.batch_size = settings.shard_size, settings.batch_size
         names = [clips.name for clips in formats]
         folders = [out] if len(encoders) == 1 else [out / name for name in names]
         if len(folders) > 1:
@@ -128,39 +130,15 @@ class Ranges:
         return [self.source.name(index) for index in self.entries(number)]
 
 
-def encode_source(
-    encoders: ClipEncoder | Sequence[ClipEncoder],
-    source: str,
-    out: Path,
-    *,
-    where: dict[str, str] | None = None,
-    count: int = 0,
-    split: str = "train",
-    windows: int = 1,
-    batch_size: int = 32,
-    shard_size: int = 512,
-    num_workers: int = 0,
-    seed: int = 0,
-) -> Encoded:
-    """Write the codes of all clips of a source; goes on where an earlier call was stopped.
+def encode_ranges(ranges: Ranges, num_workers: int) -> Encoded:
+    """Encode the ranges that are missing, in this process.
 
     Args:
-        encoders: one, or several of different sizes: buckets.
-        where, count, split, windows, seed: as `open_source`.
-        batch_size: entries that go through the tokenizers together.
-        shard_size: entries of a shard.
         num_workers: processes that read clips, where a file that hangs is given up; 0 reads in this one.
 
     Raises:
-        FileNotFoundError, ValueError: if the source or the folder cannot be used, or nothing in it can.
+        ValueError: if no clip could be used.
     """
-    encoders = [encoders] if isinstance(encoders, ClipEncoder) else encoders
-    chosen = {"where": where, "count": count, "split": split, "windows": windows, "seed": seed}
-    return encode_ranges(Ranges(encoders, source, chosen, out, shard_size, batch_size), num_workers)
-
-
-def encode_ranges(ranges: Ranges, num_workers: int) -> Encoded:
-    """Encode the ranges that are missing, in this process."""
     missing = ranges.missing()
     if missing:
         _encode_here(ranges, missing, num_workers)
@@ -169,27 +147,29 @@ def encode_ranges(ranges: Ranges, num_workers: int) -> Encoded:
 
 def ranges_of(
     load: Callable[..., ClipEncoder],
-    sizes: Sequence[tuple[int, int, int]],
-    device: str,
-    source: str,
-    chosen: dict[str, Any],
+    selection: ClipSelection,
     out: Path,
-    shard_size: int,
-    batch_size: int,
+    settings: ShardSettings,
+    device: str = "auto",
 ) -> Ranges:
     """Ranges whose encoders are made here and now, one for each size, all with the same tokenizers.
 
     Args:
         load: an encoder of the given num_frames, height and width.
-        sizes: (frames, height, width).
+        selection: its size counts where `settings` has no buckets.
         device: of the tokenizers; "auto" is a GPU if there is one.
-        source, chosen, out, shard_size, batch_size: as `Ranges`.
+
+    Raises:
+        FileNotFoundError, ValueError: if the source or the folder cannot be used.
     """
+    sizes = [(selection.num_frames, selection.height, selection.width)]
+    if settings.buckets is not None:
+        sizes = sizes_of(settings.buckets)
     first, *others = ({"num_frames": size[0], "height": size[1], "width": size[2]} for size in sizes)
     encoder = load(**first)
     encoders = [encoder, *(encoder.of_size(**size) for size in others)]
     encoder.to(device_of(device))
-    return Ranges(encoders, source, chosen, out, shard_size, batch_size)
+    return Ranges(encoders, selection, out, settings)
 
 
 def sizes_of(buckets: str) -> list[tuple[int, int, int]]:
@@ -208,7 +188,7 @@ def sizes_of(buckets: str) -> list[tuple[int, int, int]]:
 
 
 def summary(encoded: Encoded, names: int = 5) -> list[str]:
-    """Lines that say what became of a source, naming the first entries that were skipped."""
+    """The outcome in lines, with the first entries that were skipped."""
     lines = [f"{encoded.clips} clips, {encoded.with_audio} with sound"]
     if encoded.skipped:
         lines.append(f"skipped {len(encoded.skipped)}:")

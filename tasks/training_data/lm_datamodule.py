@@ -9,7 +9,6 @@ data:
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -18,11 +17,9 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from ...data.codes.bucketed_shards import read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.loading.clip_datamodule import Draws
-from ...data.loading.clip_sources import SyntheticSource, open_source
-from ...data.sources.selection import conditions
+from ...data.sources.selection import ClipSelection
 from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
@@ -30,19 +27,10 @@ from ...training.strategies import data_rank
 from ..model_config import ModelConfig
 from ..spans import AudioOrder
 from ..task import load_task
-from .clip_encoder import ClipEncoder
-from .coded_clips import CodedClips, CodedFiles, LiveCorpus, SizedClips
-from .examples import (
-    ExampleMaker,
-    GroupedBatches,
-    GroupRows,
-    PackedBatches,
-    Pools,
-    TrainingExamples,
-    ValidationBatches,
-    held_out,
-    texts,
-)
+from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
+from .clip_pools import Pools, held_out, texts
+from .coded_clips import clips_of_shards, clips_of_source
+from .examples import ExampleMaker, TrainingExamples
 from .mixture import LONG_CAPTIONS, Mixture
 
 _CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
@@ -145,13 +133,14 @@ class LMDataModule(LightningDataModule):
         self.folder = Path(model)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         if shards is not None:
-            self.clips, self.encoder = _from_shards(shards, self.folder)
+            self.clips, self.encoder = clips_of_shards(shards, self.folder)
         else:
-            size = {"height": height, "width": width, "num_frames": num_frames, "fps": fps}
-            self.encoder = ClipEncoder.from_pretrained(
-                self.folder, **size, tasks=[load_task(name) for name in tasks]
+            size = {"height": height, "width": width, "num_frames": num_frames}
+            selection = ClipSelection(
+                str(source), where or (), clips, split="train", fps=fps, seed=seed, **size
             )
-            self.clips = SizedClips([_from_source(self.encoder, str(source), where or [], clips, seed)])
+            known = [load_task(name) for name in tasks]
+            self.clips, self.encoder = clips_of_source(selection, self.folder, known)
         self.tasks = tasks
         self.long_captions, self.given_noise = long_captions, given_noise
         self.latents = [each.grid[0] for each in self.clips.formats]
@@ -291,26 +280,6 @@ class LMDataModule(LightningDataModule):
         return vocabulary
 
 
-def _from_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]:
-    """Codes, and the tokenizers that they must come from."""
-    readers = read_shards(shards)
-    first = readers[0].clips
-    encoder = ClipEncoder.from_pretrained(
-        folder, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
-    )
-    for reader in readers:
-        stored = reader.clips
-        size = {"num_frames": stored.num_frames, "height": stored.height, "width": stored.width}
-        own = replace(encoder.of_size(**size).clips, variants=stored.variants)
-        if own != stored:
-            raise ValueError(
-                f"{shards} holds codes of other tokenizers than {folder} has "
-                f"({stored.differences(own)}); encode the clips again"
-            )
-    encoder.clips = first
-    return SizedClips(readers), encoder
-
-
 def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
     """How often each size is drawn, if it is said."""
     if sizes is None:
@@ -319,10 +288,3 @@ def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) 
     if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
         raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
     return [sizes[name] for name in names]
-
-
-def _from_source(encoder: ClipEncoder, source: str, where: list[str], count: int, seed: int) -> CodedClips:
-    entries = open_source(encoder.clips, source, where=conditions(where), count=count, seed=seed)
-    if isinstance(entries, SyntheticSource):
-        return LiveCorpus(encoder, entries)
-    return CodedFiles(encoder, entries)

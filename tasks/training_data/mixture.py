@@ -1,9 +1,10 @@
-"""Which tasks a training step learns, and what each of its examples is shown.
+"""The mixture of tasks: which task a training step learns, and what each of its examples is given.
 
-Grouped, all rows of a step share task and size, one length group a step as in alternating gradient descent
-(Akbari et al. 2023, arXiv:2305.06324; Kondratyuk et al. 2024, arXiv:2312.14125, section 4.1): only their
-texts differ in length, so there is next to no padding. Packed, every example draws for itself. Every draw is
-a pure function of the seed and the step (and the example's number), the same after a resume.
+In grouped batches all rows of a step share task and size: one length group a step, as in alternating
+gradient descent (Akbari et al. 2023, arXiv:2305.06324; Kondratyuk et al. 2024, arXiv:2312.14125, section
+4.1). Only their texts differ in length, so there is almost no padding. In packed batches every example draws
+its own task and size. A draw is a pure function of the seed, the step and the number of the example, so a
+resumed training repeats it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,11 @@ from torch import Tensor
 
 from ..task import Task, load_task
 
-# Share of rows that learn without their text, by what a task says of it: for guidance (Ho & Salimans 2022,
-# arXiv:2207.12598), and, where a text may be left out, to do as well without.
+# Share of rows whose text is dropped, by `Task.text`: for classifier-free guidance (Ho & Salimans 2022,
+# arXiv:2207.12598), and so that a task with an optional text also learns without one.
 TEXT_DROP = {"required": 0.1, "optional": 0.5, "none": 1.0}
-# Share of rows that show the caption that a captioner wrote, of those that have one (Betker et al. 2023,
-# "Improving image generation with better captions", section 3.2).
+# Share of rows with a captioner's caption, of those that have both kinds (Betker et al. 2023, "Improving
+# image generation with better captions", section 3.2).
 LONG_CAPTIONS = 0.95
 # Share of images in the first part of a training and after it, and how long that part is (Kondratyuk et al.
 # 2024, section 4.1).
@@ -52,18 +53,18 @@ class Mixture:
         weights: task -> how often, relative to the others.
         latents: of a clip in time, for each size; a task with given latents draws 1 to all but one of them.
         seed: of all draws.
-        images_first: of so many steps in all, the first quarter learns images in nine of ten draws and videos
-            in one, the others the other way round, by weight among themselves; None draws by weight alone.
-        long_captions: share of a captioner's captions, of the rows whose clips have one and others too.
-        size_shares: how often each size is drawn, relative to the others; equally often if not given. They
-            hold exactly. So the tasks that a size has are drawn such that over all sizes they have their
-            weights, or come near to that where sizes have too few tasks for it.
+        images_first: steps of the whole training. In its first quarter nine of ten draws are tasks that make
+            images, later one of ten; within both kinds tasks are drawn by weight. None draws by weight alone.
+        long_captions: share of rows with a captioner's caption, of those whose clips have both kinds.
+        size_shares: how often each size is drawn, relative to the others; equally often if not given. These
+            hold exactly. Tasks are drawn within each size such that their weights hold over all sizes, or
+            nearly so where some sizes have too few tasks.
         served: whether each task (row) has clips of each size (column); all that fit if not given.
         given_noise: the most noise on given latents (`noisy`).
 
     Raises:
-        ValueError: if a task is unknown, a weight is not positive, there are no tasks, of either kind
-            with `images_first`, or a share is none.
+        ValueError: if a task is unknown, a weight is not positive, a share is out of range, there are no
+            tasks, or with `images_first` none of one kind.
     """
 
     def __init__(
@@ -117,7 +118,10 @@ class Mixture:
             return self.shares
         images = _IMAGES_FIRST if step < _FIRST_PART * self.images_first else _IMAGES_LATER
         kinds = ((self._are_images, images), (~self._are_images, 1 - images))
-        return sum(share * np.where(kind, self.shares, 0) / self.shares[kind].sum() for kind, share in kinds)
+        of_images, of_others = (
+            share * np.where(kind, self.shares, 0) / self.shares[kind].sum() for kind, share in kinds
+        )
+        return of_images + of_others
 
     def shares_of(self, step: int, size: int) -> np.ndarray:
         """How often each task is drawn for clips of a size."""
@@ -142,7 +146,7 @@ class Mixture:
     def caption(
         self, task: Task, step: int, row: int, captions: tuple[str, ...], long_caption: str | None = None
     ) -> str | None:
-        """The text that a row is shown: one of the clip's captions, what a captioner wrote, or none."""
+        """The text of a row: one of the clip's captions, a captioner's caption, or none."""
         random = np.random.default_rng((_ROW, self.seed, step, row))
         if not (captions or long_caption) or random.random() < TEXT_DROP[task.text]:
             return None
@@ -155,10 +159,10 @@ class Mixture:
     ) -> Int[Tensor, "t h w"]:
         """The visual codes of a clip with noise on the given latents, if a row's task has any.
 
-        A generated video goes on from frames that are not quite as clean as those of training, and each
-        window adds its own errors. Noise on what is given teaches to mend them, as in GameNGen (Valevski et
-        al. 2024, arXiv:2408.14837, section 3.2.1). Each bit is flipped with a probability that the row draws
-        evenly between 0 and `given_noise`.
+        In a long video the model continues its own frames, whose errors add up from window to window. Noise
+        on the given latents teaches it to correct them, as in GameNGen (Valevski et al. 2024,
+        arXiv:2408.14837, section 3.2.1). Each bit is flipped with a probability that the row draws uniformly
+        from 0 to `given_noise`.
 
         Args:
             num_codes: of the codebook, a power of two.
@@ -182,10 +186,10 @@ def _fitted(
     size_shares: Float[np.ndarray, " sizes"],
     served: Bool[np.ndarray, "tasks sizes"],
 ) -> Float[np.ndarray, "tasks sizes"]:
-    """Shares of the tasks within each size, such that all in all they are `shares` or come near to it.
+    """Shares of the tasks within each size, such that over all sizes they are `shares` or near to them.
 
-    Iterative proportional fitting (Deming and Stephan 1940), which ends with the shares of the sizes. A size
-    that serves no task has a column of zeros.
+    Iterative proportional fitting (Deming and Stephan 1940). Its last step fits the sizes, whose shares hold
+    exactly. A size without tasks has a column of zeros.
     """
     joint = np.outer(shares, size_shares) * served
     for _ in range(_FITTING_ROUNDS):

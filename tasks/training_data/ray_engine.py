@@ -79,8 +79,8 @@ def _run(ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]  an extra
+        import ray.data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError("engine ray needs Ray Data; install the extra videolm[ray]") from error
     return ray

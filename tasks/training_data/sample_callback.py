@@ -23,7 +23,7 @@ from ...lm.batch import Batch
 from ...lm.decoding.generate import generate
 from ...lm.decoding.sampling import DrawSettings
 from ...lm.model.transformer import PrefixLM
-from .examples import first_caption, usable
+from .clip_pools import first_caption, usable
 from .lm_datamodule import LMDataModule
 from .mixture import Draw
 
@@ -31,8 +31,8 @@ from .mixture import Draw
 class SampleCallback(Callback):
     """Write samples/step-000500.png every so often: one clip for every task that makes video.
 
-    The prompts are held-out clips, and like the random numbers the same every time, so that the pictures
-    show what has been learnt since the last.
+    The prompts are held-out clips. Prompts and random numbers are the same every time, so that pictures
+    differ only by what has been learnt.
 
     Args:
         every: steps between two pictures.

@@ -1,7 +1,7 @@
 """Clips for a video tokenizer that will also code masked ones: `videolm tokenizer fit --data.masked 0.5`.
 
-Painting tasks show the language model clips with a padded hole or frame (conditions.py). A tokenizer that has
-seen nothing of the kind, and has few codes to spare, tells little of what is known beside a pad.
+Painting tasks encode clips with a padded hole or border (conditions.py). A tokenizer with a small codebook
+that was not trained on such clips reconstructs the known pixels beside the padding badly.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ class TokenizerDataModule(ClipDataModule):
         pad: "task=black", grey, white or edge: what stands for unknown pixels, as in `videolm encode --pad`.
 
     Raises:
-        ValueError: if the share is none, or a pad is for no such task.
+        ValueError: if the share is outside [0, 1], or a pad is for no painting task.
     """
 
     def __init__(self, masked: float = 0.0, pad: list[str] | None = None, **settings: Any):

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
-from videolm.cli.init_from import copy_tokenizers
+from videolm.cli.config_files import packaged_config, read_config
+from videolm.cli.init_from import copy_tokenizers, language_model_from
 from videolm.cli.main import main
-from videolm.cli.stage_cli import packaged_config
 from videolm.cli.training_curves import read_curves
 from videolm.data.media.clip import write_clip
 from videolm.generation.pipeline import VideoLM
@@ -81,6 +80,14 @@ def test_a_model_is_trained_on_with_the_blocks_it_lacks_and_a_source(coded_run, 
     assert torch.equal(before[silent], after[silent])
 
 
+@pytest.mark.parametrize("config", [["--config", "debug"], ["--config=debug"]])
+def test_the_sizes_of_the_base_come_after_every_config(config, model_folder) -> None:
+    given = ["--init_from", str(model_folder), *config, "--data.batch_size", "4"]
+    arguments = language_model_from(given)
+    assert arguments[: len(config)] == config and arguments[-2:] == ["--data.batch_size", "4"]
+    assert "--model.model" in arguments and "--init_from" not in arguments
+
+
 def test_low_rank_changes_are_merged_into_the_exported_matrices(coded_run, base, tmp_path) -> None:
     more = ("--data.tasks", "{unconditional: 1}", "--model.lora_rank", "2", "--model.ema_decay", "0.5")
     assert fine_tune(coded_run, base, tmp_path, *more) == 0
@@ -105,7 +112,7 @@ def test_another_vocabulary_or_folder_is_refused_in_one_line(coded_run, base, tm
 
 def test_the_recipe_for_files_trains_every_task_that_they_allow(corpus, model_folder, tmp_path) -> None:
     """Flow of files takes OpenCV, which need not be there; all else is in the files."""
-    recipe = yaml.safe_load(packaged_config("clips-tasks", "lm").read_text(encoding="utf-8"))["data"]["tasks"]
+    recipe = read_config(packaged_config("clips-tasks", "lm"))["data"]["tasks"]
     assert recipe.keys() == set(task_names())
     tasks = {name: 1.0 for name in recipe if "motion" not in load_task(name).variants}
     clips = tmp_path / "clips"

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from videolm.cli.main import main
-from videolm.cli.stage_cli import CONFIGS, packaged_config, with_packaged_configs
 from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
 
 
@@ -89,14 +88,3 @@ def test_validate_prints_the_scores_of_the_checkpoint(run: Path, capsys: pytest.
         "scores.json",
         "psnr_by_frame.png",
     }
-
-
-def test_configs_are_given_by_name_or_by_path(tmp_path: Path) -> None:
-    assert packaged_config("debug", "tokenizer") == CONFIGS / "tokenizer" / "debug.yaml"
-    own = tmp_path / "own.yaml"
-    own.write_text("{}")
-    arguments = ["--config", "debug", f"--config={own}", "--out", "x"]
-    expected = ["--config", str(CONFIGS / "tokenizer" / "debug.yaml"), f"--config={own}", "--out", "x"]
-    assert with_packaged_configs(arguments, "tokenizer") == expected
-    with pytest.raises(FileNotFoundError, match="no config huge: neither a file nor one of"):
-        packaged_config("huge", "tokenizer")

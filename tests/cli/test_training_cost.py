@@ -6,10 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
+from videolm.cli.config_files import CONFIGS, packaged_config, read_config
 from videolm.cli.main import main
-from videolm.cli.stage_cli import CONFIGS, packaged_config
 from videolm.cli.training_cost import Wanted, describe_config
 
 PRESETS = sorted(path.stem for path in (CONFIGS / "lm").glob("*.yaml"))
@@ -28,7 +27,7 @@ def gibibytes(text: str, name: str = "together") -> float:
 def test_every_packaged_config_is_described(name):
     text = described(name)
     assert "VideoPoet's, as there are no codes in" in text
-    tasks = yaml.safe_load(packaged_config(name, "lm").read_text(encoding="utf-8"))["data"]["tasks"]
+    tasks = read_config(packaged_config(name, "lm"))["data"]["tasks"]
     for task in tasks:
         assert re.search(rf"^  {task} +[\d,]+ +[\d,]+ +[\d.]+ +[\d.]+$", text, re.MULTILINE)
     if "text_to_video" in tasks:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...data.runtime.pretrained import fingerprint
 from .protocol import check_hops
 from .stream import AudioDecoderStream, AudioEncoderStream
-from .transformers_folder import read_codec, write_codec
+from .transformers_folder import encodec_bandwidth, read_codec, write_codec
 from .unit_gain import start_at_unit_gain
 
 # What decides, beside the weights, which codes a waveform gets. Named one by one: the stored config also
@@ -200,15 +200,13 @@ def _encodec_config(config: AudioTokenizerConfig) -> Any:
     from transformers import EncodecConfig
 
     bits = int(math.log2(config.codebook_size))
-    bits_per_second = config.num_levels * bits * math.ceil(config.sample_rate / config.hop_length)
+    latents_per_second = math.ceil(config.sample_rate / config.hop_length)
     return EncodecConfig(
         sampling_rate=config.sample_rate,
         audio_channels=1,
         normalize=False,
         chunk_length_s=None,
-        # One bandwidth, that of all levels. EncodecModel counts the levels by rounding it down, so it must
-        # not fall short of them by a rounding error.
-        target_bandwidths=[math.nextafter(bits_per_second / 1000, math.inf)],
+        target_bandwidths=[encodec_bandwidth(config.num_levels, bits, latents_per_second)],
         upsampling_ratios=list(config.ratios),
         num_filters=config.num_filters,
         hidden_size=config.hidden_size,

@@ -43,6 +43,8 @@ class AudioDiscriminatorConfig:
 class StftDiscriminator(nn.Module):
     """Logits over time and frequency, and the features of every layer before them."""
 
+    window: Tensor
+
     def __init__(self, window: int, channels: int):
         super().__init__()
         self.register_buffer("window", torch.hann_window(window), persistent=False)
@@ -100,7 +102,7 @@ class AudioAdversary(nn.Module):
     def discriminator_loss(
         self, decoded: Float[Tensor, "batch 1 samples"], real: Float[Tensor, "batch 1 samples"]
     ) -> Float[Tensor, ""]:
-        """The hinge loss, with gradients to the parameters only: 2 for one that cannot tell."""
+        """The hinge loss, with gradients to the parameters only: 2 for a guessing discriminator."""
         losses = [
             F.relu(1 - discriminator(real)[-1]).mean()
             + F.relu(1 + discriminator(decoded.detach())[-1]).mean()
@@ -120,6 +122,9 @@ class Balancer(nn.Module):
         weights: of the losses, by name.
         decay: share of the old average in the new one.
     """
+
+    sums: Tensor
+    count: Tensor
 
     def __init__(self, weights: dict[str, float], decay: float = 0.999):
         super().__init__()
@@ -152,5 +157,6 @@ def _conv(
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
 ) -> nn.Module:
-    padding = tuple((size - 1) * step // 2 for size, step in zip(kernel, dilation, strict=True))
+    in_time, in_frequency = ((size - 1) * step // 2 for size, step in zip(kernel, dilation, strict=True))
+    padding = (in_time, in_frequency)
     return weight_norm(nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation))

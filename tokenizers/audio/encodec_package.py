@@ -22,12 +22,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..video.clip_codes import unpack_codes
 from .protocol import AudioCodec
 from .torchaudio_guard import tolerate_torchaudio
 
@@ -188,9 +188,7 @@ def _unpacked(path: str | Path, packed: bytes, count: int) -> Int[Tensor, " coun
         raise ValueError(
             f"{path} ends too early: {len(packed)} bytes of codes, expected {-(-count * BITS // 8)}"
         )
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little", count=count * BITS)
-    weights = 2 ** np.arange(BITS, dtype=np.int64)
-    return torch.from_numpy(bits.reshape(count, BITS) @ weights)
+    return unpack_codes(torch.frombuffer(bytearray(packed), dtype=torch.uint8), count, BITS)
 
 
 @torch.no_grad()

@@ -5,12 +5,11 @@ videolm audio adopt kyutai/mimi --out runs/mine                8 of 32 levels of
 videolm audio adopt facebook/encodec_24khz --out runs/mine     4 of 32 levels of 1024 codes, 75 latents/s
 videolm audio adopt encodec_24khz-d7cc33bc.th --out runs/mine  the same from the package encodec's own file
 
-A residual level codes what the levels before it left over, so that the first ones are a codec by themselves.
-Adoption keeps these and drops the others: the folder is a plain one of transformers, whose levels are those
-that the language model learns, and its codes are the first levels of the whole codec's.
+The first levels of a residual codec are a codec by themselves. Adoption keeps as many as the language model
+shall learn and drops the others. The result is a plain folder of transformers, and its codes are the first
+levels of the whole codec's codes.
 """
 
-import math
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .protocol import AudioCodec, as_codec
-from .transformers_folder import FILES, read_codec
+from .transformers_folder import FILES, encodec_bandwidth, read_codec
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def adopt(source: str, target: str | Path, levels: int | None = None) -> AudioCo
 
 
 def first_levels(model: Any, levels: int | None = None) -> Any:
-    """The codec that has only the first levels of one of transformers', with their weights.
+    """A codec of transformers cut to its first levels, with their weights.
 
     Raises:
         ValueError: if there are not so many levels, or the codec cannot do with so few.
@@ -112,10 +111,7 @@ def _limit_mimi(config: Any, levels: int) -> None:
 
 
 def _limit_encodec(config: Any, levels: int) -> None:
-    """One bandwidth, in kbit/s, that of all levels: EncodecModel counts them by rounding it down, so it must
-    not fall short of them by a rounding error."""
-    bandwidth = levels * config.codebook_nbits * config.frame_rate / 1000
-    config.target_bandwidths = [math.nextafter(bandwidth, math.inf)]
+    config.target_bandwidths = [encodec_bandwidth(levels, config.codebook_nbits, config.frame_rate)]
 
 
 _LEVELS = {

@@ -44,32 +44,34 @@ class AudioCodecTraining(LightningModule):
     Args:
         tokenizer: sizes of the codec.
         window_hops: length of the random window of each clip that a step sees; 32 hops are 0.64 s.
-        spliced: share of windows that are chains of short parts of the step's windows, now and then of
-            silence. Else a codec of steady notes learns to hum on whatever its codes say.
+        spliced: share of windows that are concatenations of short parts of the step's windows and of
+            silence. A codec trained on steady notes alone learns to continue a note whatever its codes say.
         learning_rate: of AdamW, at the end of the warm-up; falls to nothing along a cosine.
         muon_learning_rate: of Muon, which takes the convolutions then (their weights' directions), along the
             same schedule; None leaves them to AdamW.
         warmup_steps: steps of linear rise.
-        waveform_weight: of the mean absolute difference of samples. Much lower, and training stays for long
-            where silence is the best answer, before the spectral loss finds the pitch.
+        waveform_weight: of the mean absolute difference of samples. With a much lower weight the codec
+            stays silent for long, until the spectral loss finds the pitch.
         squared_weight: of their mean squared difference.
-        pre_emphasis: c of the filter x[n] - c x[n - 1] through which those two hear, so that what is high and
-            soft counts beside what is low and loud.
-        mel_weight: of the multi-scale mel distance. Beside a small waveform_weight a rare sound is left out
-            under it, as its logarithms are met best by their median.
+        pre_emphasis: c of the filter x[n] - c x[n - 1] that is applied before those two losses, so that
+            high, soft sounds count beside low, loud ones.
+        mel_weight: of the multi-scale mel distance. With a small waveform_weight rare sounds are lost, since
+            an L1 distance of logarithms is lowest at their median.
         generator_weight: of the adversarial loss, with a discriminator.
         feature_weight: of the distance of the discriminators' features, with a discriminator.
         commitment_weight: of the distance between latents and their codebook entries.
         discriminator: shape of the discriminators; None trains without.
         discriminator_learning_rate: of theirs, along the same schedule.
         balanced: the weights of the losses on the decoded sound are shares of its gradient (see `Balancer`).
-        codebooks_from: step from which latents are quantized. Codebooks that come at once have entries for
-            what is frequent only, and the decoder never hears of the rest.
+        codebooks_from: step from which latents are quantized. Codebooks that start with the training get
+            entries for frequent sounds only, and the decoder never learns the rare ones.
         codebook_decay: of the moving averages that the codebook entries are.
-        idle_share: an entry that is used less than this share of the mean of its level is put where a latent
-            of the step is. With few latents a step most entries rest in most steps and are not idle.
+        idle_share: an entry that is used less than this share of the mean of its level is replaced by a
+            latent of the step. Low, since with few latents a step most entries go unused in most steps.
         seed: of every random choice.
     """
+
+    used: Int[Tensor, "levels codes"]
 
     def __init__(
         self,
@@ -145,10 +147,10 @@ class AudioCodecTraining(LightningModule):
         return decoded, rearrange(codes, "batch frames levels -> batch levels frames"), commitment.sum()
 
     def _count_uses_of(self, latents: Float[Tensor, "batch frames dim"]) -> None:
-        """Tell the codebooks when an entry is idle; one that is moved starts with the mean of uses."""
+        """Set the count below which an entry is idle, and the count that a replaced entry starts with."""
         processes = distributed.get_world_size() if _is_distributed() else 1
         for layer in self.quantizer.layers:
-            codebook = layer._codebook
+            codebook: Any = layer._codebook  # the library declares no types
             codebook.reset_cluster_size = latents.shape[:2].numel() * processes / codebook.codebook_size
             codebook.threshold_ema_dead_code = self.idle_share * codebook.reset_cluster_size
 
@@ -165,12 +167,12 @@ class AudioCodecTraining(LightningModule):
                 f"{self.trainer.estimated_stepping_batches:.0f} steps; no codebook would ever be filled"
             )
 
-    def on_train_batch_start(self, batch: dict[str, Any], batch_index: int) -> None:
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
         # makes the choices of one that was never stopped.
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
 
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
         real = spliced(random_windows(_sound(batch), self.window), self.spliced, self.tokenizer.hop_length)
         decoded, _, commitment = self(real)
         difference = decoded - real
@@ -183,6 +185,7 @@ class AudioCodecTraining(LightningModule):
         if self.adversary is not None:
             losses |= self.adversary.generator_losses(decoded, real)
         weighted = sum(weight * losses[name] for name, weight in self.weights.items())
+        assert isinstance(weighted, Tensor)  # not the 0 of a sum of nothing
         loss = weighted if self.balancer is None else self.balancer(losses, decoded)
         loss = loss + self.commitment_weight * commitment
         losses["commitment"] = commitment
@@ -195,7 +198,7 @@ class AudioCodecTraining(LightningModule):
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         sound = _sound(batch)
         hop = self.tokenizer.hop_length
         real = sound[..., : sound.shape[-1] // hop * hop]
@@ -247,7 +250,9 @@ class AudioCodecTraining(LightningModule):
     @property
     def codec(self) -> AudioTokenizer:
         """The codec, its codebooks as they are now."""
-        self.tokenizer.set_codebooks(self.quantizer.codebooks)
+        codebooks = self.quantizer.codebooks
+        assert isinstance(codebooks, Tensor)
+        self.tokenizer.set_codebooks(codebooks)
         return self.tokenizer
 
     @rank_zero_only
@@ -259,7 +264,7 @@ class AudioCodecTraining(LightningModule):
 def random_windows(
     waveform: Float[Tensor, "batch 1 samples"], length: int
 ) -> Float[Tensor, "batch 1 length"]:
-    """A part of each sound, starting anywhere; silence fills up sounds that are shorter."""
+    """A random window of each sound; shorter sounds are padded with silence."""
     waveform = fit_length(waveform, max(length, waveform.shape[-1]))
     starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],))
     return torch.stack(
@@ -270,7 +275,7 @@ def random_windows(
 def spliced(
     windows: Float[Tensor, "batch 1 samples"], share: float, hop: int
 ) -> Float[Tensor, "batch 1 samples"]:
-    """The windows, this share of them as chains of parts of any of the windows, one part in ten silent."""
+    """The windows, a share of them replaced by parts of any windows in a row, one part in ten silent."""
     if share == 0:
         return windows
     result = windows.clone()

@@ -1,4 +1,4 @@
-"""How far one sound is from another, as a loss and as a score."""
+"""Spectral distances of two sounds, as losses and scores."""
 
 import torch
 from jaxtyping import Float

@@ -1,8 +1,9 @@
 """Mimi in the place of our audio codec: transformers' `MimiModel` behind `AudioCodec`.
 
 Défossez et al. 2024 (arXiv:2410.00037), section 3.3: a causal convolutional codec with transformers around
-its quantizer, at 24 kHz and 12.5 latents a second. The first of its levels of 2048 codes is trained to say
-what is said (semantic), the others, residual among themselves, how it sounds; Moshi uses the first eight.
+its quantizer, at 24 kHz and 12.5 latents a second. Each level has 2048 codes. The first is semantic: it is
+distilled from a speech model and carries the words. The others are residual and carry the sound. Moshi uses
+the first eight.
 """
 
 from collections.abc import Callable

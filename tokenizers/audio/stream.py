@@ -129,7 +129,7 @@ def _convolve(layer: Any, activations: Tensor, memory: Memory) -> Tensor:
 
 
 def _upsample(layer: Any, activations: Tensor, memory: Memory) -> Tensor:
-    """A transposed convolution of which only outputs are given that no later input adds to.
+    """A transposed convolution that gives only the outputs to which no later input adds.
 
     The bias is added when an output is complete: the part that waits would get it twice.
     """

@@ -5,6 +5,7 @@
     write_codec         the way back
 """
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -119,6 +120,18 @@ def read_codec(folder: str | Path, kind: str | None = None) -> Any:
     if misfits:
         raise ValueError(f"{Path(folder) / 'model.safetensors'} does not fit its config.json: {misfits}")
     return model.eval()
+
+
+def encodec_bandwidth(levels: int, bits: int, latents_per_second: int) -> float:
+    """The bandwidth in kbit/s by which an EncodecModel uses so many levels.
+
+    EncodecModel counts the levels by rounding the bandwidth down, so it must not fall short of them by a
+    rounding error.
+
+    Args:
+        bits: of a code.
+    """
+    return math.nextafter(levels * bits * latents_per_second / 1000, math.inf)
 
 
 def write_codec(model: Any, folder: str | Path) -> None:

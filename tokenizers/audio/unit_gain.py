@@ -1,4 +1,6 @@
-"""A start from which a codec learns all of a sound and not only what is loudest in it."""
+"""Initialisation at unit gain, by which a codec learns the soft parts of a sound as well as the loud."""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,8 +13,8 @@ _SECONDS_OF_NOISE = 4
 def start_at_unit_gain(encodec: nn.Module) -> None:
     """Scale every convolution of a fresh EncodecModel so that noise leaves it with a spread of one.
 
-    PyTorch's own start lets a hundredth of a sound through eight layers, and what is a hundredth at both ends
-    learns at the pace of its square: notes crowd out all that is softer or rarer. One pass does it
+    With PyTorch's initialisation a sound leaves eight layers at a hundredth of its size, so that gradients of
+    soft and rare sounds are tiny and the codec learns the loud notes alone. One forward pass sets all scales
     (Mishkin & Matas 2016, "All you need is a good init", arXiv:1511.06422, without its orthogonal matrices).
     """
     convolutions = [
@@ -21,7 +23,7 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
     last = convolutions[-1]
 
     def scale(module: nn.Module, _: tuple, output: torch.Tensor) -> torch.Tensor:
-        # Two digits: the last ones of a sum depend on the number of threads, and a start should not.
+        # Two digits: the last digits of a sum depend on the number of threads, and the weights must not.
         gain = float(f"{(_LOUDNESS if module is last else 1.0) / output.std().item():.2g}")
         length, direction = weight_norm_of(module)
         length.mul_(gain)
@@ -29,17 +31,19 @@ def start_at_unit_gain(encodec: nn.Module) -> None:
         return output * gain
 
     for convolution in convolutions:
+        assert convolution.bias is not None
         nn.init.zeros_(convolution.bias)
     hooks = [convolution.register_forward_hook(scale) for convolution in convolutions]
-    config = encodec.config
+    config: Any = encodec.config
     samples = _SECONDS_OF_NOISE * config.sampling_rate // config.hop_length * config.hop_length
     noise = torch.randn(1, 1, samples, generator=torch.Generator().manual_seed(0)) * _LOUDNESS
-    encodec.decoder(encodec.encoder(noise))
+    encoder, decoder = encodec.get_submodule("encoder"), encodec.get_submodule("decoder")
+    decoder(encoder(noise))
     for hook in hooks:
         hook.remove()
 
 
 def weight_norm_of(convolution: nn.Module) -> tuple[nn.Parameter, nn.Parameter]:
-    """Length and direction of a weight under weight normalisation; that of the latter does not count."""
-    normed = convolution.parametrizations.weight
-    return normed.original0, normed.original1
+    """Length and direction of a weight under weight normalisation; the norm of the latter has no effect."""
+    normed = convolution.get_submodule("parametrizations.weight")
+    return normed.get_parameter("original0"), normed.get_parameter("original1")

@@ -1,10 +1,11 @@
 """How well frames fit a text: the cosine of their CLIP embeddings (Radford et al. 2021, arXiv:2103.00020)."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...data.runtime.device import device_of
 
@@ -35,7 +36,7 @@ class ClipSimilarity:
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{folder} holds no CLIP model that transformers loads: {reason}") from error
-        self.model = model.eval().to(device_of())
+        self.model: Any = nn.Module.to(model.eval(), device_of())  # transformers hides the types of CLIPModel
         vision = self.model.config.vision_config
         self.architecture = f"{vision.num_hidden_layers} layers, patches of {vision.patch_size}"
 

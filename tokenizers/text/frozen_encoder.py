@@ -1,6 +1,6 @@
 """A frozen text encoder: captions -> embeddings of their pieces (T5, Raffel et al. 2020, arXiv:1910.10683).
 
-In place of the text tokenizer of a model folder stands where the encoder is, not its weights:
+The text_tokenizer folder of a model then names the encoder and does not hold its weights:
 
     MODEL/text_tokenizer/config.json   {"kind": "text_encoder", "source": "/models/t5-v1_1-xl", ...}
 
@@ -31,7 +31,7 @@ _SAMPLED = 256  # numbers of each weight that count for the fingerprint; all of 
 
 @dataclass(frozen=True)
 class TextEncoderConfig:
-    """What config.json says of a text encoder.
+    """config.json of a text encoder.
 
     Args:
         source: folder of a T5 with its tokenizer, or its name on Hugging Face's hub.
@@ -72,13 +72,14 @@ class TextEncoder:
         tolerate_torchaudio()
         from transformers import T5EncoderModel, T5Tokenizer
 
-        settings = {"local_files_only": folder.is_dir()}
+        local = folder.is_dir()
         try:
             with quiet_transformers():
-                pieces = T5Tokenizer.from_pretrained(source, **settings)
-                model, report = T5EncoderModel.from_pretrained(
-                    source, dtype=torch.float32, output_loading_info=True, **settings
+                pieces = T5Tokenizer.from_pretrained(source, local_files_only=local)
+                loaded: Any = T5EncoderModel.from_pretrained(
+                    source, dtype=torch.float32, output_loading_info=True, local_files_only=local
                 )
+                model, report = loaded  # a pair, because of output_loading_info
         except Exception as error:  # transformers raises many types for what is absent or damaged
             reason = " ".join(str(error).split())[:300]
             raise ValueError(f"{source} gives no T5 encoder: {reason}") from error

@@ -1,7 +1,8 @@
 """The text tokenizer: captions <-> ids of SentencePiece pieces.
 
-A unigram model (Kudo 2018, arXiv:1804.10959) trained on the captions of the training set, so that nothing has
-to be downloaded. A folder holds config.json and spiece.model, which SentencePiece itself reads.
+Byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909, section 3.2) in SentencePiece's form (Kudo and
+Richardson 2018, arXiv:1808.06226), trained on the captions of the training set, so that nothing has to be
+downloaded. A folder holds config.json and spiece.model, which SentencePiece itself reads.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _LONGEST_CAPTION = 2**20
 
 @dataclass(frozen=True)
 class TextTokenizerConfig:
-    """What config.json says of a text tokenizer."""
+    """config.json of a text tokenizer."""
 
     vocab_size: int
 
@@ -65,8 +66,8 @@ class TextTokenizer:
             SentencePieceTrainer.train(
                 sentence_iterator=iter(captions),
                 model_writer=written,
-                # Byte pairs keep the words of a small, repetitive set of captions whole; the unigram model
-                # spells them letter by letter.
+                # BPE keeps the words of a small, repetitive set of captions whole. The unigram model (Kudo
+                # 2018, arXiv:1804.10959), SentencePiece's default, spells them letter by letter.
                 model_type="bpe",
                 vocab_size=vocab_size,
                 hard_vocab_limit=False,

@@ -32,7 +32,7 @@ def generator_loss(fake_logits: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
 def discriminator_loss(
     real_logits: Float[Tensor, " real"], fake_logits: Float[Tensor, " fake"]
 ) -> Float[Tensor, ""]:
-    """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))), each a mean: 2 log 2 for one who cannot tell."""
+    """-log sigmoid(D(real)) - log(1 - sigmoid(D(fake))), each a mean: 2 log 2 at chance."""
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
@@ -70,10 +70,10 @@ def gradient_penalty(
 
 
 class LeCam(nn.Module):
-    """Keeps the logits of either kind of clip near the running average of the other's.
+    """A penalty that keeps logits of real clips near the running average of fake ones, and vice versa.
 
-    It holds the discriminator back when data are few (Tseng et al. 2021, arXiv:2104.03310, section 3), in the
-    one-sided form of their code: mean(relu(D(real) - average fake)^2 + relu(average real - D(fake))^2).
+    It regularises the discriminator when data are few (Tseng et al. 2021, arXiv:2104.03310, section 3), in
+    the one-sided form of their code: mean(relu(D(real) - average fake)^2 + relu(average real - D(fake))^2).
 
     A call measures with the averages of the earlier calls and updates them afterwards; the first call has
     none: it gives 0 and starts the averages with its own means. In evaluation mode nothing is updated. In

@@ -26,7 +26,7 @@ Memory = dict[nn.Module, Tensor]
 class Causal(nn.Module):
     """A layer that takes the memory of earlier parts of a clip, or None for a whole clip."""
 
-    def forward(self, latents: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, latents: Tensor, memory: Memory | None = None, /) -> Tensor:
         raise NotImplementedError
 
 

@@ -5,8 +5,8 @@
 A tokenizer takes 1 + temporal_stride * k frames in multiples of spatial_stride. Clips are padded to that,
 the last frame in time and the right and lower edge in space being repeated, and cut again after decoding.
 
-A file is a safetensors file with the codes packed to ceil(log2(codebook_size)) bits each, so that its size
-is, but for some 300 bytes that describe it, the size of the clip. It holds the pictures only, no sound.
+A file is a safetensors file with the codes packed to ceil(log2(codebook_size)) bits each. The header takes
+some 300 bytes, all else are codes. It holds the pictures only, no sound.
 """
 
 import math

@@ -40,8 +40,8 @@ class ResidualBlock(Causal):
             nn.SiLU(),
             temporal,
         )
-        nn.init.zeros_(temporal.conv.weight)
-        nn.init.zeros_(temporal.conv.bias)
+        for parameter in temporal.conv.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self, latents: Float[Tensor, "batch t h w channels"], memory: Memory | None = None

@@ -1,12 +1,13 @@
 """Start a video tokenizer from another one: a tokenizer of single images is inflated.
 
-Its kernels go to the last of the frames that a causal kernel sees and the others become zero (Yu et al.
-2023, arXiv:2310.05737, appendix A.1: "central inflation", but at the end, which is what padding at the
-front makes of it). A convolution before depth to time has outputs for every frame that a latent becomes,
-and each gets those of the one frame of an image. So at first every frame is treated as an image: latent j
-is that of frame stride * j, and an image has the codes that it had.
+An image kernel becomes the last frame of a causal kernel, whose other frames are zero. This is the "central
+inflation" of Yu et al. 2023 (arXiv:2310.05737, appendix A.1), at the end because causal kernels are padded at
+the front. A convolution before depth to time has outputs for every frame that a latent becomes; each of them
+starts with the image's outputs. So at first every frame is treated as an image: latent j is that of frame
+stride * j, and an image keeps its codes.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from einops import repeat
@@ -55,7 +56,7 @@ def _inflated(source: VideoTokenizer, model: VideoTokenizer) -> dict[str, Tensor
     return weights
 
 
-def _frames_made(modules: dict[str, nn.Module], name: str) -> int:
+def _frames_made(modules: Mapping[str, nn.Module], name: str) -> int:
     """Frames that depth to time makes of a result of this convolution."""
     parent = modules[name.rpartition(".")[0]]
     ups = (compact.Upsample, magvit2.Upsample)

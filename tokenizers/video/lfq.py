@@ -120,5 +120,6 @@ class _SumOverProcesses(torch.autograd.Function):
         return values
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
         return _SumOverProcesses.apply(gradient)

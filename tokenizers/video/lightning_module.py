@@ -2,9 +2,9 @@
 
     videolm tokenizer fit --config demo --out RUN
 
-Reconstruction, commitment and entropy losses; the entropy term starts stronger and is annealed, which
-brings large codebooks into use. With a discriminator, an adversarial loss; with the weights of a network
-that was trained to see, a perceptual one (Yu et al. 2023, arXiv:2310.05737, appendix A.2).
+The losses are of reconstruction, commitment and entropy. The entropy loss starts stronger and is annealed,
+which brings large codebooks into use. A discriminator adds an adversarial loss, the weights of a pretrained
+vision network a perceptual one (Yu et al. 2023, arXiv:2310.05737, appendix A.2).
 
 Tokenizer and discriminator are updated together, from one backward pass of the sum of their losses, as
 in the paper's code: neither's loss reaches the other's weights. One optimizer holds both in groups with
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from lightning import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -64,7 +64,7 @@ class VideoTokenizerTraining(LightningModule):
         entropy_start: how many times stronger that weight is at the start.
         entropy_steps: steps over which it falls to `entropy_weight`.
         temperature: softness of the codes in the entropies.
-        temperature_end: what it becomes, along a straight line over `entropy_steps`; None keeps it.
+        temperature_end: the temperature after a linear change over `entropy_steps`; None keeps it.
         ema_decay: share of the old average of the weights in the new one, after a start at which the
             average is over about the last tenth of all steps.
         discriminator: shape of a discriminator; None trains without.
@@ -75,11 +75,14 @@ class VideoTokenizerTraining(LightningModule):
         perceptual: a folder of a ResNet or a file of LPIPS weights (see `perceptual_loss`); None goes
             without.
         perceptual_weight: of that loss.
-        perceptual_frames: frames of each clip, drawn at random, that it looks at; None looks at all.
+        perceptual_frames: random frames of each clip that the perceptual loss sees; None is all frames.
         init_from: folder of a video tokenizer to start from. One of single images is inflated.
-        max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
-            training ends; each of them is skipped.
+        max_skipped_steps: consecutive steps with a non-finite loss or gradient after which the training
+            ends; each of them is skipped.
     """
+
+    train_counts: Int[Tensor, " codes"]
+    val_counts: Int[Tensor, " codes"]
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class VideoTokenizerTraining(LightningModule):
         self._last_loss = torch.zeros(())
         self._reported_step = 0
 
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> Float[Tensor, ""]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
         pixels = pixels_from_frames(batch["frames"])
         reconstruction, latents = self.tokenizer(pixels)
         losses = reconstruction_losses(reconstruction, pixels) | self._penalties(latents)
@@ -152,6 +155,7 @@ class VideoTokenizerTraining(LightningModule):
         if self.adversary is not None:
             losses |= self.adversary(reconstruction, pixels)
         loss = sum(self.weights[name] * value for name, value in losses.items())
+        assert isinstance(loss, Tensor)  # not the 0 of a sum of nothing
         self._last_loss = loss.detach()
         self._count(self.train_counts, latents)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
@@ -165,13 +169,14 @@ class VideoTokenizerTraining(LightningModule):
         super().optimizer_step(*arguments, **settings)
         self.average.update_parameters(self.tokenizer)
 
-    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_index: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Report the codes of the steps since the last report."""
-        if self.global_step % self.trainer.log_every_n_steps == 0 and self.global_step > self._reported_step:
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
+        if self.global_step % every == 0 and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             self._report("train", self.train_counts)
 
-    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         pixels = pixels_from_frames(batch["frames"])
         reconstruction, latents = self.average(pixels)
         self._count(self.val_counts, latents)
@@ -179,7 +184,7 @@ class VideoTokenizerTraining(LightningModule):
         scores = {"val/psnr_db": quality.mean()}
         scores |= {f"val/psnr_frame_{frame:02d}_db": each.mean() for frame, each in enumerate(quality.T)}
         self.log_dict(scores, batch_size=len(pixels), sync_dist=True)
-        if batch_index == 0 and self.trainer.is_global_zero:
+        if batch_idx == 0 and self.trainer.is_global_zero:
             path = Path(self.trainer.default_root_dir) / "samples" / f"step-{self.global_step:06d}.png"
             save_comparison(batch["frames"], frames_from_pixels(reconstruction), path)
             log_picture(self.loggers, "reconstructions", path, self.global_step)
@@ -211,8 +216,8 @@ class VideoTokenizerTraining(LightningModule):
     ) -> None:
         """Clip the gradients of the tokenizer and of the discriminator, each by its own norm.
 
-        All are dropped where one is no number: on CPUs a convolution's weight gradient in bfloat16 has been
-        seen to be none now and then, with a discriminator (PyTorch 2.11 and 2.13).
+        A step with a non-finite gradient is skipped: on CPUs the weight gradient of a convolution in bfloat16
+        is non-finite now and then, with a discriminator (PyTorch 2.11 and 2.13).
         """
         norm = float(gradient_norm(self.parameters()))
         if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
@@ -227,7 +232,9 @@ class VideoTokenizerTraining(LightningModule):
     @property
     def averaged(self) -> VideoTokenizer:
         """The tokenizer with the running average of the weights."""
-        return self.average.module
+        averaged = self.average.module
+        assert isinstance(averaged, VideoTokenizer)
+        return averaged
 
     def entropy_scale(self, step: int) -> float:
         """Factor of the entropy weight: `entropy_start` at first, 1 from `entropy_steps` on."""
@@ -295,7 +302,7 @@ def _channels_last(model: VideoTokenizer) -> VideoTokenizer:
     """Kernels in the order of memory that activations with their channels last want."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  not in the stubs
         elif isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)
+            module.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
     return model

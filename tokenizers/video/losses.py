@@ -1,4 +1,4 @@
-"""What a reconstruction is measured by."""
+"""Reconstruction losses and PSNR of the video tokenizer."""
 
 import torch
 from jaxtyping import Float

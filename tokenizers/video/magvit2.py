@@ -51,8 +51,8 @@ class ResidualBlock(Causal):
         )
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Linear(in_channels, out_channels)  # a 1x1x1 convolution
-        nn.init.zeros_(last.conv.weight)
-        nn.init.zeros_(last.conv.bias)
+        for parameter in last.conv.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self, latents: Float[Tensor, "batch t h w in_channels"], memory: Memory | None = None

@@ -1,6 +1,6 @@
-"""How far frames are apart for a network that was trained to see.
+"""Perceptual distances of frames, measured by pretrained networks.
 
-Two networks are read from local weights, and each compares frames one by one:
+Two networks are read from local weights. Each compares frames one by one:
 
     a folder   ResNet-50's logits, the perceptual loss of MAGVIT's code (Yu et al. 2022, arXiv:2212.05199)
     a file     LPIPS on VGG16 (Zhang et al. 2018, arXiv:1801.03924), also a score for evaluation

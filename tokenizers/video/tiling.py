@@ -124,7 +124,7 @@ class TiledVideoTokenizer(nn.Module):
         return codes
 
     def _decoded(self, codes: Codes, decoders: Sequence[Callable[[Tensor], Tensor]]) -> Pixels:
-        """Each tile's pixels, which count the less the nearer they are to its edge."""
+        """The weighted mean of the tiles' pixels; weights fall towards the edges of a tile."""
         stride = self.spatial_stride
         total = weight = None
         for tile, decode in zip(self._tiles(*codes.shape[2:]), decoders, strict=True):

@@ -1,17 +1,13 @@
-from pathlib import Path
-
 import pytest
 import torch
-import yaml
 
+from videolm.cli.config_files import packaged_config, read_config
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
 
-CONFIGS = Path(__file__).parents[3] / "configs" / "lm"
-
 
 def preset(name: str) -> dict:
-    return yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["model"]
+    return read_config(packaged_config(name, "lm"))["model"]
 
 
 @pytest.mark.parametrize(

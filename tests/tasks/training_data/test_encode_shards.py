@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from encoding import encode_source
 
 from videolm.cli import main as cli
 from videolm.data.analysis.depth import FlatDepth
@@ -19,7 +20,7 @@ from videolm.data.synthetic.corpus import Corpus
 from videolm.tasks.conditions import Material, seeded
 from videolm.tasks.task import all_tasks, load_task
 from videolm.tasks.training_data.clip_encoder import ClipEncoder
-from videolm.tasks.training_data.encode_shards import encode_source, sizes_of, summary
+from videolm.tasks.training_data.encode_shards import sizes_of, summary
 from videolm.tokenizers.audio.codec import AudioTokenizer, AudioTokenizerConfig
 from videolm.tokenizers.video.config import VideoTokenizerConfig
 from videolm.tokenizers.video.video_tokenizer import VideoTokenizer
@@ -94,7 +95,7 @@ def test_a_clip_has_the_same_codes_in_any_company(encoder):
 
 
 def test_the_corpus_becomes_shards(encoder, tmp_path):
-    encoded = encode_source(encoder, "synthetic", tmp_path / "shards", count=7, batch_size=3, shard_size=4)
+    encoded = encode_source(encoder, "synthetic", tmp_path / "shards", clips=7, batch_size=3, shard_size=4)
     reader = ShardReader(tmp_path / "shards")
     assert (encoded.clips, encoded.with_audio, len(reader)) == (7, 7, 7)
     assert reader.clips == encoder.clips
@@ -121,15 +122,15 @@ def test_unusable_clips_are_skipped_counted_and_named(encoder, clips, tmp_path):
 
 
 def test_where_selects_entries(encoder, clips, tmp_path):
-    assert encode_source(encoder, str(clips), tmp_path / "y", where={"group": "y"}).clips == 1
+    assert encode_source(encoder, str(clips), tmp_path / "y", where=["group=y"]).clips == 1
     with pytest.raises(ValueError, match="the embedded corpus has none"):
-        encode_source(encoder, "synthetic", tmp_path / "x", where={"group": "y"}, count=3)
+        encode_source(encoder, "synthetic", tmp_path / "x", where=["group=y"], clips=3)
 
 
 def test_long_clips_give_as_many_windows_as_fit(encoder, clips, tmp_path):
-    encoded = encode_source(encoder, str(clips), tmp_path / "shards", where={"group": "x"}, windows=3)
+    encoded = encode_source(encoder, str(clips), tmp_path / "shards", where=["group=x"], windows=3)
     assert encoded.clips == 2 * 2  # 12 frames hold two windows of 5
-    one = encode_source(encoder, str(clips), tmp_path / "one", where={"group": "x"})
+    one = encode_source(encoder, str(clips), tmp_path / "one", where=["group=x"])
     assert one.clips == 2
     two, first = ShardReader(tmp_path / "shards"), ShardReader(tmp_path / "one")
     assert torch.equal(two[0].codes["visual"], first[0].codes["visual"])
@@ -142,7 +143,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("after", [0, 1, 3, 5])
 def test_a_killed_run_goes_on_to_the_same_shards(encoder, tmp_path, monkeypatch, after):
-    settings = {"count": 6, "batch_size": 1, "shard_size": 2}
+    settings = {"clips": 6, "batch_size": 1, "shard_size": 2}
     encode_source(encoder, "synthetic", tmp_path / "whole", **settings)
     encode, calls = encoder.encode, []
 
@@ -164,12 +165,12 @@ def test_a_killed_run_goes_on_to_the_same_shards(encoder, tmp_path, monkeypatch,
 
 
 def test_more_clips_of_the_corpus_are_added_to_those_there(encoder, tmp_path):
-    encode_source(encoder, "synthetic", tmp_path, count=3)
+    encode_source(encoder, "synthetic", tmp_path, clips=3)
     first = ShardReader(tmp_path)[2].codes["visual"]
-    assert encode_source(encoder, "synthetic", tmp_path, count=5).clips == 5
+    assert encode_source(encoder, "synthetic", tmp_path, clips=5).clips == 5
     assert torch.equal(ShardReader(tmp_path)[2].codes["visual"], first)
     with pytest.raises(ValueError, match="holds codes made with seed 0, now 1"):
-        encode_source(encoder, "synthetic", tmp_path, count=9, seed=1)
+        encode_source(encoder, "synthetic", tmp_path, clips=9, seed=1)
 
 
 def test_workers_give_the_same_shards(encoder, clips, tmp_path):
@@ -302,14 +303,14 @@ def test_a_video_only_model_has_no_sound(model, tmp_path):
     encoder = ClipEncoder.from_pretrained(tmp_path, **SIZES)
     assert encoder.clips.shapes.keys() == {"visual"}
     assert len(open_source(encoder.clips, "synthetic", count=2)) == 2
-    encoded = encode_source(encoder, "synthetic", tmp_path / "shards", count=2)
+    encoded = encode_source(encoder, "synthetic", tmp_path / "shards", clips=2)
     assert (encoded.clips, encoded.with_audio) == (2, 0)
 
 
 def test_variants_of_a_clip_are_coded_beside_it_and_follow_from_its_name(model, tmp_path):
     tasks = all_tasks()
     encoder = ClipEncoder.from_pretrained(model, **SIZES, tasks=tasks)
-    encode_source(encoder, "synthetic", tmp_path / "shards", count=3, batch_size=2)
+    encode_source(encoder, "synthetic", tmp_path / "shards", clips=3, batch_size=2)
     reader = ShardReader(tmp_path / "shards")
     assert set(reader.clips.variants) == {"inpainting", "outpainting", "motion"}
     assert reader.clips.variants["outpainting"]["pad"] == "edge"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from encoding import encode_source
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
@@ -20,7 +21,6 @@ from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.model_config import ModelConfig
 from videolm.tasks.task import all_tasks, load_task
 from videolm.tasks.training_data.clip_encoder import ClipEncoder
-from videolm.tasks.training_data.encode_shards import encode_source
 from videolm.tasks.training_data.lm_datamodule import LMDataModule
 from videolm.tasks.training_data.sample_callback import SampleCallback
 from videolm.tokenizers.audio.codec import AudioTokenizer, AudioTokenizerConfig
@@ -421,7 +421,7 @@ def test_settings_that_cannot_be_are_one_line(settings, change, message):
 
 
 def test_a_task_whose_condition_was_not_encoded_is_refused_by_name(run, settings, tmp_path):
-    encode_source(ClipEncoder.from_pretrained(run / "model", **SIZES), "synthetic", tmp_path, count=4)
+    encode_source(ClipEncoder.from_pretrained(run / "model", **SIZES), "synthetic", tmp_path, clips=4)
     change = {"shards": str(tmp_path), "tasks": {"text_to_video": 1.0, "outpainting": 1.0}}
     with pytest.raises(ValueError, match=r"task outpainting needs: .*videolm encode --tasks outpainting"):
         LMDataModule(**settings | change)
@@ -429,7 +429,7 @@ def test_a_task_whose_condition_was_not_encoded_is_refused_by_name(run, settings
 
 def test_clips_tokenised_on_the_fly_are_the_encoded_ones(run, settings, tmp_path):
     encoder = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks())
-    encode_source(encoder, "synthetic", tmp_path, count=12)
+    encode_source(encoder, "synthetic", tmp_path, clips=12)
     stored = LMDataModule(**settings | {"shards": str(tmp_path)})
     live = LMDataModule(**settings | SIZES | {"shards": None, "source": "synthetic", "clips": 12})
     assert (live.training, live.validation) == (stored.training, stored.validation)

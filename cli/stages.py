@@ -1,0 +1,86 @@
+"""The stages of training in their order, and what LightningCLI needs to know of each.
+
+The classes of a stage are imported when it is trained, and not before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One thing that is trained: what LightningCLI needs to know of it.
+
+    Args:
+        name: folder of its configs and of its part of RUN/training.
+        part: what its export writes in RUN/model.
+        classes: gives the LightningModule and the LightningDataModule.
+        links: settings that follow from others, as (from, to), known once the source is built.
+        reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
+        report: prints and writes more than the logged scores after a validation, into a folder.
+    """
+
+    name: str
+    part: str
+    classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
+    links: tuple[tuple[str, str], ...] = ()
+    reads_model: bool = False
+    report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
+
+
+def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..tasks.training_data.tokenizer_datamodule import TokenizerDataModule
+    from ..tokenizers.video.lightning_module import VideoTokenizerTraining
+
+    return VideoTokenizerTraining, TokenizerDataModule
+
+
+def _tokenizer_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
+    """The table of `videolm tokenizer score` for the validation clips of a training."""
+    from ..evaluation.tokenizer_scores import score_tokenizer, table, write_scores
+
+    clips = (frames for batch in datamodule.val_dataloader() for frames in batch["frames"])
+    scores = score_tokenizer(module.averaged.eval(), clips)
+    print(table(scores))
+    return write_scores(folder, scores)
+
+
+def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..data.loading.clip_datamodule import ClipDataModule
+    from ..tokenizers.audio.lightning_module import AudioCodecTraining
+
+    return AudioCodecTraining, ClipDataModule
+
+
+def _audio_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
+    """The table of `videolm audio score` for the validation clips of a training."""
+    from ..evaluation.audio_scores import listen, scores_of, table, write_scores
+
+    codec = module.codec.eval()
+    heard = listen(codec, [sound for batch in datamodule.val_dataloader() for sound in batch["waveform"]])
+    scores = scores_of(codec, heard)
+    print(table(scores))
+    return write_scores(folder, scores, heard)
+
+
+def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..lm.training.lightning_module import LanguageModelTraining
+    from ..tasks.training_data.lm_datamodule import LMDataModule
+
+    return LanguageModelTraining, LMDataModule
+
+
+_LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
+        Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
+        Stage("lm", "lm", _lm, links=_LM_LINKS, reads_model=True),
+    )
+}
