@@ -6,7 +6,7 @@ and its weight in the loss. The model reads these and nothing else; what they me
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -124,12 +124,10 @@ class Batch:
         return 1 - int(self.length.sum()) / self.ids.numel()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(
-            **{
-                name: value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
-                for name, value in values.items()
-            }
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        tensors = {name: value for name, value in values if isinstance(value, Tensor)}
+        return replace(
+            self, **{name: value.to(device, non_blocking=non_blocking) for name, value in tensors.items()}
         )
 
     def __len__(self) -> int:

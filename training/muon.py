@@ -75,11 +75,12 @@ class Muon(torch.optim.Optimizer):
         for alike in _alike(parameters):
             ahead = []
             for parameter in alike:
-                state = self.state[parameter]
+                state, gradient = self.state[parameter], parameter.grad
+                assert gradient is not None
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-                ahead.append(whole(parameter.grad.add(momentum, alpha=group["momentum"])))
+                momentum = state["momentum"].mul_(group["momentum"]).add_(gradient)
+                ahead.append(whole(gradient.add(momentum, alpha=group["momentum"])))
             matrices = torch.stack([each.flatten(1) for each in ahead])
             rows, columns = matrices.shape[1:]
             half = has_fast_bfloat16(matrices.device.type)  # which is exact enough here
@@ -91,12 +92,13 @@ class Muon(torch.optim.Optimizer):
     def _adam(self, parameters: list[nn.Parameter], group: dict) -> Iterator[tuple[nn.Parameter, Tensor]]:
         first, second = group["betas"]
         for parameter in parameters:
-            state = self.state[parameter]
+            state, gradient = self.state[parameter], parameter.grad
+            assert gradient is not None
             if not state:
                 state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
             state["step"] += 1
-            mean = state["mean"].lerp_(parameter.grad, 1 - first) / (1 - first ** state["step"])
-            square = state["square"].lerp_(parameter.grad.square(), 1 - second)
+            mean = state["mean"].lerp_(gradient, 1 - first) / (1 - first ** state["step"])
+            square = state["square"].lerp_(gradient.square(), 1 - second)
             yield parameter, mean / ((square / (1 - second ** state["step"])).sqrt() + 1e-8)
 
 
@@ -104,7 +106,7 @@ def parameter_groups(
     matrices: Iterable[nn.Module], model: nn.Module
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The weights of the modules `matrices`, and all other parameters of `model`."""
-    chosen = [module.weight for module in matrices]
+    chosen = [module.get_parameter("weight") for module in matrices]
     ids = {id(weight) for weight in chosen}
     return chosen, [parameter for parameter in model.parameters() if id(parameter) not in ids]
 

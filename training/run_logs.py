@@ -29,7 +29,8 @@ def csv_logger(folder: Path) -> CSVLogger:
     """A logger to folder/metrics.csv that keeps the rows up to the checkpoint it goes on from."""
     path, checkpoint = folder / "metrics.csv", folder / "last.ckpt"
     rows: list[dict[str, Any]] = []
-    if rank_zero_only.rank == 0 and path.is_file() and checkpoint.exists():
+    rank = rank_zero_only.rank  # pyright: ignore[reportFunctionMemberAccess]  # Lightning sets it
+    if rank == 0 and path.is_file() and checkpoint.exists():
         last = _last_row(checkpoint)
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if int(row["step"]) <= last]

@@ -1,4 +1,4 @@
-"""Keys and values of the positions that were already read, at fixed places in memory."""
+"""The KV cache: keys and values of the positions that were already read, at fixed places in memory."""
 
 from collections.abc import Iterator
 
@@ -76,6 +76,35 @@ class KVCache:
             return attention_of_last(queries, all_keys[:, :, :stop], all_values[:, :, :stop], 0, visible)
 
         return attend
+
+    def seen_from(self, column: Int[Tensor, " 1"]) -> Bool[Tensor, "#rows 1 1 columns"]:
+        """The columns that a query in `column` sees."""
+        seen = (torch.arange(self.columns, device=column.device) <= column)[None, None, None]
+        return seen if self.visible is None else seen & self.visible
+
+
+def attend_at(
+    keys: list[Tensor],
+    values: list[Tensor],
+    column: Int[Tensor, " 1"],
+    seen: Bool[Tensor, "#rows 1 1 columns"],
+) -> Attend:
+    """For a pass of all rows over one column whose number stands in a tensor.
+
+    The whole cache is read under a mask, so that no shape depends on the column: the pass can be compiled or
+    recorded once for all columns.
+
+    Args:
+        keys, values: of a `KVCache`.
+        seen: from `KVCache.seen_from`.
+    """
+
+    def attend(layer: int, queries: Tensor, own_keys: Tensor, own_values: Tensor) -> Tensor:
+        keys[layer].index_copy_(2, column, own_keys)
+        values[layer].index_copy_(2, column, own_values)
+        return grouped_attention(queries, keys[layer], values[layer], seen)
+
+    return attend
 
 
 def attention_of_last(

@@ -95,7 +95,7 @@ class Chooser:
         avoided = self._avoided(self.columns[indices], block)
         penalty = None if avoided is None else (avoided, self.settings.repetition_penalty)
         flat = None if noise is None else noise.flatten(0, 1)
-        head = self.model.heads[block.name]
+        head = self.model.head(block.name)
         ids = choose(head, block, hidden.flatten(0, 1), flat, self.settings, scale, penalty)
         return ids.view(self.count, -1)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..model.attention import Rotation
 from ..model.transformer import PrefixLM
-from .cache import grouped_attention
+from .cache import attend_at
 from .decoder import Decoder
 from .rows import Rows
 
@@ -29,7 +29,6 @@ class CompiledDecoder(Decoder):
     def __init__(self, model: PrefixLM, rows: Rows, backend: str = "inductor"):
         super().__init__(model, rows)
         self._step = compiled_step(backend)
-        self._columns = torch.arange(self.cache.columns, device=rows.ids.device)
 
     def read(self, stop: int, wanted: int = 1) -> Float[Tensor, "rows {wanted} dim"]:
         if self.cache.length == 0:
@@ -41,17 +40,14 @@ class CompiledDecoder(Decoder):
 
     def _read_column(self, first: int) -> Float[Tensor, "rows 1 dim"]:
         stop = self.cache.length = first + 1
-        column = self._columns[first:stop]
-        seen = (self._columns <= column)[None, None, None]
-        if self.cache.visible is not None:
-            seen = seen & self.cache.visible
+        column = torch.tensor([first], device=self.rows.ids.device)
         return self._step(
             self.model,
             self._embedded(first, stop) + self.rows.place[:, first:stop],
             self.rows.rotation(first, stop),
             (self.cache.keys, self.cache.values),
             column,
-            seen,
+            self.cache.seen_from(column),
         )
 
 
@@ -64,14 +60,7 @@ def step(
     seen: Bool[Tensor, "#rows 1 1 columns"],
 ) -> Float[Tensor, "rows 1 dim"]:
     """Read one column: its keys and values are put into the cache, its hidden state is returned."""
-
-    def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        all_keys, all_values = (part[layer] for part in cached)
-        all_keys.index_copy_(2, column, keys)
-        all_values.index_copy_(2, column, values)
-        return grouped_attention(queries, all_keys, all_values, seen)
-
-    return model.body(embedded, rotation, attend)
+    return model.body(embedded, rotation, attend_at(*cached, column, seen))
 
 
 @cache

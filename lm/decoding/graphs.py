@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .cache import grouped_attention
+from .cache import attend_at
 from .choice import Chooser
 from .decoder import Decoder
 from .drawing import POSITIONS_AT_ONCE
@@ -118,15 +118,7 @@ def _read_column(
     decoder: Decoder, embedded: Float[Tensor, "rows 1 dim"], column: Int[Tensor, " 1"]
 ) -> Float[Tensor, "rows 1 dim"]:
     """`Decoder.read` of one column that stands in a tensor."""
-    cache, rows = decoder.cache, decoder.rows
-    seen = (torch.arange(cache.columns, device=column.device) <= column)[None, None, None]
-    if cache.visible is not None:
-        seen = seen & cache.visible
-
-    def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        cache.keys[layer].index_copy_(2, column, keys)
-        cache.values[layer].index_copy_(2, column, values)
-        return grouped_attention(queries, cache.keys[layer], cache.values[layer], seen)
-
-    cosine, sine = (each.index_select(1, column) for each in rows.turn)
+    cache = decoder.cache
+    attend = attend_at(cache.keys, cache.values, column, cache.seen_from(column))
+    cosine, sine = (each.index_select(1, column) for each in decoder.rows.turn)
     return decoder.body(embedded, (cosine, sine), attend, 1)

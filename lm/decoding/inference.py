@@ -7,11 +7,11 @@ projection put them, and of the last layer only those positions are finished who
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ..model.attention import Attend, Attention, RMSNorm, Rotation
+from ..model.attention import Attend, Attention, Rotation, rotate_alike
+from ..model.rms_norm import FoldedNorm
 from ..model.transformer import PrefixLM
 
 Turn = tuple[Tensor, Tensor]
@@ -22,13 +22,12 @@ class InferenceBody:
     """The layers of a model; it copies nothing but the weights of the norms."""
 
     def __init__(self, model: PrefixLM):
-        self.layers = list(model.layers)
-        self.heads, self.kv_heads = model.config.heads, model.config.kv_heads
-        self.head_dim = model.config.head_dim
-        self.attention_norms = [_Norm(layer.attention_norm.weight) for layer in self.layers]
-        self.query_and_key_norms = [self._joined_norm(layer.attention) for layer in self.layers]
-        self.feed_forward_norms = [_Norm(layer.feed_forward_norm.weight) for layer in self.layers]
-        self.norm = _Norm(model.norm.weight)
+        self.layers = model.layer_list()
+        self.attentions = [layer.attention for layer in self.layers]  # a module looks names up slowly
+        self.attention_norms = [FoldedNorm(layer.attention_norm.weight) for layer in self.layers]
+        self.query_and_key_norms = [_joined_norm(attention) for attention in self.attentions]
+        self.feed_forward_norms = [FoldedNorm(layer.feed_forward_norm.weight) for layer in self.layers]
+        self.norm = FoldedNorm(model.norm.weight)
 
     def turn(self, rotation: Rotation) -> Turn:
         """What `__call__` needs of `PrefixLM.rotation`."""
@@ -45,46 +44,24 @@ class InferenceBody:
         """
         hidden = embedded
         for index, layer in enumerate(self.layers):
-            projected = layer.attention.project_in(self.attention_norms[index](hidden))
-            queries, keys, values = self._heads(index, projected, turn)
+            queries, keys, values = self._heads(index, hidden, turn)
             if layer is self.layers[-1]:
                 queries, hidden = queries[:, :, -wanted:], hidden[:, -wanted:]
-            read = attend(index, queries, keys, values)
-            hidden = hidden + layer.attention.project_out(read.transpose(1, 2).flatten(2))
-            gate, value = layer.project_in(self.feed_forward_norms[index](hidden)).chunk(2, dim=-1)
-            hidden = hidden + layer.project_out(F.silu(gate).mul_(value))
+            attended = self.attentions[index].join_heads(attend(index, queries, keys, values))
+            hidden = layer.after_attention(hidden, attended, self.feed_forward_norms[index])
         return self.norm(hidden)
 
-    def _heads(self, index: int, projected: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
+    def _heads(self, index: int, hidden: Tensor, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of a layer, (rows heads columns head_dim) each."""
-        apart = projected.view(*projected.shape[:2], -1, self.head_dim)
-        turning, values = apart.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
-        normed = self.query_and_key_norms[index].wide(turning)
-        cosine, signed_sine = turn
-        swapped = normed.roll(self.head_dim // 2, dims=-1)
-        turned = torch.addcmul(normed * cosine, swapped, signed_sine).to(values.dtype).transpose(1, 2)
-        queries, keys = turned.split((self.heads, self.kv_heads), dim=1)
-        return queries, keys, values.transpose(1, 2)
-
-    def _joined_norm(self, attention: Attention) -> "_Norm":
-        query, key = attention.query_norm.weight, attention.key_norm.weight
-        return _Norm(torch.cat((query.expand(self.heads, -1), key.expand(self.kv_heads, -1))))
+        attention = self.attentions[index]
+        projected = attention.project_in(self.attention_norms[index](hidden))
+        queries_and_keys, values = attention.split_heads(projected)
+        normed = self.query_and_key_norms[index].wide(queries_and_keys)
+        turned = rotate_alike(normed, *turn).to(values.dtype).transpose(1, 2)
+        return *attention.split_queries(turned, axis=1), values.transpose(1, 2)
 
 
-class _Norm:
-    """`RMSNorm` in four operations: x sqrt(d) w / sqrt(|x|^2 + d eps)."""
-
-    def __init__(self, weight: Tensor):
-        size = weight.shape[-1]
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-        self.weight = wide * size**0.5
-        self.least = wide.new_tensor((size * RMSNorm.eps) ** 0.5)
-
-    def __call__(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        return self.wide(features).to(features.dtype)
-
-    def wide(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """In float32 or wider."""
-        features = features.to(self.weight.dtype)
-        size = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-        return (features / torch.hypot(size, self.least)).mul_(self.weight)
+def _joined_norm(attention: Attention) -> FoldedNorm:
+    """The norms of queries and keys as one: (heads + kv_heads, head_dim)."""
+    query, key = attention.query_norm.weight, attention.key_norm.weight
+    return FoldedNorm(torch.cat((query.expand(attention.heads, -1), key.expand(attention.kv_heads, -1))))

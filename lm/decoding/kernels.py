@@ -7,8 +7,8 @@ residual of the one before it, and attention is divided among programs that read
     project (norm; queries, keys, values) -> attend (norm, turn, cache; 64 columns) -> merge
     -> project (add) -> project (norm; gate and value, SwiGLU) -> project (add)
 
-`PrefixLM.body` is the same function, written to be read, and `InferenceBody` the one for many positions.
-Every sum is made in float32.
+`PrefixLM.body` is the same function, written to be read, and `InferenceBody` the one for many positions; a
+change to `Layer`, `Attention` or `RMSNorm` has to be made here too. Every sum is made in float32.
 
 From Hopper on a kernel is launched while the one before it still runs, and loads its weights meanwhile (CUDA
 C++ programming guide, "programmatic dependent launch"). Nothing else may be touched before `_wait`. On an
@@ -19,13 +19,16 @@ from functools import cache
 from typing import Any, no_type_check
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]  # only PyTorch's CUDA builds bring it
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+from triton.language.extra.cuda import (  # pyright: ignore[reportMissingImports]
+    gdc_launch_dependents,
+    gdc_wait,
+)
 
-from ..model.attention import RMSNorm
+from ..model.rms_norm import RMSNorm
 from ..model.transformer import PrefixLM
 from .cache import KVCache
 from .inference import Turn
@@ -60,7 +63,8 @@ class KernelBody:
     """
 
     def __init__(self, model: PrefixLM, cache: KVCache, turn: Turn, start: Int[Tensor, " rows"]):
-        self.model, self.cache, self.start = model, cache, start
+        self.cache, self.start = cache, start
+        self.layers, self.norm = model.layer_list(), model.norm
         self.cosine, self.signed_sine = (each[:, : cache.columns].float().contiguous() for each in turn)
         rows, config = len(start), model.config
         parts = -(-cache.columns // _COLUMNS)
@@ -76,20 +80,21 @@ class KernelBody:
         self, embedded: Float[Tensor, "rows 1 dim"], column: Int[Tensor, " 1"]
     ) -> Float[Tensor, "rows 1 dim"]:
         """The hidden state of the column, whose keys and values are put into the cache."""
+        assert embedded.is_contiguous()  # the kernels step from row to row by the width
         hidden = embedded.squeeze(1)
-        for index, layer in enumerate(self.model.layers):
+        for index, layer in enumerate(self.layers):
             projected = project(hidden, layer.attention.project_in.weight, norm=layer.attention_norm.weight)
             read = self._attend(index, projected, column)
             hidden = project(read, layer.attention.project_out.weight, residual=hidden)
             inner = project(hidden, layer.project_in.weight, norm=layer.feed_forward_norm.weight, gated=True)
             hidden = project(inner, layer.project_out.weight, residual=hidden)
-        return self.model.norm(hidden)[:, None]
+        return self.norm(hidden)[:, None]
 
     def _attend(self, index: int, projected: Tensor, column: Tensor) -> Float[Tensor, "rows dim"]:
-        attention, keys = self.model.layers[index].attention, self.cache.keys[index]
+        attention, keys = self.layers[index].attention, self.cache.keys[index]
         rows, kv_heads, columns, head_dim = keys.shape
         parts, heads = self.parts[0].shape[2], self.parts[0].shape[1]
-        _attend[rows, kv_heads, parts](
+        _attend[rows, kv_heads, parts](  # pyright: ignore[reportIndexIssue]
             projected,
             attention.query_norm.weight,
             attention.key_norm.weight,
@@ -112,7 +117,7 @@ class KernelBody:
             **early(keys.device),
         )
         read = projected.new_empty(rows, heads * head_dim)
-        _merge[rows, heads](
+        _merge[rows, heads](  # pyright: ignore[reportIndexIssue]
             *self.parts,
             column,
             read,
@@ -146,7 +151,7 @@ def project(
     warps = 4 if block <= 2048 else 8
     some = max(1, min(4, warps * 2048 // block // (2 if gated else 1)))
     out = features.new_empty(rows, count)
-    _project[(-(-count // some),)](
+    _project[(-(-count // some),)](  # pyright: ignore[reportIndexIssue]
         features,
         matrix,
         features if norm is None else norm,

@@ -22,6 +22,10 @@ _KERNEL_STEP = 16  # features that the CPU's kernel takes at a time; it reads pa
 class Int8Linear(nn.Module):
     """A linear layer without bias, with weights in int8."""
 
+    weight: Tensor
+    scale: Tensor
+    kernel_scale: Tensor
+
     def __init__(self, linear: nn.Linear):
         super().__init__()
         weight = linear.weight.detach()
@@ -38,7 +42,7 @@ class Int8Linear(nn.Module):
         product = torch._weight_int8pack_mm(flat.bfloat16(), self.weight, self.kernel_scale)
         return product.to(features.dtype).view(*features.shape[:-1], -1)
 
-    def _save_to_state_dict(self, *_: object) -> None:
+    def _save_to_state_dict(self, destination: object, prefix: str, keep_vars: bool) -> None:
         raise ValueError("the weights of this model are in int8 for generation; save it before `quantize`")
 
 

@@ -6,6 +6,9 @@ own segment each position is told the segment and coordinates of the *next* one,
 work out that a row of codes has ended and the next begins.
 """
 
+from functools import reduce
+from operator import add
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -22,10 +25,8 @@ class CodeEmbedding(nn.Module):
         self.digits = nn.ModuleList(nn.Embedding(factor, dim) for factor in block.factors)
 
     def forward(self, codes: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
-        first, *later = (
-            table(digit) for table, digit in zip(self.digits, self.block.split(codes), strict=True)
-        )
-        return sum(later, start=first)
+        tables = zip(self.digits, self.block.split(codes), strict=True)
+        return reduce(add, (table(digit) for table, digit in tables))
 
 
 class TokenEmbedding(nn.Module):

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .swiglu import swiglu
+
 LOGITS_AT_ONCE = 2**26
 """How many logits are held at a time while a loss is computed: 256 rows of 2^18."""
 
@@ -52,9 +54,10 @@ class Head(nn.Module):
             z_loss: of each digit's softmax, see `linear_cross_entropy`; in the sum, not in the nats.
         """
         total, nats = weight.new_zeros(()), torch.zeros_like(weight)
-        for k, digit in enumerate(digits):
+        for k, (linear, digit) in enumerate(zip(self.digits, digits, strict=True)):
+            assert isinstance(linear, nn.Linear)
             digit_total, digit_nats = linear_cross_entropy(
-                self._features(hidden, digits[:k]), self.digits[k].weight, digit, weight, z_loss
+                self._features(hidden, digits[:k]), linear.weight, digit, weight, z_loss
             )
             total, nats = total + digit_total, nats + digit_nats
         return total, nats
@@ -77,8 +80,7 @@ class _AfterDigits(nn.Module):
         mixed = self.hidden(hidden)
         for table, digit in zip(self.digits, known, strict=True):
             mixed = mixed + table(digit)
-        gate, value = mixed.chunk(2, dim=-1)
-        return F.silu(gate) * value
+        return swiglu(mixed)
 
 
 def linear_cross_entropy(
@@ -143,7 +145,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (weight * (nats + z_loss * squares)).sum(), nats
 
     @staticmethod
-    def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        total_gradient, _ = gradients
         hidden_gradient, matrix_gradient = ctx.saved_tensors
         return hidden_gradient * total_gradient, matrix_gradient * total_gradient, None, None, None, None
 

@@ -51,10 +51,14 @@ def share_bits(model: PrefixLM, is_trained: bool = False) -> None:
             raise ValueError(
                 f"{block.name} codes have digits of {block.factors}; share_bits needs powers of 2"
             )
-        head = model.heads[block.name]
+        head = model.head(block.name)
         for table in head.digits:
+            assert isinstance(table, nn.Linear)
             parametrize.register_parametrization(table, "weight", SharedBits(table.weight, 0.0))
-        before = (table for later in head.later for table in later.digits)
-        for table in (*model.tokens.tables[block.name].digits, *before):
+        for table in (*_embeddings(model.tokens.tables[block.name]), *_embeddings(head.later)):
             std = 0.0 if is_trained else (2 * (len(table.weight).bit_length() - 1)) ** -0.5
             parametrize.register_parametrization(table, "weight", SharedBits(table.weight, std))
+
+
+def _embeddings(part: nn.Module) -> list[nn.Embedding]:
+    return [module for module in part.modules() if isinstance(module, nn.Embedding)]

@@ -75,7 +75,8 @@ class _Split(torch.autograd.Function):
             wide = torch.promote_types(queries.dtype, torch.float32)
             lse = queries.new_zeros(rows, heads, length, dtype=wide)
             for stack in stacks:
-                parts = _read(*stack.of(queries, keys, values), stack.prefix)
+                q, k, v = stack.of(queries, keys, values)
+                parts = _read(q, k, v, stack.prefix)
                 for place, part in zip(stack.of(read, lse), parts, strict=True):
                     place.copy_(part)
         read = read.to(queries.dtype)
@@ -84,8 +85,10 @@ class _Split(torch.autograd.Function):
         return read
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable  # which hides the names of the arguments
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, upstream: Tensor
+    ) -> tuple[Tensor | None, ...]:
         queries, keys, values, read, lse = ctx.saved_tensors
         gradients = [torch.zeros_like(each) for each in (queries, keys, values)]
         for stack in ctx.stacks:

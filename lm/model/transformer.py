@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from ...data.runtime.pretrained import PretrainedMixin, load_weights, read_config
 from ..batch import Batch
 from ..vocabulary import Block, Vocabulary
-from .attention import Attend, Attention, RMSNorm, Rotation, rotary_angles, rotation_of
+from .attention import Attend, Attention, Rotation, rotary_angles, rotation_of
 from .embedding import PlaceEmbedding, TokenEmbedding
 from .heads import Head
+from .layer import Layer
 from .prefix_attention import prefix_attention
+from .rms_norm import RMSNorm
 
 Wavelengths = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
@@ -105,7 +107,8 @@ class PrefixLM(PretrainedMixin, nn.Module):
         # One linear map, as VideoPoet has it (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.1).
         width = config.feature_width
         self.features = nn.Linear(width, config.dim, bias=False) if width else None
-        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
+        sizes = (config.dim, config.heads, config.kv_heads, config.hidden)
+        self.layers = nn.ModuleList(Layer(index, *sizes) for index in range(config.layers))
         self.norm = RMSNorm(config.dim)
         self.heads = nn.ModuleDict(
             {block.name: Head(block.factors, config.dim) for block in self.blocks if block.name != "special"}
@@ -119,6 +122,14 @@ class PrefixLM(PretrainedMixin, nn.Module):
             self.rotation(batch.coordinates),
             prefix_attention(batch, self.config.head_dim),
         )
+
+    def head(self, block: str) -> Head:
+        """The head of the block of this name."""
+        return cast(Head, self.heads[block])  # nn.ModuleDict knows of modules only
+
+    def layer_list(self) -> list[Layer]:
+        """The layers, the first one first."""
+        return cast(list[Layer], list(self.layers))  # nn.ModuleList knows of modules only
 
     def place(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
         """The part of the input that is there before any id: what the layout fixes, and given features."""
@@ -168,7 +179,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
         for module in self.modules():
             if isinstance(module, Head):
                 for linear in module.digits:
-                    nn.init.zeros_(linear.weight)
+                    nn.init.zeros_(linear.get_parameter("weight"))
             elif isinstance(module, (Attention, Layer)):
                 nn.init.zeros_(module.project_out.weight)
 
@@ -184,25 +195,6 @@ class PrefixLM(PretrainedMixin, nn.Module):
         _check_fit(model, Path(folder) / "model.safetensors")
         load_weights(model, folder)
         return model
-
-
-class Layer(nn.Module):
-    """Pre-norm attention and feed-forward block (SwiGLU, Shazeer 2020, arXiv:2002.05202)."""
-
-    def __init__(self, config: LMConfig, index: int):
-        super().__init__()
-        self.attention_norm = RMSNorm(config.dim)
-        self.attention = Attention(index, config.dim, config.heads, config.kv_heads)
-        self.feed_forward_norm = RMSNorm(config.dim)
-        self.project_in = nn.Linear(config.dim, 2 * config.hidden, bias=False)
-        self.project_out = nn.Linear(config.hidden, config.dim, bias=False)
-
-    def forward(
-        self, hidden: Float[Tensor, "batch length dim"], rotation: Rotation, attend: Attend
-    ) -> Float[Tensor, "batch length dim"]:
-        hidden = hidden + self.attention(self.attention_norm(hidden), rotation, attend)
-        gate, value = self.project_in(self.feed_forward_norm(hidden)).chunk(2, dim=-1)
-        return hidden + self.project_out(F.silu(gate) * value)
 
 
 def _as_predicted(block: Block, config: LMConfig) -> Block:

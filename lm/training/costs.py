@@ -46,16 +46,12 @@ class Parameters:
         return self.body + self.embeddings + self.heads
 
 
-def training_flops(
-    model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]
-) -> Float[Tensor, ""]:
+def training_flops(model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]) -> Float[Tensor, ""]:
     """Operations of the forward and backward pass of a batch."""
     return 3 * forward_flops(model, batch, target_block)
 
 
-def forward_flops(
-    model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]
-) -> Float[Tensor, ""]:
+def forward_flops(model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]) -> Float[Tensor, ""]:
     """Operations of the forward pass of a batch; to generate its targets, with a cache, takes as many.
 
     Args:

@@ -92,5 +92,6 @@ def merged_state(model: PrefixLM) -> dict[str, Tensor]:
     state = {name: value for name, value in model.state_dict().items() if ".parametrizations." not in name}
     for name, module in model.named_modules():
         if parametrize.is_parametrized(module, "weight"):
+            assert isinstance(module.weight, Tensor)
             state[f"{name}.weight"] = module.weight.detach()
     return state

@@ -44,7 +44,7 @@ def head_entropies(
             continue
         row, before = wanted[:: len(wanted) // ENTROPY_ROWS + 1].unbind(1)
         digits = block.split(batch.ids[row, before + 1] - block.start)
-        head: Any = model.heads[block.name]
+        head = model.head(block.name)
         for k in range(len(digits)):
             shares = head.logits(hidden[row, before], digits[:k]).float().softmax(-1)
             entropies[f"{block.name}/{k}"] = torch.special.entr(shares).sum(-1).mean().item()

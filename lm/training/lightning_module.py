@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning import LightningModule
@@ -123,7 +123,7 @@ class LanguageModelTraining(LightningModule):
     @property
     def trained(self) -> PrefixLM:
         """The model to use: with the average of the weights, if there is one."""
-        return self.model if self.average is None else self.average.module
+        return self.model if self.average is None else cast(PrefixLM, self.average.module)
 
     def configure_model(self) -> None:
         """Divide the weights among processes, if the strategy is one that does."""
@@ -133,7 +133,7 @@ class LanguageModelTraining(LightningModule):
             raise ValueError(
                 "lora_rank and share_bits go with one process or --trainer.strategy ddp, not with fsdp2"
             )
-        for model in (self.model, *(() if self.average is None else (self.average.module,))):
+        for model in (self.model, *(() if self.average is None else (self.trained,))):
             shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -147,7 +147,7 @@ class LanguageModelTraining(LightningModule):
         self.log("train/padding", batch.padding_share, batch_size=1)
         self._usage.add(self.model, batch)
         self._count_work(loss, batch)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if self._is_reported(self.global_step + 1):
             for name, (nats, count) in self._parts(loss, batch).items():
                 self.log(f"train/{name}", nats, batch_size=count)
             entropies = head_entropies(self.model, batch, hidden[0])
@@ -167,13 +167,13 @@ class LanguageModelTraining(LightningModule):
         self.log("train/gradient_norm", norm, batch_size=1)
         if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
             return
-        by_norm = gradient_clip_val and gradient_clip_algorithm != "value"
-        scale = factor * (min(1.0, gradient_clip_val / (norm + 1e-6)) if by_norm else 1.0)
+        limit = gradient_clip_val if gradient_clip_algorithm != "value" else None
+        scale = factor * (min(1.0, limit / (norm + 1e-6)) if limit else 1.0)
         if scale != 1:
             for weight in weights:
                 if weight.grad is not None:
                     weight.grad.mul_(scale)
-        if not by_norm:
+        if not limit:
             clip_gradients([self.model], gradient_clip_val, gradient_clip_algorithm)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
@@ -184,7 +184,7 @@ class LanguageModelTraining(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Report what is gathered over several steps."""
-        if self.global_step % self.trainer.log_every_n_steps == 0 and self.global_step > self._reported_step:
+        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             perplexities, counts = self._usage.report()
             used = {f"train/code_perplexity/{name}": each for name, each in perplexities.items()}
@@ -257,6 +257,10 @@ class LanguageModelTraining(LightningModule):
     def export(self, folder: str | Path) -> None:
         """Write the model to `folder`/lm: called by all processes, of which the first one writes."""
         save_whole(self.trained, Path(folder) / "lm")
+
+    def _is_reported(self, step: int) -> bool:
+        """Whether what is gathered over several steps is logged at this one."""
+        return step % self.trainer.log_every_n_steps == 0  # pyright: ignore[reportAttributeAccessIssue]  # set late
 
     def _parts(self, loss: Loss, batch: Batch) -> dict[str, tuple[float, int]]:
         """Mean nats and number of targets, by block and by task."""

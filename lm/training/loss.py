@@ -62,7 +62,7 @@ def loss_of(model: PrefixLM, batch: Batch, z_loss: float = 0.0) -> Loss:
             continue
         # A head without targets takes part with no rows, so that each has a gradient on every process.
         digits = target_block.split(ids - target_block.start)
-        total, row_nats = model.heads[target_block.name].loss(rows, digits, weight, z_loss)
+        total, row_nats = model.head(target_block.name).loss(rows, digits, weight, z_loss)
         totals.append(total)
         nats.append(row_nats)
     return Loss(

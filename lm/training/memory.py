@@ -189,7 +189,7 @@ def _outside_layers(model: PrefixLM, vocabulary: Vocabulary, plan: Plan) -> int:
 
 
 def _kept_by_head(model: PrefixLM, block: Block, plan: Plan) -> int:
-    count, head = plan.targets.get(block.name, 0), model.heads[block.name]
+    count, head = plan.targets.get(block.name, 0), model.head(block.name)
     rows = torch.zeros(count, model.config.dim, requires_grad=True)
     digits = block.split(torch.zeros(count, dtype=torch.long))
     weight = torch.zeros(count, dtype=torch.float32)
@@ -225,7 +225,7 @@ class _FusedAttention(torch.autograd.Function):
         return read
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
         raise AssertionError("only its memory is asked for")
 
 

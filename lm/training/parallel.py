@@ -9,15 +9,21 @@ and all that lies between the products is computed by each of the group.
 """
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, Replicate
-from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    ParallelStyle,
+    RowwiseParallel,
+    parallelize_module,
+)
 
 from ..model.transformer import PrefixLM
 from .finetuning import merged_state
@@ -47,13 +53,13 @@ def shard(model: PrefixLM, mesh: DeviceMesh, half: bool) -> None:
     fully_shard(model, mesh=data, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
 
 
-def _tensor_plan() -> dict[str, ColwiseParallel | RowwiseParallel]:
+def _tensor_plan() -> dict[str, ParallelStyle]:
     """Rows of the matrices that come first are divided, columns of those that project back.
 
     `project_in` makes several things at once (queries, keys and values; gate and value), whose borders are
     not those of the parts: its outputs are gathered before they are taken apart.
     """
-    plan: dict[str, ColwiseParallel | RowwiseParallel] = {}
+    plan: dict[str, ParallelStyle] = {}
     for block in ("attention.", ""):
         plan[f"{block}project_in"] = ColwiseParallel(output_layouts=Replicate())
         plan[f"{block}project_out"] = RowwiseParallel(input_layouts=Replicate())
@@ -68,7 +74,7 @@ def save_whole(model: PrefixLM, folder: Path) -> None:
     """`save_pretrained` of a model that may be sharded: all processes gather it, the first one writes."""
     if is_sharded(model):
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        state = get_model_state_dict(model, options=options)
+        state = cast(dict[str, Tensor], get_model_state_dict(model, options=options))
     else:
         state = merged_state(model)
     rank_zero_only(model.save_pretrained)(folder, state)

@@ -30,6 +30,9 @@ STRANGERS = {("lm", "tokenizers")}
 # A room that may import a later one or a stranger, file by file, would be listed here. There is none.
 HOUSE = sorted({room.split("/")[0] for room in ROOMS})
 SOURCES = [path for part in HOUSE for path in sorted((ROOT / part).rglob("*.py"))]
+# What generation loads with the language model, and what only training needs.
+OF_GENERATION = ("lm/model/", "lm/decoding/", "lm/batch.py", "lm/vocabulary.py")
+OF_TRAINING = {"lightning", "torchdata", "matplotlib"}
 MOST_LINES = 400
 MOST_LINES_OF_A_BODY = 60
 
@@ -72,6 +75,17 @@ def top_level_imports(path: Path) -> list[str]:
     return imports(path, ast.parse(path.read_text(encoding="utf-8")).body)
 
 
+def loaded_with(path: Path) -> set[Path]:
+    """The file, and those of the package that are imported with it."""
+    found, waiting = set(), [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += [inner for name in top_level_imports(file) if (inner := _file(name))]
+    return found
+
+
 def test_there_are_sources():
     assert len(SOURCES) > 200
 
@@ -109,6 +123,18 @@ def test_imports_within_the_package_are_relative(path):
 @pytest.mark.parametrize("path", SOURCES, ids=identify)
 def test_transformers_is_imported_only_where_it_is_used(path):
     assert not [name for name in top_level_imports(path) if name.split(".")[0] == "transformers"]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if identify(path).startswith(OF_GENERATION)], ids=identify
+)
+def test_generating_ids_loads_nothing_that_only_training_needs(path):
+    users = {
+        identify(file): packages
+        for file in loaded_with(path)
+        if (packages := {name.split(".")[0] for name in top_level_imports(file)} & OF_TRAINING)
+    }
+    assert not users
 
 
 def test_only_the_media_room_imports_the_decoder():

@@ -5,7 +5,6 @@ import torch
 
 from videolm.lm.model.attention import (
     Attention,
-    RMSNorm,
     masked_attention,
     rotary_angles,
     rotate,
@@ -65,27 +64,6 @@ def test_wavelengths_run_from_shortest_to_longest():
     assert angles[4].item() == pytest.approx(2 * math.pi / 4) and angles[9].item() == pytest.approx(
         2 * math.pi / 256
     )
-
-
-def test_norm_gives_unit_root_mean_square_and_keeps_the_type():
-    features = torch.randn(5, 16, generator=torch.Generator().manual_seed(0)) * 100
-    normed = RMSNorm(16)(features)
-    torch.testing.assert_close(normed.square().mean(-1), torch.ones(5))
-    assert RMSNorm(16)(features.to(torch.bfloat16)).dtype == torch.bfloat16
-
-
-@pytest.mark.parametrize("size", [1e-4, 1.0])
-def test_norm_and_its_gradients_are_pytorchs(size):
-    generator = torch.Generator().manual_seed(0)
-    features = (torch.randn(2, 3, 6, generator=generator, dtype=torch.float64) * size).requires_grad_()
-    norm, upstream = RMSNorm(6).double(), torch.randn(2, 3, 6, generator=generator, dtype=torch.float64)
-    torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
-    expected = torch.nn.functional.rms_norm(features, (6,), norm.weight, eps=RMSNorm.eps)
-    torch.testing.assert_close(norm(features), expected)
-    inputs = (features, norm.weight)
-    found = torch.autograd.grad(norm(features), inputs, upstream)
-    for ours, exact in zip(found, torch.autograd.grad(expected, inputs, upstream), strict=True):
-        torch.testing.assert_close(ours, exact)
 
 
 def test_scale_of_the_input_does_not_change_what_is_attended_to():
