@@ -163,6 +163,7 @@ HEAVY = (
     "datasets",
     "pyarrow",
     "transformers",
+    "torch._dynamo",
 )
 
 
