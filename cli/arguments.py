@@ -6,7 +6,8 @@ A parameter that is a record (a frozen dataclass) stands for options of the name
     videolm generate --out x.mp4 --temperature 0.5
 
 `Annotated[ClipSelection, Options(skip=("height", "width"), num_frames=17)]` leaves out fields and gives
-others their default in this command. The record's docstring explains its options.
+others their default in this command. The record's docstring explains its options; its first line is their
+title in the help.
 """
 
 import inspect
@@ -42,10 +43,11 @@ def parse(command: Callable[..., Any], program: str, words: list[str]) -> dict[s
     records = _records(command)
     parser.add_function_arguments(command, as_positional=True, as_group=False, skip=set(records))
     for record, options in records.values():
-        parser.add_class_arguments(record, as_positional=True, as_group=False, skip=options.skip)
+        skipped: set[str | int] = {*options.skip}
+        parser.add_class_arguments(record, as_positional=True, as_group=True, skip=skipped)
         parser.set_defaults({name: options.defaults[name] for name in options.defaults.keys() - options.skip})
     if set(words) & {"-h", "--help"}:
-        return _with_hyphens(parser.format_help())
+        return _as_typed(parser.format_help())
     values = parser.parse_args(_with_values(as_parsed(words), command, records)).as_dict()
     for name, (record, options) in records.items():
         # A skipped field may be the name of a parameter of the command itself, which keeps its value.
@@ -84,14 +86,25 @@ def _records(command: Callable[..., Any]) -> dict[str, tuple[Any, Options]]:
 def _with_values(
     words: list[str], command: Callable[..., Any], records: dict[str, tuple[Any, Options]]
 ) -> list[str]:
-    """A switch that is given alone is true."""
+    """Switches as --name=value: one that no true or false follows is true, whatever else follows it."""
     kinds = {name: each.annotation for name, each in inspect.signature(command).parameters.items()}
     for record, _ in records.values():
         kinds |= {field.name: field.type for field in fields(record)}
-    return [f"{word}=true" if kinds.get(word.removeprefix("--")) is bool else word for word in words]
+
+    def is_switch(word: str) -> bool:
+        return word.startswith("--") and kinds.get(word[2:]) is bool
+
+    result: list[str] = []
+    for word in words:
+        if word in ("true", "false") and result and is_switch(result[-1]):
+            result[-1] += f"={word}"
+        else:
+            result.append(word)
+    return [f"{word}=true" if is_switch(word) else word for word in result]
 
 
-def _with_hyphens(text: str) -> str:
-    """jsonargparse's help as a user types it."""
+def _as_typed(text: str) -> str:
+    """jsonargparse's help in a user's words: options as they are typed, and nothing about absent values."""
     text = re.sub(r"--\w+", lambda match: match[0].replace("_", "-"), text)
+    text = re.sub(r"\s\|\s+null,\s+default:\s+null\)", ")", text)
     return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)

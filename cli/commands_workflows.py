@@ -1,31 +1,22 @@
 """The commands that run the model several times: videos longer than a clip, chains of tasks."""
 
 from pathlib import Path
+from typing import Annotated
+
+from ..generation.long_video.long_options import LongOptions
+from ..generation.run_request import Results
+from ..lm.decoding.sampling import Sampling
+from .arguments import Options
 
 
 def long_video(
     *,
     model: Path,
     out: Path,
-    text: str | None = None,
-    script: Path | None = None,
-    seconds: float | None = None,
-    image: Path | None = None,
-    video: Path | None = None,
-    negative: str | None = None,
-    given: int | None = None,
-    silent: bool = False,
-    aspect: str | None = None,
     seed: int = 0,
-    best_of: int = 1,
-    judge: str = "describe",
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    guidance_scale: float = 1.0,
-    repetition_penalty: float = 0.0,
-    decoding: str = "sequential",
-    window: int = 16,
+    prompt: LongOptions,
+    results: Annotated[Results, Options(skip=("num_samples", "raw", "preview"))],
+    sampling: Sampling,
 ) -> list[Path]:
     """Make a video longer than a clip: each segment goes on from the last frames before it.
 
@@ -35,47 +26,19 @@ def long_video(
     Args:
         model: model folder.
         out: folder to fill.
-        text: what is to be seen all the time.
-        script: file of what is to be seen when: a line of text for each segment, or .jsonl with
-            {"text": …, "seconds": …}. The last line holds until the end.
-        seconds: of the whole video; with a script its own length if left out.
-        image: first frame.
-        video: video to go on from.
-        negative: what is not to be seen; needs a guidance scale above 1.
-        given: frames that each segment is shown (1, 5, 9, …): more join more steadily, fewer are faster;
-            about half of a clip if left out.
-        silent: make no sound.
-        aspect: of the frames, width to height as 16:9, or their size as HEIGHTxWIDTH: of the sizes that the
-            model was trained on the nearest; else the model's default.
         seed: of the first try of the first segment; the next has the next.
-        best_of: make so many tries of each segment and go on from the one that fits its text best.
-        judge: of the best: describe (the reader of the embedded corpus), or the folder of a CLIP model.
-        temperature: below 1 likelier, above 1 more varied.
-        top_k: sample from the k likeliest codes only.
-        top_p: sample from the likeliest codes that together have this probability.
-        guidance_scale: 1 is off; above, the text is followed more closely.
-        repetition_penalty: above 0 against videos that freeze, below 0 against flicker; in nats.
-        decoding: sequential, or jacobi: the same video in fewer passes, by guessing codes and checking them.
-        window: codes that jacobi guesses at a time.
     """
-    from ..generation.long_video.long_video import LongPrompt, write_long
-    from ..generation.long_video.script import Line, read_script
+    prompt.check_files()
+    from ..generation.long_video.long_video import write_long
 
-    if text is not None and script is not None:
-        raise ValueError("give either --text or --script")
-    lines = read_script(script) if script is not None else [] if text is None else [Line(text)]
-    prompt = LongPrompt(lines, seconds, image, video, negative, given, silent, aspect)
-    sampling = {
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "guidance_scale": guidance_scale,
-        "repetition_penalty": repetition_penalty,
-        "decoding": decoding,
-        "window": window,
-    }
     return write_long(
-        model, prompt, out, seed=seed, sampling=sampling, best_of=best_of, judge=judge
+        model,
+        prompt.prompt,
+        out,
+        seed=seed,
+        sampling=sampling,
+        best_of=results.best_of,
+        judge=results.judge,
     )
 
 

@@ -109,7 +109,7 @@ def run(arguments: list[str]) -> None:
     words = _words(arguments)
     command = COMMANDS.get(" ".join(words))
     rest = arguments[len(words) :]
-    if command is None and set(rest) & {"-h", "--help"} and _starting_with(words):
+    if command is None and words and set(rest) <= {"-h", "--help"} and rest:
         print(overview(words))
         return
     if command is None:

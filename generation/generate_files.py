@@ -1,16 +1,13 @@
-"""What `videolm generate` does: prompts from flags or a file, clips to files.
+"""What `videolm generate` does: prompts from options or a file, clips to files.
 
 With a file of prompts the folder fills clip by clip, and a run that was stopped goes on with those that
 are missing: every clip has a seed of its own.
 """
 
 import hashlib
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,181 +19,165 @@ from ..data.media.targets import check_target
 from ..data.runtime.files import replacing
 from ..data.runtime.progress import Report, progress
 from ..lm.decoding.quantized import quantize
-from ..lm.decoding.sampling import Sampling
 from ..tasks.conditions import Painting
 from ..tasks.task import Task, load_task
 from .best_of import Fit, best, fit_of
+from .notes import notes
 from .pipeline import VideoLM
 from .prompt import Prompt
 from .prompt_expansion import Expander
 from .prompt_file import NamedPrompt, read_prompts
-from .run_request import claim_folder
+from .run_request import Request, claim_folder
 from .streaming import write_preview
 
 _TOGETHER = 32  # clips after which results are written
-_KNOWN = "known"  # a judge, of tasks that paint
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_SUFFIX = ".mp4"  # of clips whose names come from a file of prompts
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to generate.
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A prompt whose clips are not there yet.
 
     Args:
-        model: folder.
-        task: name or file.
-        given: fields of `Prompt`, but for the geometry.
-        sampling: fields of `Sampling`.
-        seed: of the first clip; the next has the next.
-        num_samples: clips of each prompt.
-        best_of: clips of each prompt of which only the best is kept.
-        judge: of which is the best: "describe", the folder of a CLIP model, or "known" (`nearest_known`).
-        depth: how depth is found, for tasks that need it.
-        composite: known pixels of a painted video come back as they were.
-        expand: who expands texts: the address of a server or a folder; nobody if not given.
-        expand_model: which of the server's models.
-        quantize: "int8" turns the language model's weights into 8 bits.
-        preview: file that shows the frames of a single clip while it is generated.
-        device: of the model.
-        dtype: of the language model's weights.
+        number: of the prompt, from which the seeds of its clips follow.
+        name: of its clips.
     """
 
-    model: Path
-    task: str
-    given: dict[str, Any]
-    sampling: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    num_samples: int = 1
-    best_of: int = 1
-    judge: str = "describe"
-    depth: str | None = None
-    composite: bool = True
-    expand: str | None = None
-    expand_model: str | None = None
-    quantize: str | None = None
-    preview: Path | None = None
-    device: str = "auto"
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        if self.dtype not in _DTYPES:
-            raise ValueError(f"dtype is {self.dtype!r}; expected {' or '.join(_DTYPES)}")
-        if self.quantize not in (None, "int8"):
-            raise ValueError(f"quantize is {self.quantize!r}; expected int8")
-        if self.preview is not None and self.tries > 1:
-            raise ValueError("a preview shows a single clip; leave out num_samples and best_of")
-        if self.num_samples < 1 or self.best_of < 1:
-            raise ValueError(
-                f"num_samples is {self.num_samples} and best_of {self.best_of}; expected 1 or more"
-            )
-        if self.num_samples > 1 and self.best_of > 1:
-            raise ValueError("give either num_samples, to see all, or best_of, to keep one")
-
-    @property
-    def compares_known(self) -> bool:
-        """Whether the best of several paintings is chosen by what is known."""
-        return self.best_of > 1 and self.judge == _KNOWN
-
-    @property
-    def tries(self) -> int:
-        """Clips that are made of each prompt."""
-        return self.num_samples * self.best_of
+    number: int
+    name: str
+    prompt: Prompt
 
 
 def generate_files(request: Request, out: Path, prompts: Path | None = None) -> list[Path]:
     """Generate and write clips; returns their paths.
 
+    Args:
+        out: the file of the clip; with a file of `prompts` the folder of their clips.
+
     Raises:
         FileNotFoundError, ValueError: for what cannot be used, before the model is loaded where possible.
     """
-    if request.preview is not None:
-        if prompts is not None:
-            raise ValueError("a preview shows a single clip; leave out --prompts")
-        check_target(request.preview)
-    if prompts is None:
-        check_target(out)
-        named = [NamedPrompt(out.stem, request.given)]
-        folder, suffix = out.parent, out.suffix
-    else:
-        named = read_prompts(prompts, request.given)
-        folder, suffix = out, ".mp4"
-        _check_folder(out, request, prompts)
+    named, folder, suffix = _named_prompts(request, out, prompts)
     task = load_task(request.task)
-    rows = [(each, Prompt(**each.given)) for each in named]
-    rows[0][1].check(task, request.sampling.get("guidance_scale", 1.0))
-    if request.best_of > 1:
-        _check_judge(request, task, [prompt for _, prompt in rows])
-    fit = fit_of(request.judge) if request.best_of > 1 and not request.compares_known else None
+    named[0].options.prompt.check(task, request.sampling.guidance_scale)
+    if request.results.best_of > 1:
+        _check_judge(request, task, [each.options.text for each in named])
+    fit = None
+    if request.results.best_of > 1 and not request.results.compares_known:
+        fit = fit_of(request.results.judge)
+    targets = [_targets(folder, each.name, suffix, request.results.num_samples) for each in named]
+    missing = [number for number, paths in enumerate(targets) if prompts is None or not paths[-1].is_file()]
+    for number in missing:
+        named[number].options.check_files()
     geometry = geometry_of(request.depth)
     waiting = [
-        (number, each.name, replace(prompt, geometry=geometry))
-        for number, (each, prompt) in enumerate(rows)
-        if prompts is None or not _targets(folder, each.name, suffix, request.num_samples)[-1].is_file()
+        Waiting(number, named[number].name, replace(named[number].options.prompt, geometry=geometry))
+        for number in missing
     ]
-    if waiting and request.expand is not None:
+    if waiting and request.expansion.expand is not None:
         waiting = _expanded(request, waiting, folder)
     if waiting:
         _make(request, waiting, folder, suffix, fit)
-    return [path for each in named for path in _targets(folder, each.name, suffix, request.num_samples)]
+    return [path for paths in targets for path in paths]
 
 
-def _check_judge(request: Request, task: Task, prompts: list[Prompt]) -> None:
+def _named_prompts(request: Request, out: Path, prompts: Path | None) -> tuple[list[NamedPrompt], Path, str]:
+    """The prompts, the folder of their clips, which holds none of another request, and the clips' suffix."""
+    preview = request.results.preview
+    if preview is not None:
+        if prompts is not None:
+            raise ValueError("a preview shows a single clip; leave out --prompts")
+        check_target(preview)
+    if prompts is None:
+        check_target(out)
+        return [NamedPrompt(out.stem, request.prompt)], out.parent, out.suffix
+    named = read_prompts(prompts, request.prompt)
+    if out.suffix:
+        raise ValueError(f"--out is {out}; with --prompts it is a folder for 000.mp4, 001.mp4, …")
+    if not out.is_dir():
+        raise FileNotFoundError(f"there is no folder {out} to write the clips to; make it first")
+    settings = request.settings | {"prompts": hashlib.sha256(prompts.read_bytes()).hexdigest()}
+    claim_folder(out, settings, "clips")
+    return named, out, _SUFFIX
+
+
+def _check_judge(request: Request, task: Task, texts: list[str | None]) -> None:
     """Refuse a judge that has nothing to go by."""
-    paints = isinstance(task.conditions, Painting)
-    if request.compares_known and not paints:
+    paints, by_known = isinstance(task.conditions, Painting), request.results.compares_known
+    if by_known and not paints:
         raise ValueError(f"task {task.name} paints nothing; --judge known compares known pixels of paintings")
-    if not request.compares_known and any(prompt.text is None for prompt in prompts):
+    if not by_known and None in texts:
         hint = ", or choose with --judge known" if paints else ""
         raise ValueError(f"best_of compares clips with their text; give one{hint}")
 
 
-def _make(
-    request: Request, waiting: list[tuple[int, str, Prompt]], folder: Path, suffix: str, fit: Fit | None
-) -> None:
-    """Generate prompts by number, name and content, and write each group as soon as it is there."""
-    pipeline = VideoLM.from_pretrained(request.model, request.device, _DTYPES[request.dtype])
-    if request.quantize is not None:
-        quantize(pipeline.lm)
-    together = max(_TOGETHER // request.tries, 1)
-    total = len(waiting) * request.tries
-    with notes(), progress(f"generate {load_task(request.task).name}", total) as report:
+def _expanded(request: Request, waiting: list[Waiting], folder: Path) -> list[Waiting]:
+    """The prompts with their texts expanded, each printed and kept beside the clip that is to come."""
+    wanted = request.expansion
+    expand = Expander(captioner_of(str(wanted.expand), wanted.expand_model), request.model)
+    result = []
+    with progress("expand texts", len(waiting)) as report:
+        for each in waiting:
+            if each.prompt.text is None:
+                raise ValueError(f"{each.name} has no text to expand; leave out --expand")
+            caption = expand(each.prompt.text, folder / f"{each.name}.json")
+            print(f"{each.name}: {caption}")
+            result.append(replace(each, prompt=replace(each.prompt, expanded=caption)))
+            report(len(result))
+    return result
+
+
+def _make(request: Request, waiting: list[Waiting], folder: Path, suffix: str, fit: Fit | None) -> None:
+    """Generate clips, and write those of each group of prompts as soon as they are there."""
+    model = _loaded(request)
+    tries = request.results.tries
+    together = max(_TOGETHER // tries, 1)
+    with notes(), progress(f"generate {load_task(request.task).name}", len(waiting) * tries) as report:
         for start in range(0, len(waiting), together):
             group = waiting[start : start + together]
-            if request.preview is not None:
-                _write([_previewed(pipeline, request, group[0][2], report)], folder, group[0][1], suffix)
-                return
-            made = _made(
-                pipeline,
-                request,
-                [prompt for _, _, prompt in group],
-                seeds=[request.seed + number * request.tries for number, _, _ in group],
-                fit=fit,
-                tell=lambda done, before=start: report(before * request.tries + done),
-            )
-            for (_, name, _), clips in zip(group, made, strict=True):
-                _write(clips, folder, name, suffix)
+            if request.results.preview is not None:
+                made = [[_previewed(model, request, each, report)] for each in group]
+            else:
+                made = _made(model, request, group, fit, lambda done, at=start * tries: report(at + done))
+            for each, clips in zip(group, made, strict=True):
+                _write(clips, _targets(folder, each.name, suffix, len(clips)))
+
+
+def _loaded(request: Request) -> VideoLM:
+    """The model as the request wants it to run."""
+    runtime = request.runtime
+    dtype = getattr(torch, runtime.dtype)
+    model = VideoLM.from_pretrained(request.model, runtime.device, dtype, tasks=[request.task])
+    if runtime.quantize is not None:
+        quantize(model.lm)
+    return model
 
 
 def _made(
-    pipeline: VideoLM,
-    request: Request,
-    prompts: list[Prompt],
-    seeds: list[int],
-    fit: Fit | None,
-    tell: Callable[[float], None],
+    model: VideoLM, request: Request, group: list[Waiting], fit: Fit | None, tell: Callable[[float], None]
 ) -> list[list[Clip]]:
-    """The clips of each prompt: all its samples, or the best of its tries.
-
-    Args:
-        seeds: of each prompt's first clip; its next has the next.
-    """
-    task, count, sampling = request.task, request.tries, Sampling(**request.sampling)
-    how = {"sampling": sampling, "progress": tell, "composite": request.composite}
-    if request.compares_known:
-        return [[clip] for clip in pipeline.paint_best(task, prompts, count, seed=seeds, **how)]
-    repeated = [prompt for prompt in prompts for _ in range(count)]
-    clips = pipeline.generate_batch(
-        task, repeated, seed=[first + own for first in seeds for own in range(count)], **how
+    """The clips of each prompt: all its samples, or the best of its tries."""
+    results, count = request.results, request.results.tries
+    firsts = [request.seed + each.number * count for each in group]
+    prompts = [each.prompt for each in group]
+    if results.compares_known:
+        best_clips = model.paint_best(
+            request.task,
+            prompts,
+            count,
+            seed=firsts,
+            sampling=request.sampling,
+            progress=tell,
+            composite=not results.raw,
+        )
+        return [[clip] for clip in best_clips]
+    clips = model.generate_batch(
+        request.task,
+        [prompt for prompt in prompts for _ in range(count)],
+        seed=[first + own for first in firsts for own in range(count)],
+        sampling=request.sampling,
+        progress=tell,
+        composite=not results.raw,
     )
     samples = [clips[start : start + count] for start in range(0, len(clips), count)]
     if fit is None:
@@ -204,45 +185,22 @@ def _made(
     return [[best(each, prompt.text, fit)] for each, prompt in zip(samples, prompts, strict=True)]
 
 
-def _expanded(
-    request: Request, waiting: list[tuple[int, str, Prompt]], folder: Path
-) -> list[tuple[int, str, Prompt]]:
-    """The prompts with their texts expanded, each printed and kept beside the clip that is to come."""
-    expand = Expander(captioner_of(str(request.expand), request.expand_model), request.model)
-    result = []
-    with progress("expand texts", len(waiting)) as report:
-        for number, name, prompt in waiting:
-            if prompt.text is None:
-                raise ValueError(f"{name} has no text to expand; leave out --expand")
-            caption = expand(prompt.text, folder / f"{name}.json")
-            print(f"{name}: {caption}")
-            result.append((number, name, replace(prompt, expanded=caption)))
-            report(len(result))
-    return result
-
-
-def _previewed(pipeline: VideoLM, request: Request, prompt: Prompt, report: Report) -> Clip:
-    assert request.preview is not None
-    sampling, composite = Sampling(**request.sampling), request.composite
-    stream = pipeline.stream(
-        request.task, prompt, seed=request.seed, sampling=sampling, composite=composite
+def _previewed(model: VideoLM, request: Request, waiting: Waiting, report: Report) -> Clip:
+    """The clip, shown in a file while it is generated."""
+    assert request.results.preview is not None
+    stream = model.stream(
+        request.task,
+        waiting.prompt,
+        seed=request.seed,
+        sampling=request.sampling,
+        composite=not request.results.raw,
     )
-    write_preview(stream, request.preview, report)
+    write_preview(stream, request.results.preview, report)
     return stream.finished
 
 
-@contextmanager
-def notes() -> Iterator[None]:
-    """Warnings of the block, each printed once, as notes."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for message in dict.fromkeys(str(note.message) for note in caught if note.category is UserWarning):
-        print(f"note: {message}")
-
-
-def _write(clips: list[Clip], folder: Path, name: str, suffix: str) -> None:
-    targets = _targets(folder, name, suffix, len(clips))
+def _write(clips: list[Clip], targets: list[Path]) -> None:
+    """Write clips and, of several, the sheet that stands last among the targets."""
     for clip, path in zip(clips, targets, strict=False):
         write_clip(clip, path)
     if len(clips) > 1:
@@ -255,16 +213,5 @@ def _targets(folder: Path, name: str, suffix: str, num_samples: int) -> list[Pat
     """The files of one prompt; of several samples, one more with all of them side by side."""
     if num_samples == 1:
         return [folder / f"{name}{suffix}"]
-    return [folder / f"{name}-{index}{suffix}" for index in range(num_samples)] + [
-        folder / f"{name}-sheet.png"
-    ]
-
-
-def _check_folder(out: Path, request: Request, prompts: Path) -> None:
-    """A folder for the clips, which holds none of another request."""
-    if out.suffix:
-        raise ValueError(f"--out is {out}; with --prompts it is a folder for 000.mp4, 001.mp4, …")
-    if not out.is_dir():
-        raise FileNotFoundError(f"there is no folder {out} to write the clips to; make it first")
-    asked = {name: str(value) for name, value in asdict(request).items()}
-    claim_folder(out, asked | {"prompts": hashlib.sha256(prompts.read_bytes()).hexdigest()})
+    samples = [folder / f"{name}-{index}{suffix}" for index in range(num_samples)]
+    return [*samples, folder / f"{name}-sheet.png"]

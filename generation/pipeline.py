@@ -1,7 +1,7 @@
 """VideoLM: a trained model in one object.
 
     model = VideoLM.from_pretrained("runs/demo/model")
-    clip = model.generate("text_to_video", text="a red square moves right", guidance_scale=3.0, seed=0)
+    clip = model.generate("text_to_video", text="a red square moves right", seed=0)
     clip.save("out.mp4")
 
 A model folder holds config.json (sizes and tasks), vocabulary.json, lm/, video_tokenizer/ and, where its
@@ -11,15 +11,12 @@ tasks need them, text_tokenizer/ and audio_tokenizer/.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import torch
-from torch import Tensor
 
-from ..data.analysis.geometry import Geometry
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.clip import Clip
-from ..data.media.pixels import frames_from_pixels, pixels_from_frames
-from ..data.media.timing import audio_samples
 from ..data.runtime.device import device_of
 from ..lm.batch import Batch
 from ..lm.decoding.generate import Generation
@@ -27,23 +24,27 @@ from ..lm.decoding.generate import generate as generate_ids
 from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
-from ..tasks.clip_size import SizeChoice
 from ..tasks.model_config import ModelConfig
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from .best_of import nearest_known
-from .prompt import Given, GivenMask, Prompt
-from .prompt_rows import Codes, Row, RowMaker, alike, composited, with_given
+from .clip_codec import ClipCodec, Codes
+from .prompt import Prompt, PromptParts
+from .prompt_rows import Row, RowMaker, alike, composited, with_given
 from .streaming import ClipStream
 
 
 class VideoLM:
     """A language model with its tokenizers.
 
+    Args:
+        tasks: those that it is to do, all of `config.tasks` if not given: without one that reads or makes
+            sound it needs no audio tokenizer.
+
     Raises:
-        FileNotFoundError: if a tokenizer that the model was trained with is missing.
+        FileNotFoundError: if a tokenizer that the tasks need is missing.
         ValueError: if a tokenizer is not the one whose codes the model was trained on.
     """
 
@@ -55,15 +56,16 @@ class VideoLM:
         video_tokenizer: VideoCodec,
         audio_tokenizer: AudioCodec | None = None,
         text_tokenizer: TextTokenizer | TextEncoder | None = None,
+        tasks: Sequence[str] | None = None,
     ):
-        config.check_tokenizers(video_tokenizer, audio_tokenizer, text_tokenizer)
+        needs_sound = _needs_sound(config, tasks)
+        config.check_tokenizers(video_tokenizer, audio_tokenizer, text_tokenizer, needs_sound=needs_sound)
         self.config = config
         self.vocabulary = vocabulary
         self.lm = lm.eval()
-        self.video_tokenizer = video_tokenizer.eval()
-        self.audio_tokenizer = audio_tokenizer.eval() if audio_tokenizer is not None else None
+        self.codec = ClipCodec(config, video_tokenizer, audio_tokenizer, self.device)
         self.text_tokenizer = text_tokenizer
-        self.rows = RowMaker(config, vocabulary, text_tokenizer, self._visual_codes, self._audio_codes)
+        self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
 
     @property
     def clips(self) -> ClipFormat:
@@ -71,20 +73,31 @@ class VideoLM:
         return self.config.clips
 
     @property
+    def video_tokenizer(self) -> VideoCodec:
+        return self.codec.video_tokenizer
+
+    @property
+    def audio_tokenizer(self) -> AudioCodec | None:
+        return self.codec.audio_tokenizer
+
+    @property
     def device(self) -> torch.device:
         return next(self.lm.parameters()).device
 
     def to(self, device: torch.device | str) -> "VideoLM":
-        for module in (self.lm, self.video_tokenizer, self.audio_tokenizer):
-            if module is not None:
-                module.to(device)
+        self.lm.to(device)
+        self.codec.to(self.device)
         if isinstance(self.text_tokenizer, TextEncoder):
             self.text_tokenizer.to(device)
         return self
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, device: str = "auto", dtype: torch.dtype | None = None
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        dtype: torch.dtype | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> "VideoLM":
         """Load a model folder.
 
@@ -92,10 +105,13 @@ class VideoLM:
             device: "auto" is a GPU if there is one.
             dtype: of the language model's weights, if not as they are stored: in bfloat16 a GPU generates
                 nearly twice as fast.
+            tasks: that the model is loaded for; all of its own if not given. Those without sound need no
+                audio tokenizer, whose library takes longer to load than all else.
 
         Raises:
             FileNotFoundError: if the folder or a part of it is missing.
-            ValueError: if a part does not fit the others, or there is no such device.
+            ValueError: if a part does not fit the others, the model was not trained on a task, or there is
+                no such device.
         """
         folder, target = Path(folder), device_of(device)
         config = ModelConfig.load(folder)
@@ -105,16 +121,22 @@ class VideoLM:
             vocabulary,
             PrefixLM.from_pretrained(folder / "lm", vocabulary).to(dtype=dtype),
             load_video_tokenizer(folder / "video_tokenizer"),
-            load_audio_tokenizer(folder / "audio_tokenizer") if config.clips.has_audio else None,
+            load_audio_tokenizer(folder / "audio_tokenizer") if _needs_sound(config, tasks) else None,
             load_text_tokenizer(folder / "text_tokenizer") if config.text_tokenizer else None,
+            tasks,
         )
         return loaded.to(target)
 
     def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder that `from_pretrained` reads.
+
+        Raises:
+            ValueError: if the model was loaded without its audio tokenizer.
+        """
         folder = Path(folder)
         self.video_tokenizer.save_pretrained(folder / "video_tokenizer")
-        if self.audio_tokenizer is not None:
-            self.audio_tokenizer.save_pretrained(folder / "audio_tokenizer")
+        if self.config.clips.has_audio:
+            self.codec.audio_codec.save_pretrained(folder / "audio_tokenizer")
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
         self.lm.save_pretrained(folder / "lm")
@@ -128,58 +150,50 @@ class VideoLM:
     def generate(
         self,
         task: str,
+        prompt: Prompt | None = None,
         *,
-        text: str | None = None,
-        negative: str | None = None,
-        image: Given | None = None,
-        video: Given | None = None,
-        audio: Given | None = None,
-        mask: GivenMask | None = None,
-        geometry: Geometry | None = None,
-        size: SizeChoice | None = None,
         seed: int = 0,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        guidance_scale: float = 1.0,
-        num_samples: int | None = None,
+        sampling: Sampling | None = None,
         composite: bool = True,
-    ) -> Clip | list[Clip]:
-        """Generate one clip, or a list of `num_samples` with the seeds seed, seed + 1, …
+        **parts: Unpack[PromptParts],
+    ) -> Clip:
+        """Generate one clip.
 
         Given media are brought to the model's size, rate and length; a warning says what was changed.
 
         Args:
-            task: one of `config.tasks`; `Prompt` says what each input is.
-            size: of those that the model was trained on, such as SizeChoice("16:9"); else its default.
-            temperature: below 1 likelier, above 1 more varied.
-            top_k: sample from the k likeliest codes only.
-            top_p: sample from the likeliest codes that together have this probability.
-            guidance_scale: 1 is off; above, the text is followed more closely, away from `negative`.
+            task: one of `config.tasks`.
+            prompt: what the clip is generated from.
+            sampling: how codes are drawn, such as Sampling(guidance_scale=3); what it leaves open is as the
+                model recommends for the task.
             composite: put the known pixels of a painted video back into the result.
+            parts: fields of `Prompt`, such as text="a red square", over those of `prompt`.
 
         Raises:
             ValueError: if the task is not one of the model's, lacks an input or cannot use one, or the model
                 was not trained on the size.
         """
-        prompt = Prompt(
-            text=text,
-            negative=negative,
-            image=image,
-            video=video,
-            audio=audio,
-            mask=mask,
-            geometry=geometry,
-            size=size,
+        (clip,) = self.generate_many(
+            task, prompt, num_samples=1, seed=seed, sampling=sampling, composite=composite, **parts
         )
-        clips = self.generate_batch(
-            task,
-            [prompt] * (num_samples or 1),
-            seed=seed,
-            sampling=Sampling(temperature, top_k, top_p, guidance_scale),
-            composite=composite,
+        return clip
+
+    def generate_many(
+        self,
+        task: str,
+        prompt: Prompt | None = None,
+        *,
+        num_samples: int,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        composite: bool = True,
+        **parts: Unpack[PromptParts],
+    ) -> list[Clip]:
+        """Several clips of one prompt, with the seeds seed, seed + 1, …: each as `generate` gives it."""
+        prompt = replace(prompt or Prompt(), **parts)
+        return self.generate_batch(
+            task, [prompt] * num_samples, seed=seed, sampling=sampling, composite=composite
         )
-        return clips if num_samples is not None else clips[0]
 
     @torch.inference_mode()
     def generate_batch(
@@ -214,7 +228,7 @@ class VideoLM:
             report = _part(progress, len(clips), len(group))
             generators = [torch.Generator(self.device).manual_seed(seeds[index]) for index in indices]
             codes = self._codes(group, settings, generators, report)
-            made = self.decode_batch([{name: each[name] for name in each if name in kinds} for each in codes])
+            made = self.codec.decode([{name: each[name] for name in each if name in kinds} for each in codes])
             for index, clip in zip(indices, made, strict=True):
                 clips[index] = with_given(clip, rows[index], definition, composite)
         return [replace(clips[index], caption=prompt.text) for index, prompt in enumerate(prompts)]
@@ -280,16 +294,7 @@ class VideoLM:
         generator = torch.Generator(self.device).manual_seed(seed)
         batch, unconditional = _batches([row], settings)
         generation = Generation(self.lm, batch, settings, [generator], unconditional)
-        return ClipStream(
-            definition,
-            row,
-            generation,
-            tokenizer=self.video_tokenizer,
-            decode=self.decode,
-            fps=self.clips.fps,
-            caption=prompt.text,
-            composite=composite,
-        )
+        return ClipStream(definition, row, generation, self.codec, prompt.text, composite)
 
     def encode(self, clip: Clip) -> Codes:
         """Codes of a clip: "visual" (t h w) and, if clip and model have sound, "audio" (levels frames).
@@ -298,59 +303,16 @@ class VideoLM:
             ValueError: if the clip has a size or frame rate that the model has not, or a length that the
                 tokenizer does not take.
         """
-        frame = (clip.height, clip.width, clip.fps)
-        formats = [each for each in self.config.formats if (each.height, each.width, each.fps) == frame]
-        if not formats:
-            wanted = dict.fromkeys(f"{each.height}x{each.width}" for each in self.config.formats)
-            raise ValueError(
-                f"clip is {clip.height}x{clip.width} at {clip.fps:g} fps; expected "
-                f"{' or '.join(wanted)} at {self.clips.fps:g} fps (Clip.resized, Clip.at_fps)"
-            )
-        clips = next((each for each in formats if each.num_frames == clip.num_frames), formats[0])
-        codes = {"visual": self._visual_codes(clip)}
-        if self.audio_tokenizer is not None and clip.waveform is not None:
-            codes["audio"] = self._audio_codes(clip, clips.audio_frames)
-        return codes
+        return self.codec.encode(clip)
 
     def decode(self, codes: Codes) -> Clip:
         """The clip of "visual" or "audio" codes or both; sound alone comes with black frames."""
-        return self.decode_batch([codes])[0]
+        (clip,) = self.codec.decode([codes])
+        return clip
 
-    @torch.inference_mode()
     def decode_batch(self, codes: Sequence[Codes]) -> list[Clip]:
         """As `decode`, for codes of the same shapes."""
-        held = {name: torch.stack([each[name] for each in codes]).to(self.device) for name in codes[0]}
-        if "visual" in held:
-            frames = frames_from_pixels(self.video_tokenizer.decode(held["visual"])).cpu()
-        else:
-            latents = held["audio"].shape[-1]
-            lasting = (each for each in self.config.formats if each.audio_frames == latents)
-            clips = next(lasting, self.clips)
-            shape = (len(codes), clips.num_frames, clips.height, clips.width, 3)
-            frames = torch.zeros(shape, dtype=torch.uint8)
-        if "audio" not in held:
-            return [Clip(each, self.clips.fps) for each in frames]
-        assert self.audio_tokenizer is not None
-        sounds = self.audio_tokenizer.decode(held["audio"]).float().cpu()
-        samples = audio_samples(frames.shape[1], self.clips.fps, self.clips.sample_rate)
-        clips = [
-            Clip(each, self.clips.fps, sound, self.clips.sample_rate)
-            for each, sound in zip(frames, sounds, strict=True)
-        ]
-        return [replace(clip, waveform=clip.sound(samples)) for clip in clips]
-
-    @torch.inference_mode()
-    def _visual_codes(self, clip: Clip) -> Tensor:
-        pixels = pixels_from_frames(clip.frames[None].to(self.device))
-        return self.video_tokenizer.encode(pixels)[0].cpu()
-
-    @torch.inference_mode()
-    def _audio_codes(self, clip: Clip, latents: int) -> Tensor:
-        assert self.audio_tokenizer is not None
-        # Whole hops only, cut before encoding (data/media/timing.py says why).
-        samples = latents * self.clips.hop_length
-        waveform = clip.resampled(self.clips.sample_rate, channels=1).sound(samples)
-        return self.audio_tokenizer.encode(waveform[None].to(self.device))[0].cpu()
+        return self.codec.decode(codes)
 
     def _codes(
         self,
@@ -362,6 +324,14 @@ class VideoLM:
         batch, unconditional = _batches(rows, settings)
         ids = generate_ids(self.lm, batch, settings, generators, unconditional, progress).cpu()
         return [row.layout.unpack(own[: len(row.layout)]) for row, own in zip(rows, ids, strict=True)]
+
+
+def _needs_sound(config: ModelConfig, tasks: Sequence[str] | None) -> bool:
+    """Whether one of the tasks, of all of the model's if they are not given, has codes of sound."""
+    if tasks is None or not config.clips.has_audio:
+        return config.clips.has_audio
+    portions = [(*task.inputs, *task.outputs) for task in map(config.task, tasks)]
+    return any(portion.kind == "audio" for own in portions for portion in own)
 
 
 def _batches(rows: Sequence[Row], settings: DrawSettings) -> tuple[Batch, Batch | None]:

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 
@@ -55,8 +56,11 @@ class Prompt:
         names = ("text", "image", "video", "audio", "mask")
         return tuple(name for name in names if getattr(self, name) is not None)
 
-    def check(self, task: Task, guidance_scale: float) -> None:
+    def check(self, task: Task, guidance_scale: float | None) -> None:
         """Refuse what a task cannot use.
+
+        Args:
+            guidance_scale: None as long as it is the model's to choose: then nothing is said about guidance.
 
         Raises:
             ValueError: if an input is missing or not taken, or guidance has no text to lead to.
@@ -70,13 +74,27 @@ class Prompt:
             raise ValueError(f"task {task.name} takes {takes}; it has no use for {refused[0]}")
         if self.text is not None and not self.text.strip():
             raise ValueError(f"the text for task {task.name} is empty; leave it out or say something")
-        if guidance_scale != 1 and self.text is None:
+        if guidance_scale not in (None, 1) and self.text is None:
             raise ValueError(
                 f"guidance_scale is {guidance_scale:g}, but guidance leads towards a text and "
                 f"{'none is given' if 'text' in task.takes else f'task {task.name} takes none'}"
             )
         if self.negative is not None and guidance_scale == 1:
             raise ValueError("a negative text acts through guidance; give a guidance_scale above 1 with it")
+
+
+class PromptParts(TypedDict, total=False):
+    """The fields of a `Prompt` as keyword arguments."""
+
+    text: str | None
+    expanded: str | None
+    negative: str | None
+    image: Given | None
+    video: Given | None
+    audio: Given | None
+    mask: GivenMask | None
+    geometry: Geometry | None
+    size: SizeChoice | None
 
 
 def fitted_image(given: Given, clips: ClipFormat) -> Clip:

@@ -1,6 +1,6 @@
 """From a prompt to what the language model reads: a layout, the codes in it, and what comes back as given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,9 +20,8 @@ from ..tasks.task import Task
 from ..tasks.training_data.examples import MAX_TEXT
 from ..tokenizers.text.frozen_encoder import TextEncoder
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
+from .clip_codec import ClipCodec, Codes
 from .prompt import Prompt, fitted_image, fitted_mask, fitted_sound, fitted_video, given_frames, whole_video
-
-Codes = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,24 +44,17 @@ class Row:
 
 
 class RowMaker:
-    """Prompts to rows, for one model.
-
-    Args:
-        visual_codes: codes of a clip's frames.
-        audio_codes: codes of a clip's sound, so many latents of it.
-    """
+    """Prompts to rows, for one model."""
 
     def __init__(
         self,
         config: ModelConfig,
         vocabulary: Vocabulary,
         text_tokenizer: TextTokenizer | TextEncoder | None,
-        visual_codes: Callable[[Clip], Tensor],
-        audio_codes: Callable[[Clip, int], Tensor],
+        codec: ClipCodec,
     ):
-        self.config = config
+        self.config, self.codec = config, codec
         self.vocabulary, self.text_tokenizer = vocabulary, text_tokenizer
-        self.visual_codes, self.audio_codes = visual_codes, audio_codes
 
     def row(self, task: Task, prompt: Prompt, guidance_scale: float) -> Row:
         """What the model reads for a prompt.
@@ -105,10 +97,10 @@ class RowMaker:
         elif prompt.video is not None:
             given = fitted_video(prompt.video, clips, clips.num_frames)
         if given is not None:
-            parts["visual"] = self.visual_codes(given)
+            parts["visual"] = self.codec.visual_codes(given)
         if prompt.audio is not None:
             sounding = fitted_sound(prompt.audio, clips)
-            parts["audio"] = self.audio_codes(sounding, clips.audio_frames)
+            parts["audio"] = self.codec.audio_codes(sounding, clips.audio_frames)
             given = given or sounding
         return parts, given
 
@@ -119,11 +111,11 @@ class RowMaker:
         assert prompt.video is not None
         given = given_frames(prompt.video, clips)
         lengths = replace(lengths, given=video_latents(given.num_frames, clips.temporal_stride))
-        parts = {"visual": self.visual_codes(given)}
+        parts = {"visual": self.codec.visual_codes(given)}
         if any(portion.kind == "audio" for portion in task.inputs):
             if given.waveform is None:
                 raise ValueError(f"task {task.name} takes a video with sound; the one given has none")
-            parts["audio"] = self.audio_codes(given, lengths.given_audio)
+            parts["audio"] = self.codec.audio_codes(given, lengths.given_audio)
         return lengths, parts, given, None
 
     def _conditioned(
@@ -139,11 +131,10 @@ class RowMaker:
         if mask is not None and inside is not None:
             mask = mask & inside
         variants = task.conditions(Material(video, prompt.geometry, mask), None)
-        parts = {
-            name: self.visual_codes(replace(video, frames=variants[name].frames)) for name in task.variants
-        }
+        clips_of = {name: replace(video, frames=variants[name].frames) for name in task.variants}
+        parts = {name: self.codec.visual_codes(clip) for name, clip in clips_of.items()}
         if prompt.image is not None:
-            parts["visual"] = self.visual_codes(fitted_image(prompt.image, clips))
+            parts["visual"] = self.codec.visual_codes(fitted_image(prompt.image, clips))
         known = next((each.known for each in variants.values() if each.known is not None), None)
         return parts, video if known is not None else None, known
 

@@ -1,22 +1,244 @@
-"""request.json: what the results in a folder were asked for, so that no run goes on with those of another."""
+"""What `videolm generate` is asked for, and request.json, which keeps it beside results that fill a folder.
 
-import json
+Each record is a group of the command's options (cli/arguments.py); its docstring is their help. Nothing here
+imports torch, so that the help is instant and a missing file is named at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..data.runtime.files import read_json, write_json
+from ..data.runtime.made_with import MadeWith
+from ..lm.decoding.sampling import Sampling
+
+if TYPE_CHECKING:
+    from .prompt import Prompt
+
+KNOWN = "known"  # the judge of paintings
+DTYPES = ("float32", "bfloat16")
 
 
-def claim_folder(folder: Path, asked: dict[str, Any]) -> None:
-    """Note what is asked for, in a folder without results or with results of the same request.
+@dataclass(frozen=True)
+class TaskOptions:
+    """The task, by its name or its file.
+
+    Args:
+        task: name of the task.
+        task_file: in its place, a file of your own that defines it. It is code, and is run.
+    """
+
+    task: str | None = None
+    task_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.task is None) == (self.task_file is None):
+            raise ValueError("give the name of a task (--task) or a file of your own (--task-file)")
+
+    @property
+    def name(self) -> str:
+        """What `load_task` takes."""
+        return str(self.task if self.task is not None else self.task_file)
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """What a clip is generated from, as texts and names of files.
+
+    Args:
+        text: what is to be seen.
+        negative: what is not to be seen; needs a guidance scale above 1.
+        image: first frame.
+        video: video to go on from, to paint in or around, to restyle, or to make sound for.
+        audio: sound to make a video for.
+        mask: what to paint: an image or video that is white there and black elsewhere, or the name of a usual
+            mask (box, moving box, centre, vertical, horizontal, moving strip).
+        aspect: of the frames, width to height as 16:9, or their size as HEIGHTxWIDTH: of the sizes that the
+            model was trained on (`videolm info`) the nearest; else the model's default. Outpainting shows the
+            whole video in it and paints what is left.
+        frames: of the clip; the model must have been trained on clips of so many.
+        seconds: in place of frames; `videolm long-video` makes longer ones than the model was trained on.
+    """
+
+    text: str | None = None
+    negative: str | None = None
+    image: Path | None = None
+    video: Path | None = None
+    audio: Path | None = None
+    mask: str | None = None
+    aspect: str | None = None
+    frames: int | None = None
+    seconds: float | None = None
+
+    def check_files(self) -> None:
+        """Raise a FileNotFoundError if a file is missing; a mask may be the name of a usual one."""
+        for name in ("image", "video", "audio"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise FileNotFoundError(f"there is no file {path} for the {name}")
+
+    @property
+    def prompt(self) -> "Prompt":
+        """The prompt; its files are not read yet.
+
+        Raises:
+            ValueError: if the aspect is written in another way, or both frames and seconds are given.
+        """
+        from ..tasks.clip_size import size_of
+        from .prompt import Prompt
+
+        return Prompt(
+            text=self.text,
+            negative=self.negative,
+            image=self.image,
+            video=self.video,
+            audio=self.audio,
+            mask=self.mask,
+            size=size_of(self.aspect, self.frames, self.seconds),
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """What becomes of a prompt: how many clips, which one is kept, how it is finished.
+
+    Args:
+        num_samples: clips of each prompt, with a sheet of all of them.
+        best_of: make so many of each prompt (of a long video: of each segment) and keep the best one.
+        judge: of the best: describe (what fits the text, in words of the embedded corpus), the folder of a
+            CLIP model (likewise), or known (of painting: what comes nearest to the known pixels; needs no
+            text).
+        raw: leave a painted video as it is decoded; else its known pixels are put back.
+        preview: file to show the frames in while they are generated; it grows.
+
+    Raises:
+        ValueError: if these exclude each other.
+    """
+
+    num_samples: int = 1
+    best_of: int = 1
+    judge: str = "describe"
+    raw: bool = False
+    preview: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.preview is not None and self.tries > 1:
+            raise ValueError("a preview shows a single clip; leave out num_samples and best_of")
+        if self.num_samples < 1 or self.best_of < 1:
+            raise ValueError(
+                f"num_samples is {self.num_samples} and best_of {self.best_of}; expected 1 or more"
+            )
+        if self.num_samples > 1 and self.best_of > 1:
+            raise ValueError("give either num_samples, to see all, or best_of, to keep one")
+
+    @property
+    def compares_known(self) -> bool:
+        """Whether the best of several paintings is chosen by its known pixels."""
+        return self.best_of > 1 and self.judge == KNOWN
+
+    @property
+    def tries(self) -> int:
+        """Clips that are generated from each prompt."""
+        return self.num_samples * self.best_of
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Who rewrites short texts.
+
+    Args:
+        expand: rewrite each text as a long caption, by an OpenAI-compatible server (http://localhost:8000/v1)
+            or a chat model of transformers in a folder; printed, kept in NAME.json beside the clip, and used
+            again while text and captioner are the same.
+        expand_model: which of the server's models.
+    """
+
+    expand: str | None = None
+    expand_model: str | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How the model runs.
+
+    Args:
+        quantize: int8: weights of 8 bits, for faster generation with slightly different probabilities.
+        device: auto is a GPU if there is one; else cpu, cuda, cuda:1 and so on.
+        dtype: of the language model: float32, or bfloat16, in which a GPU is nearly twice as fast.
+
+    Raises:
+        ValueError: if there is no such dtype or quantization.
+    """
+
+    quantize: str | None = None
+    device: str = "auto"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r}; expected {' or '.join(DTYPES)}")
+        if self.quantize not in (None, "int8"):
+            raise ValueError(f"quantize is {self.quantize!r}; expected int8")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to generate.
+
+    Args:
+        model: folder.
+        task: name or file.
+        prompt: of the clip; with a file of prompts, what holds for all of them.
+        depth: how depth is found, for tasks that need it (`geometry_of`).
+        sampling: how codes are drawn.
+        seed: of the first clip; the next has the next.
+    """
+
+    model: Path
+    task: str
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    depth: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    results: Results = field(default_factory=Results)
+    expansion: Expansion = field(default_factory=Expansion)
+    runtime: Runtime = field(default_factory=Runtime)
+
+    def check_files(self) -> None:
+        """Raise a FileNotFoundError if the model folder or an input is missing."""
+        if not self.model.is_dir():
+            raise FileNotFoundError(f"no model folder {self.model}")
+        self.prompt.check_files()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All that the clips follow from, as request.json has always kept it: words, flat.
+
+        A run that an earlier version began goes on only while these words stay as they are.
+        """
+        prompt = self.prompt.prompt
+        given = {name: getattr(prompt, name) for name in _GIVEN}
+        values = {"model": self.model, "task": self.task, "given": given, "depth": self.depth}
+        values |= {"sampling": asdict(self.sampling.settings()), "seed": self.seed}
+        values |= asdict(self.results) | asdict(self.expansion) | asdict(self.runtime)
+        values["composite"] = not values.pop("raw")
+        return {name: str(value) for name, value in values.items()}
+
+
+_GIVEN = ("text", "negative", "image", "video", "audio", "mask", "size")
+
+
+def claim_folder(folder: Path, settings: Mapping[str, Any], results: str) -> None:
+    """Note in request.json what is asked for; a folder that holds no results yet may be claimed anew.
+
+    Args:
+        results: what the folder is filled with, for the message.
 
     Raises:
         ValueError: if it holds results of another request.
     """
-    stored = folder / "request.json"
-    has_results = stored.is_file() and any(path != stored for path in folder.iterdir())
-    if has_results and read_json(stored) != json.loads(json.dumps(asked)):
-        raise ValueError(
-            f"{folder} holds clips of another request; choose another folder or remove this one"
-        )
-    write_json(stored, asked)
+    record = MadeWith(folder / "request.json", settings)
+    if folder.is_dir() and any(path != record.path for path in folder.iterdir()):
+        record.claim(results)
+    else:
+        record.write()

@@ -16,7 +16,8 @@ from ..lm.decoding.generate import Generation
 from ..tasks.layout import Layout
 from ..tasks.task import Task
 from ..tokenizers.video.protocol import StreamingVideoCodec
-from .prompt_rows import Codes, Row, composited, with_given
+from .clip_codec import ClipCodec, Codes
+from .prompt_rows import Row, composited, with_given
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +26,8 @@ class ClipStream:
 
     Args:
         row: the prompt; `generation` generates its ids, in a batch of one.
-        decode: whole clips of codes.
-        fps, caption: of the clip.
+        codec: of the model.
+        caption: of the clip.
         composite: as in `VideoLM.generate`.
 
     Raises:
@@ -36,29 +37,29 @@ class ClipStream:
     task: Task
     row: Row
     generation: Generation
-    tokenizer: object
-    decode: Callable[[Codes], Clip]
-    fps: float
+    codec: ClipCodec
     caption: str | None
     composite: bool
 
     def __post_init__(self) -> None:
         if not any(portion.kind == "visual" for portion in self.task.outputs):
             raise ValueError(f"task {self.task.name} makes no frames that could be shown before it is done")
-        if not isinstance(self.tokenizer, StreamingVideoCodec):
-            raise ValueError(f"{type(self.tokenizer).__name__} cannot decode a clip in parts")
+        tokenizer = self.codec.video_tokenizer
+        if not isinstance(tokenizer, StreamingVideoCodec):
+            raise ValueError(f"{type(tokenizer).__name__} cannot decode a clip in parts")
 
     def __iter__(self) -> Iterator[Clip]:
         """The frames of one or more latents at a time, without sound."""
-        assert isinstance(self.tokenizer, StreamingVideoCodec)
-        stream, needed = self.tokenizer.decoder_stream(), positions_needed(self.row.layout)
+        tokenizer = self.codec.video_tokenizer
+        assert isinstance(tokenizer, StreamingVideoCodec)
+        stream, needed = tokenizer.decoder_stream(), positions_needed(self.row.layout)
         shown = frames = 0
         for count in self.generation:
             ready = sum(last <= count for last in needed)
             if ready > shown:
                 codes = self.codes["visual"][None, shown:ready]
                 made = frames_from_pixels(stream.push(codes.to(self.generation.ids.device)))[0].cpu()
-                yield self._as_given(Clip(made, self.fps), frames)
+                yield self._as_given(Clip(made, self.codec.config.clips.fps), frames)
                 shown, frames = ready, frames + len(made)
 
     @property
@@ -70,7 +71,7 @@ class ClipStream:
     def finished(self) -> Clip:
         """The whole clip with its sound, as `VideoLM.generate` gives it."""
         kinds = {portion.kind for portion in self.task.outputs}
-        made = self.decode({name: codes for name, codes in self.codes.items() if name in kinds})
+        (made,) = self.codec.decode([{name: codes for name, codes in self.codes.items() if name in kinds}])
         return replace(with_given(made, self.row, self.task, self.composite), caption=self.caption)
 
     def _as_given(self, made: Clip, first: int) -> Clip:

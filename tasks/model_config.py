@@ -68,15 +68,19 @@ class ModelConfig:
             )
         return configured([task], self.clips.variants)[0]
 
-    def check_tokenizers(self, video: Any, audio: Any, text: Any) -> None:
-        """Refuse tokenizers other than those whose codes the language model was trained on."""
+    def check_tokenizers(self, video: Any, audio: Any, text: Any, *, needs_sound: bool = True) -> None:
+        """Refuse tokenizers other than those whose codes the language model was trained on.
+
+        Args:
+            needs_sound: whether the audio tokenizer of a model that has one must be given.
+        """
         pairs = (
             ("video", video, self.clips.video_tokenizer),
             ("audio", audio, self.clips.audio_tokenizer),
             ("text", text, self.text_tokenizer),
         )
         for name, tokenizer, expected in pairs:
-            if expected and tokenizer is None:
+            if expected and tokenizer is None and (needs_sound or name != "audio"):
                 raise FileNotFoundError(f"the model was trained with a {name} tokenizer, and none is given")
             if tokenizer is not None and tokenizer.fingerprint != expected:
                 raise ValueError(

@@ -3,20 +3,21 @@
     synthesize -> tokenizer fit -> audio fit -> encode -> lm fit -> generate -> evaluate
         -> encode, lm fit and evaluate once more, for all tasks -> page
 
-Each stage runs its commands in this process. What a stage did stands in OUT/demo/<stage>.json, with a key
-of its commands, its config and the stages before it: a stage whose key is there is not run again, a stage
-that was stopped goes on where its own command resumes, and one whose key has changed starts anew.
+Each stage runs its commands in this process. OUT/demo/<stage>.json says what it was made with: its commands,
+its config and the stages before it. A stage that is done and was made with the same is not run again, one
+that was stopped goes on where its own command resumes, and one that was made with others starts anew.
 """
 
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...data.runtime.files import read_json, write_json
+from ...data.runtime.made_with import differences
 from ...data.runtime.progress import WHOLE, clock
 from ..config_files import read_config
 from .demo_page import write_demo_report
@@ -32,40 +33,50 @@ def run_demo(run: Runner, out: Path, *, seed: int, clips: int, quick: bool) -> l
         run: runs one command of `videolm`; a mistake raises.
     """
     plan = Plan(out, seed=seed, clips=clips, quick=quick)
-    stages, key = plan.stages(), ""
+    stages = plan.stages()
+    made_with: dict[str, Any] = {}
     for index, stage in enumerate(stages):
-        key = _key(stage, key, out)
-        record = Record(out, stage, key)
+        made_with = _made_with(stage, made_with, out)
+        record = Record(out, stage, made_with)
         if record.is_done:
             print(f"[{index + 1}/{len(stages)}] {stage.name}: done before, in {clock(record.seconds)}")
         else:
             print(f"[{index + 1}/{len(stages)}] {stage.name}", flush=True)
             _run(run, stages, index, record, out)
-    records = [Record(out, stage, "") for stage in stages]
+    records = [Record(out, stage) for stage in stages]
     seconds = {record.stage.name: round(record.seconds, 1) for record in records}
     return write_demo_report(out, seconds, stages, plan.examples(), quick=quick)
 
 
 class Record:
-    """OUT/demo/<stage>.json: whether a stage is done, and the seconds spent on it over all attempts."""
+    """OUT/demo/<stage>.json: what a stage was made with, whether it is done, the seconds of all attempts.
 
-    def __init__(self, out: Path, stage: Stage, key: str):
-        self.stage, self.key = stage, key
+    Args:
+        made_with: what it is to be made with now; not needed to read the seconds.
+    """
+
+    def __init__(self, out: Path, stage: Stage, made_with: Mapping[str, Any] | None = None):
+        self.stage, self.made_with = stage, made_with or {}
         self.path = out / "demo" / f"{stage.name.replace(' ', '-')}.json"
         self.state: dict[str, Any] = read_json(self.path) if self.path.is_file() else {}
 
     @property
+    def is_same(self) -> bool:
+        """Whether an earlier attempt was made with the same."""
+        return not differences(self.state.get("made_with", {}), self.made_with)
+
+    @property
     def is_done(self) -> bool:
-        return self.state.get("key") == self.key and self.state["done"]
+        return self.is_same and self.state.get("done", False)
 
     @property
     def seconds(self) -> float:
         return self.state.get("seconds", 0.0)
 
     def begin(self) -> None:
-        """Note that the stage is running; throw away what another key left."""
+        """Note that the stage is running; throw away what was made with other settings."""
         before = 0.0
-        if self.state.get("key") == self.key:
+        if self.is_same:
             before = self.seconds + self._seconds_lost()
         elif self.state and self.stage.folder is not None:
             shutil.rmtree(self.stage.folder, ignore_errors=True)
@@ -82,9 +93,8 @@ class Record:
         return max(0.0, *(path.stat().st_mtime - started for path in (self.path, *folder.glob("*"))))
 
     def _write(self, seconds: float, *, done: bool, started: float | None) -> None:
-        commands = [in_words(command) for command in self.stage.commands]
-        self.state = {"key": self.key, "done": done, "seconds": seconds, "started": started}
-        write_json(self.path, self.state | {"commands": commands})
+        self.state = {"made_with": self.made_with, "done": done, "seconds": seconds, "started": started}
+        write_json(self.path, self.state)
 
 
 def _run(run: Runner, stages: list[Stage], index: int, record: Record, out: Path) -> None:
@@ -111,7 +121,7 @@ def _time_left(stages: list[Stage], index: int, out: Path, start: float) -> Call
     stages before and, once a tenth is done, from this one.
     """
     past = stages[:index]
-    spent = sum(Record(out, stage, "").seconds for stage in past)
+    spent = sum(Record(out, stage).seconds for stage in past)
     expected = sum(stage.seconds for stage in past)
     later = sum(stage.seconds for stage in stages[index + 1 :])
     first: float | None = None  # what an earlier attempt had done
@@ -129,8 +139,14 @@ def _time_left(stages: list[Stage], index: int, out: Path, start: float) -> Call
     return words
 
 
-def _key(stage: Stage, before: str, out: Path) -> str:
-    """Changes with the commands (but not with where OUT is), the config and the key of the stage before."""
-    config = read_config(stage.config) if stage.config else {}
-    text = json.dumps([before, stage.commands, config]).replace(str(out), "OUT")
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _made_with(stage: Stage, before: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """What a stage follows from, wherever OUT is.
+
+    Args:
+        before: the same of the stage before it.
+    """
+    return {
+        "commands": [in_words(command).replace(str(out), "OUT") for command in stage.commands],
+        "config": read_config(stage.config) if stage.config else {},
+        "before": hashlib.sha256(json.dumps(before).encode()).hexdigest()[:16],
+    }

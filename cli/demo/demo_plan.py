@@ -24,7 +24,7 @@ class Stage:
         name: of its record in OUT/demo.
         commands: words after `videolm`.
         seconds: about how long it takes on two cores; only for the time left that is shown.
-        folder: what it fills in the course of time and goes on with: void if its key has changed.
+        folder: what it fills in the course of time and goes on with: void if made with other settings.
         config: its YAML file, if it trains.
         prepare: called before the commands.
     """

@@ -11,7 +11,6 @@ No task is trained for this: what goes from step to step are pixels and samples,
 as it would a user's own (Kondratyuk et al. 2024, arXiv:2312.14125, figures 7 and 10).
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -20,14 +19,14 @@ from typing import Any
 
 from ...data.analysis.open_geometry import geometry_of
 from ...data.media.clip import Clip, write_clip
-from ...data.runtime.files import read_json, write_json
+from ...data.runtime.made_with import MadeWith
 from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
 from ..clip_cache import SUFFIX, keep_clip, kept_clip
 from ..pipeline import VideoLM
-from ..prompt import Prompt
+from ..prompt import Given, Prompt
 
 MEDIA = ("image", "video", "audio")
 Report = Callable[[float, str], None]
@@ -88,6 +87,7 @@ def run_chain(
     for step in steps:
         with _named(step):
             task = model.config.task(step.task)
+            _prompt(step, {}).check(task, model.settings(step.task, step.sampling).guidance_scale)
             (step.size or SizeChoice()).of(model.config.formats, task)
             for text in (step.text, step.negative):
                 if text is not None:
@@ -126,7 +126,7 @@ def checked(steps: Sequence[Step]) -> list[Step]:
             for name in MEDIA:
                 if getattr(step, name) in names[number:]:
                     raise ValueError(f"its {name} is of step {getattr(step, name)}, which is not before it")
-            _prompt(step, {}).check(task, step.sampling.settings().guidance_scale)
+            _prompt(step, {}).check(task, step.sampling.guidance_scale)
         complete.append(step)
     return complete
 
@@ -150,13 +150,12 @@ def _result(
     if keep is None:
         return _made(model, step, clips, tell)
     path = file_of(keep, steps, step.name)
-    made_of = _made_of(step, steps, keep)
-    note = path.with_suffix(".json")
-    if not (path.is_file() and note.is_file() and read_json(note) == made_of):
+    record = MadeWith(path.with_suffix(".json"), _made_of(model, steps, number, keep))
+    if not (path.is_file() and record.is_same):
         clip = _made(model, step, clips, tell)
         keep_clip(clip, path)
         write_clip(clip, shown(path, clip))
-        write_json(note, made_of)
+        record.write()
     return kept_clip(path)
 
 
@@ -179,14 +178,23 @@ def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[fl
 
 
 def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
-    media = {name: getattr(step, name) for name in MEDIA}
-    found = {name: clips.get(value, value) for name, value in media.items()}
-    return Prompt(text=step.text, negative=step.negative, mask=step.mask, size=step.size, **found)
+    def media(name: str | Path | None) -> Given | None:
+        return clips.get(name, name) if isinstance(name, str) else name
+
+    return Prompt(
+        text=step.text,
+        negative=step.negative,
+        image=media(step.image),
+        video=media(step.video),
+        audio=media(step.audio),
+        mask=step.mask,
+        size=step.size,
+    )
 
 
-def _made_of(step: Step, steps: Sequence[Step], folder: Path) -> dict[str, Any]:
-    """What a step's result follows from, but for the model, as JSON gives it: settings, hashes of files."""
-    names = [each.name for each in steps]
+def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -> dict[str, Any]:
+    """What a step's result follows from, but for the model: settings, and hashes of files, which may move."""
+    step, names = steps[number], [each.name for each in steps]
     files: dict[str, Path] = {}
     for name in (*MEDIA, "mask"):
         value = getattr(step, name)
@@ -194,7 +202,8 @@ def _made_of(step: Step, steps: Sequence[Step], folder: Path) -> dict[str, Any]:
             files[name] = file_of(folder, steps, str(value))
         elif value is not None and Path(value).is_file():
             files[name] = Path(value)
-    settings = json.loads(json.dumps(asdict(step), default=lambda path: path.name))
+    settings = asdict(step) | {"sampling": asdict(model.settings(step.task, step.sampling))}
+    settings |= {name: value.name for name, value in settings.items() if isinstance(value, Path)}
     return settings | {"sha256": {name: file_hash(path) for name, path in files.items()}}
 
 

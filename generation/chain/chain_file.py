@@ -1,16 +1,16 @@
 """Chains as YAML, and what `videolm chain` does.
 
-    seed: 0                          # of every step that has none of its own; sampling and aspect as well
-    sampling: {temperature: 0.9}
-    aspect: "16:9"                   # in quotes, or YAML reads 969: 16 minutes and 9 seconds
-    steps:
-      - task: text_to_image          # a step is named after its task, or: name: picture
-        text: a red square
-      - task: image_to_video
-        image: text_to_image         # an earlier step, or a file beside this one
-        text: a red square spins
-        frames: 17                   # or seconds
-        seed: 3
+seed: 0                          # of every step that has none of its own; sampling and aspect as well
+sampling: {temperature: 0.9}
+aspect: "16:9"                   # in quotes, or YAML reads 969: 16 minutes and 9 seconds
+steps:
+  - task: text_to_image          # a step is named after its task, or: name: picture
+    text: a red square
+  - task: image_to_video
+    image: text_to_image         # an earlier step, or a file beside this one
+    text: a red square spins
+    frames: 17                   # or seconds
+    seed: 3
 """
 
 from dataclasses import fields
@@ -24,7 +24,7 @@ from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
 from ...tasks.masks import KINDS
 from ...tasks.task import task_names
-from ..generate_files import notes
+from ..notes import notes
 from ..pipeline import VideoLM
 from ..run_request import claim_folder
 from .chain import MEDIA, Step, checked, file_of, run_chain, shown
@@ -72,8 +72,8 @@ def write_chain(chain: Path, folder: Path, out: Path) -> list[Path]:
     steps = read_chain(chain)
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder for the results of all steps")
-    model = VideoLM.from_pretrained(folder)
-    claim_folder(out, {"model": str(folder)})
+    model = VideoLM.from_pretrained(folder, tasks=[step.task for step in steps])
+    claim_folder(out, {"model": str(folder)}, "results")
     with notes(), progress("chain", len(steps)) as show:
         clips = run_chain(model, steps, keep=out, report=show)
     return [shown(file_of(out, steps, name), clip) for name, clip in clips.items()]

@@ -22,12 +22,12 @@ from typing import Any
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.files import write_json
 from ...data.runtime.progress import progress
-from ...lm.decoding.sampling import Sampling
+from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
 from ..best_of import Fit, fit_of
 from ..clip_cache import SUFFIX, kept_or_made
-from ..generate_files import notes
+from ..notes import notes
 from ..pipeline import VideoLM
 from ..prompt import Given, fitted
 from ..run_request import claim_folder
@@ -122,7 +122,8 @@ def generate_long(
         rows.append(_row(segment, maker.task(segment), first_seed, clips.fps, *joins))
         tell(1)
     about = {"seconds": total / clips.fps, "frames": total, "given_frames": given, "sound": sound}
-    how = {"sampling": asdict(maker.sampling), "best_of": best_of, "segments": rows}
+    settings = model.settings(maker.continuing, sampling)
+    how = {"sampling": asdict(settings), "best_of": best_of, "segments": rows}
     return made.clip(total), about | how
 
 
@@ -131,8 +132,8 @@ def write_long(
     prompt: LongPrompt,
     out: Path,
     *,
-    seed: int,
-    sampling: dict[str, Any],
+    seed: int = 0,
+    sampling: Sampling | None = None,
     best_of: int = 1,
     judge: str = "describe",
 ) -> list[Path]:
@@ -140,27 +141,27 @@ def write_long(
 
     Args:
         out: folder for video.mp4, report.json and, as they are made, the windows in segments/.
-        best_of, judge: as `generate.Request`.
+        best_of, judge: as in `run_request.Results`.
 
     Raises:
         FileNotFoundError: if the model or an input is missing.
         ValueError: as `generate_long`, and if `out` holds another video.
     """
-    how = Sampling(**sampling)
+    sampling = sampling or Sampling()
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder, for video.mp4, report.json and segments/")
-    asked = {"prompt": _as_json(prompt), "model": str(folder), "seed": seed, "sampling": sampling}
+    asked = {"prompt": _as_json(prompt), "model": str(folder), "seed": seed, "sampling": _chosen(sampling)}
     if best_of > 1:
         asked |= {"best_of": best_of, "judge": judge}
     fit = fit_of(judge) if best_of > 1 else None
     model = VideoLM.from_pretrained(folder)
-    claim_folder(out, asked)
+    claim_folder(out, asked, "a long video")
     with notes(), progress("long video, percent", 100) as show:
         clip, about = generate_long(
             model,
             prompt,
             seed=seed,
-            sampling=how,
+            sampling=sampling,
             best_of=best_of,
             fit=fit,
             keep=out / "segments",
@@ -191,6 +192,16 @@ def _row(
         "first_frame": segment.first,
         "starts_at_seconds": segment.first / fps,
     } | {name: asdict(join) for name, join in joins.items() if join is not None}
+
+
+def _chosen(sampling: Sampling) -> dict[str, Any]:
+    """The sampling as request.json keeps it: two choices that came later only where they are made.
+
+    So a video that an earlier version began goes on.
+    """
+    settings, usual = asdict(sampling.settings()), asdict(DrawSettings())
+    later = ("guidance_schedule", "joint")
+    return {name: value for name, value in settings.items() if name not in later or value != usual[name]}
 
 
 def _as_json(prompt: LongPrompt) -> dict[str, Any]:

@@ -100,14 +100,14 @@ class WindowMaker:
             ValueError: if it lacks a task or cannot read a text, or guidance or a choice among several tries
                 has no text to go by.
         """
-        texts = {segment.text for segment in segments} - {None}
+        texts = {segment.text for segment in segments if segment.text is not None}
         for task in {self.task(segment) for segment in segments}:
             self.model.config.task(task)
         for text in texts:
             self.model.rows.pieces(text)
         if self.best_of > 1 and any(segment.text is None for segment in segments):
             raise ValueError("best_of compares clips with their text; give one")
-        if not texts and (self.negative is not None or self.sampling.settings().guidance_scale != 1):
+        if not texts and (self.negative is not None or self.sampling.guidance_scale not in (None, 1)):
             raise ValueError("guidance and a negative text need a text (or a script) to lead to")
 
     def window(self, segment: Segment, tail: Clip | None, seed: int, tell: Tell) -> Clip:

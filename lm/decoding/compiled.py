@@ -28,6 +28,8 @@ class CompiledDecoder(Decoder):
 
     def __init__(self, model: PrefixLM, rows: Rows, backend: str = "inductor"):
         super().__init__(model, rows)
+        for layer in model.layer_list():
+            layer.attention.read_uncompiled()
         self._step = compiled_step(backend)
 
     def read(self, stop: int, wanted: int = 1) -> Float[Tensor, "rows {wanted} dim"]:

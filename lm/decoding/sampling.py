@@ -1,8 +1,8 @@
 """How ids are drawn: `Sampling` is what is asked for, `DrawSettings` what is done.
 
-    Sampling(guidance_scale=3)           the rest as the model recommends, else the defaults
-        .settings(recommended)
-    DrawSettings(1.0, guidance_scale=3)  no open choice
+Sampling(guidance_scale=3)           the rest as the model recommends, else the defaults
+    .settings(recommended)
+DrawSettings(1.0, guidance_scale=3)  no open choice
 """
 
 from dataclasses import asdict, dataclass
@@ -62,21 +62,22 @@ class DrawSettings:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How codes are drawn. What is not given is as the model recommends for the task, else as stated here.
+    """How codes are drawn; what is not given, as the model recommends for the task, else by the default.
 
     Args:
-        temperature: below 1 likelier, above 1 more varied; 0 takes the likeliest. Else 1.
-        top_k: draw from the k likeliest codes only; 0 draws from all. Else 0.
-        top_p: draw from the likeliest codes that together have this probability; 1 draws from all. Else 1.
-        guidance_scale: 1 is off; above, the text is followed more closely. Else 1.
+        temperature: below 1 likelier, above 1 more varied; 0 takes the likeliest. Default 1.
+        top_k: draw from the k likeliest codes only; 0 draws from all. Default 0.
+        top_p: draw from the likeliest codes that together have this probability; 1 draws from all. Default 1.
+        guidance_scale: 1 is off; above, the text is followed more closely. Default 1.
         guidance_schedule: constant, or linear or cosine: from 1 at the first code to the scale at the last.
-            Else constant.
-        repetition_penalty: above 0 against clips that freeze, below 0 against flicker; in nats. Else 0.
+            Default constant.
+        repetition_penalty: above 0 against clips that freeze, below 0 against flicker; in nats. Default 0.
         joint: let temperature, top_k and top_p act on whole codes, of this many likeliest first digits (64,
-            for example); 0 lets them act digit by digit. Else 0.
+            for example); 0 lets them act digit by digit. Default 0.
         decoding: sequential; jacobi: the same clip in fewer passes, by guessing codes and checking them; or
-            compiled: for GPUs, the same clip by passes that are recorded once and replayed. Else sequential.
-        window: codes that jacobi guesses at a time. Else 16.
+            compiled: for GPUs, the same clip by passes that are recorded once and replayed. Default
+            sequential.
+        window: codes that jacobi guesses at a time. Default 16.
 
     Raises:
         ValueError: if a value is out of its range.

@@ -5,6 +5,8 @@ training (prefix_attention.py), a cache in generation (decoding/cache.py).
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +40,7 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(self.head_dim)
         self.key_norm = RMSNorm(self.head_dim)
         self.project_out = nn.Linear(dim, dim, bias=False)
+        self._read: Callable[..., Tensor] = _read
 
     def forward(
         self, hidden: Float[Tensor, "batch length dim"], rotation: Rotation, attend: Attend
@@ -47,9 +50,11 @@ class Attention(nn.Module):
         queries = rotate(self.query_norm(queries), rotation).to(values.dtype)
         keys = rotate(self.key_norm(keys), rotation).to(values.dtype)
         values = values.transpose(1, 2)
-        # The decorator hides the function's signature.
-        read = _uncompiled(self, attend, queries, keys, values)  # pyright: ignore[reportCallIssue]
-        return self.join_heads(read)
+        return self.join_heads(self._read(self, attend, queries, keys, values))
+
+    def read_uncompiled(self) -> None:
+        """Keep `attend` out of what is compiled, or that is compiled anew for each layer and each mask."""
+        self._read = _uncompiled_read()
 
     def split_heads(
         self, projected: Float[Tensor, "batch length features"]
@@ -72,9 +77,14 @@ class Attention(nn.Module):
         return self.project_out(read.transpose(1, 2).flatten(2))
 
 
-@torch.compiler.disable  # or each layer would be compiled anew for its number, and for every new mask
-def _uncompiled(module: Attention, attend: Attend, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def _read(module: Attention, attend: Attend, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return attend(module.layer, queries, keys, values)
+
+
+@cache
+def _uncompiled_read() -> Callable[..., Tensor]:
+    # No decorator: it imports the compiler, a second of work, for those who compile nothing too.
+    return cast(Callable[..., Tensor], torch.compiler.disable(_read))
 
 
 def masked_attention(

@@ -6,6 +6,7 @@ merge norms and residuals with the matrix products. tests/lm/decoding/test_layer
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -39,6 +40,11 @@ class Layer(nn.Module):
     ) -> Float[Tensor, "batch length dim"]:
         attended = self.attention(self.attention_norm(hidden), rotation, attend)
         return self.after_attention(hidden, attended, self.feed_forward_norm)
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """As of any module, but what reads the masks stays as it is."""
+        self.attention.read_uncompiled()
+        super().compile(*arguments, **options)
 
     def after_attention(
         self,

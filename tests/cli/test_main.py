@@ -3,12 +3,15 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from videolm.cli.arguments import parse
 from videolm.cli.main import COMMANDS, main, one_line
 from videolm.data.media.clip import Clip
+from videolm.lm.decoding.sampling import Sampling
 
 REALLY_TRAINS = ("fit", "validate")
 
@@ -30,10 +33,15 @@ def files(tmp_path: Path, clip: Clip, model_folder: Path) -> dict[str, str]:
 
 BAD = {
     "unknown command": ("frobnicate", "no command 'frobnicate'"),
+    "unknown command that is asked for help": ("frobnicate --help", "no command 'frobnicate'"),
     "half a command": ("tokenizer", "expected one of fit, validate, reconstruct"),
+    "unknown half of a command": (
+        "tokenizer frobnicate --help",
+        "expected one of fit, validate, reconstruct",
+    ),
     "missing file": (
         "generate --model {model} --task video_to_audio --video {tmp}/none.mp4 --out {tmp}/x.mp4",
-        "none.mp4",
+        "none.mp4 for the video",
     ),
     "not a video": (
         "generate --model {model} --task video_to_audio --video {tmp}/text.mp4 --out {tmp}/x.mp4",
@@ -112,7 +120,7 @@ def test_debug_shows_where_an_error_came_from(files) -> None:
 def test_every_command_has_help_from_its_docstring(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*name.split(), "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    summary = COMMANDS[name].__doc__.splitlines()[0]
+    summary = str(COMMANDS[name].__doc__).splitlines()[0]
     assert f"usage: videolm {name}" in text
     if not name.endswith(REALLY_TRAINS):
         assert " ".join(summary.split()) in text
@@ -128,12 +136,89 @@ def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) ->
     assert "lm fit" not in capsys.readouterr().out
 
 
-def test_help_is_instant_and_imports_no_torch() -> None:
-    code = "import sys; from videolm.cli.main import main; main(['--help']); print('torch' in sys.modules)"
+@pytest.mark.parametrize("words", [["--help"], ["generate", "--help"], ["long-video", "--help"]])
+def test_help_is_instant_and_imports_no_torch(words: list[str]) -> None:
+    code = f"import sys; from videolm.cli.main import main; main({words}); print('torch' in sys.modules)"
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip().splitlines()[-1] == "False"
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.5  # 0.2 s on an idle machine
+
+
+def test_missing_files_are_named_before_torch_is_imported(tmp_path: Path) -> None:
+    for option, missing in (("--model", "nowhere"), ("--video", "none.mp4")):
+        words = ["generate", "--task", "video_to_audio", "--model", str(tmp_path), "--out", "x.mp4"]
+        words += [option, str(tmp_path / missing)]
+        code = f"import sys; from videolm.cli.main import main; main({words}); print('torch' in sys.modules)"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert missing in result.stderr and result.stdout.strip() == "False"
+
+
+HEAVY = (
+    "lightning",
+    "torchdata",
+    "matplotlib",
+    "wandb",
+    "tensorboard",
+    "datasets",
+    "pyarrow",
+    "transformers",
+    "torch._dynamo",
+)
+
+
+def test_generating_starts_in_a_moment(files) -> None:
+    """Nothing that only training, scoring or sound needs is imported for a clip without sound."""
+    target = Path(files["tmp"]) / "x.mp4"
+    words = ["generate", "--model", files["model"], "--task", "text_to_video", "--text", "a red square"]
+    code = f"""
+import sys, time
+from videolm.cli.main import main
+from videolm.lm.decoding.choice import Chooser
+
+fill, seconds = Chooser.fill, []
+
+def timed(self, index):
+    fill(self, index)
+    seconds.append(time.process_time())
+
+Chooser.fill = timed
+assert main({[*words, "--out", str(target)]}) == 0
+print(seconds[0])
+print(*[name for name in {HEAVY} if name in sys.modules])
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    seconds, imported = result.stdout.split(f"wrote {target}\n")[1].split("\n", 1)
+    assert imported.strip() == ""
+    assert float(seconds) < 3.0  # of the processor, before the first code is chosen
+    assert target.is_file()
+
+
+def test_switches_stand_before_positional_arguments() -> None:
+    def parsed(*words: str) -> dict[str, object]:
+        values = parse(COMMANDS["data inspect"], "videolm", list(words))
+        assert isinstance(values, dict)
+        return {name: values[name] for name in ("source", "quick", "json")}
+
+    assert parsed("--quick", "mydata") == {"source": "mydata", "quick": True, "json": False}
+    assert parsed("--quick", "true", "mydata") == {"source": "mydata", "quick": True, "json": False}
+    assert parsed("--json", "--quick", "false", "mydata") == {
+        "source": "mydata",
+        "quick": False,
+        "json": True,
+    }
+    assert parsed("mydata", "--json=false", "--quick") == {"source": "mydata", "quick": True, "json": False}
+
+
+@pytest.mark.parametrize("name", ["generate --task x", "long-video"])
+def test_commands_that_sample_take_every_field_of_the_sampling(name: str) -> None:
+    asked = Sampling(0.5, 20, 0.9, 3.0, "linear", 0.1, 64, "jacobi", 8)
+    words = [f"--{field.replace('_', '-')}={value}" for field, value in asdict(asked).items()]
+    command, *rest = name.split()
+    values = parse(COMMANDS[command], command, ["--model", "m", "--out", "o", *rest, *words])
+    assert isinstance(values, dict) and values["sampling"] == asked
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:

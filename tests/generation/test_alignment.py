@@ -63,5 +63,6 @@ def test_a_click_is_heard_within_ten_milliseconds_of_the_impact(
         write_clip(through_codes(model, clip) if is_coded else clip, tmp_path / f"a{suffix}")
         again = read_clip(tmp_path / f"a{suffix}", sample_rate=RATE)
         assert again.num_frames == clip.num_frames and again.fps == clip.fps
+        assert again.waveform is not None
         (heard,) = read_clicks(again.waveform[0].numpy(), RATE)
         assert heard == pytest.approx(impact, abs=0.01)

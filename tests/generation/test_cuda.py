@@ -1,11 +1,12 @@
 """What a GPU computes is what the CPU does. All of it needs a CUDA device."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
 from lightning import Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from videolm.data.media.clip import Clip
 from videolm.data.runtime.device import device_of
@@ -13,7 +14,7 @@ from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt
 from videolm.lm.batch import Batch
 from videolm.lm.decoding.generate import generate
-from videolm.lm.decoding.sampling import Sampling
+from videolm.lm.decoding.sampling import DrawSettings, Sampling
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.training.loss import loss_of
 from videolm.tasks.layout import Layout
@@ -77,7 +78,8 @@ def test_penalties_of_lookup_free_latents_are_those_of_the_cpu():
     for device in ("cpu", "cuda"):
         own = latents.to(device, copy=True).requires_grad_()
         values = (commitment(own), *entropies(own, 1.0))
-        sum(values).backward()
+        torch.stack(values).sum().backward()
+        assert own.grad is not None
         found.append([each.detach().cpu() for each in (*values, own.grad)])
     for on_cpu, on_gpu in zip(*found, strict=True):
         torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-4, atol=1e-6)
@@ -94,11 +96,11 @@ def test_recorded_decoding_gives_the_ids_of_sequential_decoding(make_model, name
     without = batch_of(model, name, 2, blank=True) if guided else None
     scale = 2.0 if guided else 1.0
     made = [
-        generate(lm, batch, sampling, [torch.Generator("cuda").manual_seed(row) for row in range(2)], without)
+        generate(lm, batch, settings, [torch.Generator("cuda").manual_seed(row) for row in range(2)], without)
         for decoding in ("sequential", "compiled")
-        for sampling in (
-            Sampling(temperature=0.0, guidance_scale=scale, decoding=decoding),
-            Sampling(guidance_scale=scale, decoding=decoding, repetition_penalty=0.5),
+        for settings in (
+            DrawSettings(temperature=0.0, guidance_scale=scale, decoding=decoding),
+            DrawSettings(guidance_scale=scale, decoding=decoding, repetition_penalty=0.5),
         )
     ]
     assert torch.equal(made[0], made[2]) and torch.equal(made[1], made[3])
@@ -124,12 +126,17 @@ def test_a_few_steps_in_half_precision_lower_the_loss(model, tmp_path):
     module = LanguageModelTraining(model.lm.config, model.vocabulary, warmup_steps=1, compile=False)
     batch = batch_of(model, "text_to_video", 8)
     losses = []
-    module.on_before_zero_grad = lambda _: losses.append(float(module._last_loss))
+
+    def note_loss(optimizer: torch.optim.Optimizer) -> None:
+        losses.append(float(module._last_loss))
+
+    module.on_before_zero_grad = note_loss
     trainer = Trainer(
         accelerator="gpu", devices=1, precision="bf16-mixed", max_steps=60, gradient_clip_val=1.0,
         logger=False, enable_checkpointing=False, enable_progress_bar=False, default_root_dir=tmp_path,
     )  # fmt: skip
-    trainer.fit(module, DataLoader([batch] * 60, batch_size=None))
+    batches = cast(Dataset[Batch], [batch] * 60)  # a list is one, whatever torch's annotation says
+    trainer.fit(module, DataLoader(batches, batch_size=None))
     assert trainer.global_step == 60 and losses[-1] < 0.9 * losses[1]
 
 

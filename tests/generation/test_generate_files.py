@@ -1,6 +1,7 @@
 """`videolm generate` on a tiny model: files, resuming, several samples, tasks of one's own."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,18 @@ import torch
 from videolm.cli.main import main
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.reading import read_clip
+from videolm.data.runtime.files import write_json
 from videolm.data.synthetic.caption_grammar import CAMERA_VERBS, NUM_PHRASINGS, VERBS, caption_of
 from videolm.data.synthetic.corpus import Corpus
 from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.generation.best_of import ClipFit, DescribedFit, best, nearest_known, words_in
-from videolm.generation.generate_files import Request, generate_files
+from videolm.generation.generate_files import generate_files
 from videolm.generation.pipeline import VideoLM
+from videolm.generation.prompt_file import read_prompts
+from videolm.generation.run_request import PromptOptions, Request, Results, claim_folder
+from videolm.lm.decoding.sampling import Sampling
+from videolm.tasks.clip_size import SizeChoice
 
-GIVEN = dict.fromkeys(("text", "negative", "image", "video", "audio", "mask"))
 OWN_TASK = '''"""The first frame painted anew."""
 
 from dataclasses import dataclass
@@ -59,7 +64,7 @@ def files(model_folder: Path, clip: Clip, tmp_path: Path) -> dict:
 def test_prompts_of_a_file_become_clips_of_their_names(files):
     lines = [{"text": "a red square moves left", "name": "left"}, {"video": "clip.mp4", "mask": "centre"}]
     (files["tmp"] / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    request = Request(files["model"], "outpainting", GIVEN | {"video": files["clip"]}, seed=4)
+    request = Request(files["model"], "outpainting", PromptOptions(video=files["clip"]), seed=4)
     written = generate_files(request, files["tmp"] / "out", files["tmp"] / "prompts.jsonl")
     assert [path.name for path in written] == ["left.mp4", "001.mp4"]
     assert all(read_clip(path).num_frames == 9 for path in written)
@@ -67,7 +72,7 @@ def test_prompts_of_a_file_become_clips_of_their_names(files):
 
 def test_a_stopped_run_makes_the_clips_that_are_missing_and_only_those(files, monkeypatch):
     (files["tmp"] / "prompts.txt").write_text("a red square moves left\n\na blue star spins\n")
-    request = Request(files["model"], "text_to_image", GIVEN, seed=1)
+    request = Request(files["model"], "text_to_image", seed=1)
     arguments = (request, files["tmp"] / "out", files["tmp"] / "prompts.txt")
     _, second = generate_files(*arguments)
     whole = second.read_bytes()
@@ -83,12 +88,12 @@ def test_a_stopped_run_makes_the_clips_that_are_missing_and_only_those(files, mo
     generate_files(*arguments)
     assert asked == ["a blue star spins"]
     assert second.read_bytes() == whole
-    with pytest.raises(ValueError, match="holds clips of another request"):
-        generate_files(Request(files["model"], "text_to_image", GIVEN, seed=2), *arguments[1:])
+    with pytest.raises(ValueError, match="holds clips made with seed 1, now 2: choose another place"):
+        generate_files(Request(files["model"], "text_to_image", seed=2), *arguments[1:])
 
 
 def test_several_samples_come_with_a_sheet_of_all(files):
-    request = Request(files["model"], "unconditional", GIVEN, num_samples=3)
+    request = Request(files["model"], "unconditional", results=Results(num_samples=3))
     names = [path.name for path in generate_files(request, files["tmp"] / "x.gif")]
     assert names == ["x-0.gif", "x-1.gif", "x-2.gif", "x-sheet.png"]
     assert all((files["tmp"] / name).is_file() for name in names)
@@ -113,7 +118,7 @@ def test_frames_of_which_nothing_is_known_do_not_count_in_a_choice(clip):
 
 
 def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypatch):
-    given = GIVEN | {"video": files["clip"], "mask": "box"}
+    given = PromptOptions(video=files["clip"], mask="box")
     asked = []
     paint_best = VideoLM.paint_best
 
@@ -122,10 +127,11 @@ def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypat
         return paint_best(self, task, prompts, tries, **settings)
 
     monkeypatch.setattr(VideoLM, "paint_best", watched)
-    request = Request(files["model"], "inpainting", given, seed=5, best_of=3, judge="known")
+    results = Results(best_of=3, judge="known")
+    request = Request(files["model"], "inpainting", given, seed=5, results=results)
     (written,) = generate_files(request, files["tmp"] / "x.mp4")
     assert asked == [("inpainting", 1, 3, [5])] and read_clip(written).num_frames == 9
-    request = Request(files["model"], "text_to_video", GIVEN | {"text": "a"}, best_of=2, judge="known")
+    request = Request(files["model"], "text_to_video", PromptOptions(text="a"), results=results)
     with pytest.raises(ValueError, match="task text_to_video paints nothing; --judge known"):
         generate_files(request, files["tmp"] / "x.mp4")
 
@@ -136,9 +142,10 @@ def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypat
 )
 def test_a_choice_by_text_without_one_is_refused_before_any_work(files, monkeypatch, task, message):
     monkeypatch.setattr(VideoLM, "from_pretrained", None)
-    given = GIVEN | ({"video": files["clip"]} if task == "inpainting" else {})
+    given = PromptOptions(video=files["clip"] if task == "inpainting" else None)
+    request = Request(files["model"], task, given, results=Results(best_of=2))
     with pytest.raises(ValueError, match=message):
-        generate_files(Request(files["model"], task, given, best_of=2), files["tmp"] / "x.mp4")
+        generate_files(request, files["tmp"] / "x.mp4")
 
 
 def test_words_of_every_caption_are_found_in_it():
@@ -214,7 +221,7 @@ def test_a_task_of_ones_own_file_is_listed_and_used_only_when_named(files, capsy
 )
 def test_files_that_are_no_prompts_are_refused(files, content, message):
     (files["tmp"] / "p.jsonl").write_text(content)
-    request = Request(files["model"], "text_to_video", GIVEN)
+    request = Request(files["model"], "text_to_video")
     with pytest.raises(ValueError, match=message):
         generate_files(request, files["tmp"] / "out", files["tmp"] / "p.jsonl")
 
@@ -232,9 +239,71 @@ def test_a_model_lists_its_tasks_with_their_numbers_of_codes(files, capsys):
         ({"num_samples": 2, "best_of": 2}, "give either num_samples"),
     ],
 )
-def test_requests_that_make_no_sense_are_refused(files, change, message):
+def test_results_that_exclude_each_other_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        Request(files["model"], "unconditional", GIVEN, **change)
+        Results(**change)
+
+
+def test_the_size_of_a_line_replaces_the_common_one_and_its_aspect_alone_keeps_the_common_length(tmp_path):
+    lines = [{"text": "a"}, {"text": "b", "seconds": 1.5}, {"text": "c", "aspect": "1:1"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    named = read_prompts(tmp_path / "p.jsonl", PromptOptions(aspect="16:9", frames=5))
+    sizes = [each.options.prompt.size for each in named]
+    assert sizes == [SizeChoice("16:9", 5), SizeChoice("16:9", None, 1.5), SizeChoice("1:1", 5)]
+    (tmp_path / "p.jsonl").write_text('{"text": "a", "aspect": "wide"}\n')
+    with pytest.raises(ValueError, match=r"p.jsonl:1: aspect is 'wide'"):
+        read_prompts(tmp_path / "p.jsonl", PromptOptions())
+
+
+def test_a_folder_that_an_earlier_version_began_is_gone_on_with(tmp_path):
+    """The words of request.json, once written by hand: a change of them loses the work of a stopped run."""
+    prompt = PromptOptions(image=Path("a.png"), aspect="16:9")
+    request = Request(Path("model"), "image_to_video", prompt, sampling=Sampling(0.7, guidance_scale=2.0))
+    stored = {
+        "model": "model",
+        "task": "image_to_video",
+        "given": "{'text': None, 'negative': None, 'image': PosixPath('a.png'), 'video': None, "
+        "'audio': None, 'mask': None, 'size': SizeChoice(aspect='16:9', num_frames=None, seconds=None)}",
+        "sampling": "{'temperature': 0.7, 'top_k': None, 'top_p': None, 'guidance_scale': 2.0, "
+        "'guidance_schedule': 'constant', 'repetition_penalty': 0.0, 'joint': None, "
+        "'decoding': 'sequential', 'window': 16}",
+        "seed": "0",
+        "num_samples": "1",
+        "best_of": "1",
+        "judge": "describe",
+        "depth": "None",
+        "composite": "True",
+        "expand": "None",
+        "expand_model": "None",
+        "quantize": "None",
+        "preview": "None",
+        "device": "auto",
+        "dtype": "float32",
+    }
+    assert request.settings == stored
+    write_json(tmp_path / "request.json", stored)
+    (tmp_path / "000.mp4").touch()
+    claim_folder(tmp_path, request.settings, "clips")
+    with pytest.raises(ValueError, match="holds clips made with task image_to_video, now unconditional"):
+        claim_folder(tmp_path, stored | {"task": "unconditional"}, "clips")
+    (tmp_path / "000.mp4").unlink()
+    claim_folder(tmp_path, stored | {"task": "unconditional"}, "clips")  # it holds no results
+
+
+def test_clips_without_sound_need_no_audio_tokenizer(model_folder, tmp_path, clip):
+    shutil.copytree(model_folder, tmp_path / "model")
+    shutil.rmtree(tmp_path / "model" / "audio_tokenizer")
+    out = tmp_path / "x.mp4"
+    assert generate_files(Request(tmp_path / "model", "unconditional"), out) == [out]
+    clip.save(tmp_path / "clip.mp4")
+    request = Request(tmp_path / "model", "video_to_audio", PromptOptions(video=tmp_path / "clip.mp4"))
+    with pytest.raises(FileNotFoundError, match="audio_tokenizer"):
+        generate_files(request, out)
+    silent = VideoLM.from_pretrained(tmp_path / "model", tasks=["unconditional"])
+    with pytest.raises(ValueError, match="no audio tokenizer, or was loaded for tasks without sound"):
+        silent.generate("video_to_audio", video=clip)
+    with pytest.raises(ValueError, match="no audio tokenizer"):
+        silent.save_pretrained(tmp_path / "again")
 
 
 def test_stylization_says_what_it_lacks(files, capsys):

@@ -21,15 +21,15 @@ from videolm.tasks.task import load_task
 @pytest.mark.parametrize("decoding", ["sequential", "jacobi"])
 @pytest.mark.parametrize("task", ["text_to_video", "image_to_video", "frame_prediction", "inpainting"])
 def test_parts_are_the_clip_and_the_whole_is_as_generated(model: VideoLM, clip: Clip, task, decoding) -> None:
-    given = {
-        "text_to_video": {"text": clip.caption},
-        "image_to_video": {"image": clip.window(0, 1)},
-        "frame_prediction": {"video": clip.window(0, 5)},
-        "inpainting": {"video": clip, "mask": "box"},
+    prompt = {
+        "text_to_video": Prompt(text=clip.caption),
+        "image_to_video": Prompt(image=clip.window(0, 1)),
+        "frame_prediction": Prompt(video=clip.window(0, 5)),
+        "inpainting": Prompt(video=clip, mask="box"),
     }[task]
-    stream = model.stream(task, Prompt(**given), seed=3, sampling=Sampling(decoding=decoding))
+    stream = model.stream(task, prompt, seed=3, sampling=Sampling(decoding=decoding))
     parts = list(stream)
-    whole = model.generate(task, **given, seed=3)
+    whole = model.generate(task, prompt, seed=3)
     assert torch.equal(stream.finished.frames, whole.frames)
     difference = torch.cat([part.frames for part in parts]).int() - whole.frames.int()
     assert difference.abs().max() <= 1  # a byte may be rounded the other way
@@ -40,11 +40,12 @@ def test_guidance_and_sound_come_with_a_stream(model: VideoLM, clip: Clip) -> No
     how = Sampling(guidance_scale=2.0)
     stream = model.stream("text_to_video", Prompt(text=clip.caption), sampling=how)
     list(stream)
-    whole = model.generate("text_to_video", text=clip.caption, guidance_scale=2.0)
+    whole = model.generate("text_to_video", text=clip.caption, sampling=how)
     assert torch.equal(stream.finished.frames, whole.frames) and stream.finished.caption == clip.caption
     sounding = model.stream("audio_to_video", Prompt(audio=clip))
     assert all(part.waveform is None for part in sounding)
-    assert torch.equal(sounding.finished.waveform, clip.waveform)
+    sound = sounding.finished.waveform
+    assert sound is not None and clip.waveform is not None and torch.equal(sound, clip.waveform)
 
 
 def test_each_part_leaves_before_the_next_codes_are_sampled(model: VideoLM, clip: Clip) -> None:
@@ -52,11 +53,11 @@ def test_each_part_leaves_before_the_next_codes_are_sampled(model: VideoLM, clip
     decoder, reads = stream.generation.decoder, []
     original = decoder.read
 
-    def counted(stop):
+    def counted(stop: int, wanted: int = 1) -> torch.Tensor:
         reads.append(stop)
-        return original(stop)
+        return original(stop, wanted)
 
-    decoder.read = counted
+    decoder.read = counted  # pyright: ignore[reportAttributeAccessIssue] - watched for this test
     sampled = [(len(reads), part.num_frames) for part in stream]
     assert sampled == [(16, 1), (32, 4), (48, 4)]
 

@@ -12,10 +12,11 @@ from videolm.cli.main import main
 from videolm.data.runtime.files import read_json, write_json
 from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.generation.pipeline import VideoLM
+from videolm.generation.prompt import Prompt
 from videolm.lm.batch import Batch
 from videolm.lm.decoding.generate import generate
 from videolm.lm.decoding.rows import Rows
-from videolm.lm.decoding.sampling import DrawSettings
+from videolm.lm.decoding.sampling import DrawSettings, Sampling
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.loss import loss_of
 from videolm.lm.vocabulary import Vocabulary
@@ -25,9 +26,7 @@ from videolm.tasks.task import load_task
 from videolm.tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 
 WIDTH = 12
-TINY = LMConfig(
-    dim=32, layers=2, heads=4, kv_heads=2, hidden=48, rotary_dims=(4, 2, 2), feature_width=WIDTH
-)
+TINY = LMConfig(dim=32, layers=2, heads=4, kv_heads=2, hidden=48, rotary_dims=(4, 2, 2), feature_width=WIDTH)
 
 
 def write_t5(folder: Path, captions: list[str], seed: int) -> None:
@@ -70,11 +69,11 @@ def test_embeddings_are_those_of_transformers(t5, captions):
     assert TextEncoder.open(str(t5)).encode(" ").shape == (0, WIDTH)
 
 
-def test_kept_embeddings_are_read_instead_of_made(t5, captions, tmp_path):
+def test_kept_embeddings_are_read_instead_of_made(t5, captions, tmp_path, monkeypatch):
     encoder = TextEncoder.open(str(t5), tmp_path)
     first = encoder.encode(captions[0], 64)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 1
-    encoder._encode = None  # whatever is not kept fails now
+    monkeypatch.setattr(encoder, "_encode", None)  # whatever is not kept fails now
     assert torch.equal(encoder.encode(captions[0], 64), first)
     with pytest.raises(TypeError):
         encoder.encode(captions[1], 64)
@@ -129,9 +128,11 @@ def lm() -> PrefixLM:
 
 def test_what_a_text_says_reaches_every_code(lm, make_sequence):
     batch = Batch.collate([make_sequence(3)])
-    batch.features.requires_grad_()
+    features = batch.features
+    assert features is not None
+    features.requires_grad_()
     hidden = lm(batch)[0, int(batch.prefix_length) :]
-    gradients = [torch.autograd.grad(each.sum(), batch.features, retain_graph=True)[0] for each in hidden]
+    gradients = [torch.autograd.grad(each.sum(), [features], retain_graph=True)[0] for each in hidden]
     assert all((gradient.abs().sum(1) > 0).all() for gradient in gradients)
 
 
@@ -177,5 +178,6 @@ def test_a_run_with_a_text_encoder_trains_and_generates(coded_run, t5, captions,
         (folder / name).symlink_to(coded_run / "model" / name)
     assert list((tmp_path / "cache").rglob("*.safetensors"))
     model = VideoLM.from_pretrained(folder)
-    clip = model.generate("text_to_video", text=captions[0], negative=captions[1], guidance_scale=2.0)
+    prompt, sampling = Prompt(text=captions[0], negative=captions[1]), Sampling(guidance_scale=2.0)
+    clip = model.generate("text_to_video", prompt, sampling=sampling)
     assert clip.num_frames == model.clips.num_frames

@@ -24,6 +24,7 @@ from videolm.generation.long_video.script import Line
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt, whole_video
 from videolm.generation.prompt_file import read_prompts
+from videolm.generation.run_request import PromptOptions
 from videolm.lm.batch import Batch
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.clip_size import SizeChoice
@@ -312,7 +313,7 @@ def test_a_line_of_a_file_of_prompts_chooses_its_size_over_the_one_of_all(sized,
 def test_sizes_of_a_line_that_make_no_sense_name_the_line(line, message, tmp_path):
     (tmp_path / "p.jsonl").write_text(json.dumps({"text": "a red square"} | line))
     with pytest.raises(ValueError, match=message):
-        read_prompts(tmp_path / "p.jsonl", {"text": None, "size": SizeChoice("1:1")})
+        read_prompts(tmp_path / "p.jsonl", PromptOptions(aspect="1:1"))
 
 
 def test_steps_of_a_chain_have_sizes_of_their_own(sized, tmp_path):
@@ -375,9 +376,7 @@ def test_outpainting_keeps_a_video_at_its_scale_in_the_middle_of_a_wider_frame(s
     assert torch.equal(video.frames[:, 8:40], clip.frames[:5])
     assert inside[:, 8:40].all() and inside.sum() == 5 * 32 * 32
     # In a frame of its own shape there is nothing to add: a part of it is painted, as without a size.
-    plain, same = (
-        sized.generate("outpainting", video=clip, size=size) for size in (None, SizeChoice("1:1"))
-    )
+    plain, same = (sized.generate("outpainting", video=clip, size=size) for size in (None, SizeChoice("1:1")))
     assert torch.equal(plain.frames, same.frames)
 
 

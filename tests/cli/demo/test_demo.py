@@ -14,6 +14,7 @@ from videolm.cli.demo.demo import Record
 from videolm.cli.demo.demo_page import BARS, bars
 from videolm.cli.demo.demo_plan import Plan, Stage
 from videolm.cli.training_curves import draw, read_curves
+from videolm.data.runtime.files import write_json
 from videolm.data.runtime.progress import WHOLE, clock, progress
 from videolm.tasks.task import task_names
 
@@ -101,37 +102,49 @@ def test_a_finished_demo_does_nothing_again(demo: Demo, capsys: pytest.CaptureFi
     assert {name: after[name] for name in STAGES} == {name: before[name] for name in STAGES}
 
 
-def test_a_record_of_another_key_starts_anew_and_of_the_same_adds_its_seconds(tmp_path: Path) -> None:
+def test_a_stage_made_with_others_starts_anew_and_with_the_same_adds_its_seconds(tmp_path: Path) -> None:
+    one, two = {"commands": ["videolm lm fit"]}, {"commands": ["videolm lm fit --seed_everything 2"]}
     stage = Stage("lm fit", (("lm", "fit"),), 1, folder=tmp_path / "training/lm")
     checkpoint = tmp_path / "training/lm/last.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
-    record = Record(tmp_path, stage, "one")
+    record = Record(tmp_path, stage, one)
     record.begin()
     record.end(5.0, done=False)
-    again = Record(tmp_path, stage, "one")
+    again = Record(tmp_path, stage, one)
     assert not again.is_done
     again.begin()
     again.end(2.0, done=True)
-    assert Record(tmp_path, stage, "one").is_done
-    assert Record(tmp_path, stage, "one").seconds == 7.0
+    assert Record(tmp_path, stage, one).is_done
+    assert Record(tmp_path, stage, one).seconds == 7.0
     assert checkpoint.exists()
-    other = Record(tmp_path, stage, "two")
+    other = Record(tmp_path, stage, two)
     assert not other.is_done
     other.begin()
     assert not checkpoint.exists()
     assert other.seconds == 0.0
 
 
+def test_a_record_of_an_earlier_version_starts_anew(tmp_path: Path) -> None:
+    stage = Stage("lm fit", (("lm", "fit"),), 1, folder=tmp_path / "training/lm")
+    (tmp_path / "training/lm").mkdir(parents=True)
+    path = tmp_path / "demo/lm-fit.json"
+    write_json(path, {"key": "0123456789abcdef", "done": True, "seconds": 5.0, "started": None})
+    record = Record(tmp_path, stage, {"commands": ["videolm lm fit"]})
+    assert not record.is_done
+    record.begin()
+    assert not (tmp_path / "training/lm").exists() and record.seconds == 0.0
+
+
 def test_a_killed_stage_counts_the_seconds_up_to_its_last_file(tmp_path: Path) -> None:
     stage = Stage("lm fit", (("lm", "fit"),), 1, folder=tmp_path / "training/lm")
-    Record(tmp_path, stage, "one").begin()  # and never ends
+    Record(tmp_path, stage, {"commands": []}).begin()  # and never ends
     checkpoint = tmp_path / "training/lm/last.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     later = time.time() + 30
     os.utime(checkpoint, (later, later))
-    again = Record(tmp_path, stage, "one")
+    again = Record(tmp_path, stage, {"commands": []})
     again.begin()
     assert again.seconds == pytest.approx(30, abs=2)
 
