@@ -85,6 +85,6 @@ def test_still_pictures_are_guessed_from_the_latent_before(make_model, make_batc
     """With a strong wish to repeat, all but the first latent is right at the first guess."""
     batch = make_batch(3, grid=(4, 2, 2), audio=0)
     still = DrawSettings(temperature=0.0, repetition_penalty=-1000.0, decoding="jacobi", window=4)
-    # With a flat head the wish acts on whole codes. The first latent's codes take a pass each, the others share.
+    # A flat head, so that the wish acts on whole codes. Those of the first latent take a pass each.
     generate(make_model("full").double(), batch, still, generators(0))
     assert len(passes) <= 4 + 3
