@@ -10,9 +10,9 @@ Bodies are those of configs/lm/*.yaml with random weights. Times are wall-clock 
 at which the GPU has nothing to do, the least of several. With `--lock FILE` several of these commands may
 run side by side: one is timed, the others compile. `--tiny` tries a command out on a CPU.
 
-Model-FLOPs utilisation is `lm.costs.training_flops` (products of layers and heads, and attention to what has
-to be seen; backward twice forward; nothing that is computed again) by the seconds and the card's peak for
-dense bfloat16 (`lm.throughput.PEAK_FLOPS`: 989 TFLOP/s of an H100 or H200).
+Model-FLOPs utilisation is `lm.training.costs.training_flops` (products of layers and heads, and attention to
+what has to be seen; backward twice forward; nothing computed again) by the seconds and the card's peak for
+dense bfloat16 (`lm.training.throughput.PEAK_FLOPS`: 989 TFLOP/s of an H100 or H200).
 """
 
 import argparse

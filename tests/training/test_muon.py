@@ -1,4 +1,4 @@
-"""Muon, its orthogonalisation, and the norm of gradients."""
+"""Muon: its orthogonalisation, its steps, and AdamW for the rest."""
 
 import pytest
 import torch

@@ -83,11 +83,8 @@ def test_a_model_that_does_not_look_at_codes_is_done_in_a_few_passes(make_model,
 
 def test_still_pictures_are_guessed_from_the_latent_before(make_model, make_batch, passes):
     """With a strong wish to repeat, all but the first latent is right at the first guess."""
-    model = make_model().double()
     batch = make_batch(3, grid=(4, 2, 2), audio=0)
     still = DrawSettings(temperature=0.0, repetition_penalty=-1000.0, decoding="jacobi", window=4)
-    assert len(make_model().heads["visual"].digits) == 2
-    full = make_model("full").double()
-    generate(full, batch, still, generators(0))
+    # A flat head, so that the wish acts on whole codes. Those of the first latent take a pass each.
+    generate(make_model("full").double(), batch, still, generators(0))
     assert len(passes) <= 4 + 3
-    assert model is not full
