@@ -25,6 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     run: Path, tmp_path: Path, run_until_killed, same_weights
 ) -> None:
@@ -35,6 +36,7 @@ def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     assert same_weights(run / "training/audio", tmp_path / "training/audio")
 
 
+@pytest.mark.long
 def test_so_does_a_fit_on_spliced_windows_with_muon(
     run: Path, tmp_path: Path, run_until_killed, same_weights
 ) -> None:

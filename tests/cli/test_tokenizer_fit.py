@@ -52,6 +52,7 @@ def test_a_killed_fit_goes_on_to_the_same_losses(run: Path, tmp_path: Path, monk
     assert losses(tmp_path) == losses(run)
 
 
+@pytest.mark.long
 def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     tmp_path: Path, run_until_killed, same_weights
 ) -> None:

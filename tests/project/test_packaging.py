@@ -69,6 +69,7 @@ def test_every_source_folder_is_packaged():
     assert all((ROOT / Path(*name.split(".")[1:])).is_dir() for name in listed)
 
 
+@pytest.mark.long
 def test_the_wheel_holds_sources_configs_and_templates(tmp_path):
     # From a copy, as a build leaves files in its source; no isolation, as it needs setuptools alone.
     source = tmp_path / "source"

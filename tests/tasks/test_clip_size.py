@@ -352,6 +352,7 @@ def test_a_chain_of_a_size_that_the_model_has_not_is_refused_before_any_step(siz
         read_chain(tmp_path / "chain.yaml")
 
 
+@pytest.mark.long
 def test_a_long_video_has_the_chosen_aspect_in_every_window(sized, clip, tmp_path):
     size = SizeChoice("32x48")
     prompt = LongPrompt([Line("a red square moves left")], seconds=2.0, aspect="32x48")

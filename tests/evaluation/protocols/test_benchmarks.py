@@ -189,6 +189,7 @@ def test_draws_take_every_item_before_one_twice() -> None:
     assert draws != list(drawn(items, 12, seed=4))
 
 
+@pytest.mark.long
 def test_a_stopped_run_goes_on_to_the_same_clips(model_folder, data, tmp_path, monkeypatch) -> None:
     whole = run("ucf101", model_folder, data, tmp_path / "whole", cases=20)
     generate = BenchmarkRun._generate
@@ -209,6 +210,7 @@ def test_a_stopped_run_goes_on_to_the_same_clips(model_folder, data, tmp_path, m
     assert again["scores"] == whole["scores"]
 
 
+@pytest.mark.long
 def test_two_processes_make_the_clips_of_one(model_folder, data, tmp_path) -> None:
     whole = run("msr-vtt", model_folder, data, tmp_path / "whole", cases=20)
     sources = Sources(model_folder, data["msr-vtt"])

@@ -214,6 +214,7 @@ def test_adamw_trains_the_same_groups(fit):
     assert loss_of(module.model, batch).mean.item() < 0.9 * math.log(6)
 
 
+@pytest.mark.long
 def test_layers_are_compiled_once_for_all_lengths(make_model, make_batch, monkeypatch):
     """Twice at most: for the first length, then for any. Masks and the layer's number do not count."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the checks of types do not compile

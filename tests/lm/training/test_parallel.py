@@ -105,6 +105,7 @@ def test_ddp_has_the_losses_and_weights_of_one_process(alone, examples, vocabula
         torch.testing.assert_close(result["hidden"], alone["hidden"], rtol=0, atol=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", [1, 2])
 def test_fsdp2_trains_as_one_process_and_its_model_and_checkpoint_load_in_one(
     alone, examples, vocabulary, tmp_path, group

@@ -6,6 +6,8 @@ In a process of its own: the checks of shapes that wrap every function in tests 
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import torch
 from videolm.tokenizers.video.video_tokenizer import VideoTokenizer
@@ -28,6 +30,7 @@ with torch.no_grad():
 """
 
 
+@pytest.mark.long
 def test_latents_and_pixels_of_a_compiled_compact_network_are_those_of_the_plain_one():
     """Each half is one graph without breaks, for images and for videos."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
