@@ -1,4 +1,4 @@
-"""Words of a command line to the arguments of a function, whose signature and docstring are the help.
+"""A command line parsed into the arguments of a function, whose signature and docstring are its help.
 
 A parameter that is a record (a frozen dataclass) stands for options of the names of its fields:
 

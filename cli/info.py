@@ -1,4 +1,4 @@
-"""What `videolm info` prints, of a folder or of a config (config_info.py)."""
+"""What `videolm info` prints, of a model folder or of a config (training_cost.py)."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ def describe(model: str, assumed: dict[str, Any]) -> str:
     """A model folder, or a config of the language model by its path or name.
 
     Args:
-        assumed: of a config, as `config_info.Wanted`.
+        assumed: of a config, as `training_cost.Wanted`.
 
     Raises:
         FileNotFoundError: if there is neither.
