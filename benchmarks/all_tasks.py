@@ -17,6 +17,7 @@ from PIL import Image
 
 from videolm.data.runtime.files import write_json
 from videolm.evaluation.protocols.shapes_all import ALL_PROBES, run_shapes_all
+from videolm.evaluation.protocols.shapes_exam import ExamSettings
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.decoding.sampling import Sampling
 
@@ -69,8 +70,8 @@ def score(model: VideoLM, task: str, arguments: argparse.Namespace) -> None:
     others = dict(each.split("=", 1) for each in arguments.temperatures)
     temperature = float(others.get(task, arguments.temperature))
     sampling = Sampling(temperature, guidance_scale=arguments.guidance_scale)
-    asked = (arguments.source, arguments.clips, arguments.seed, sampling, (task,), arguments.best_of)
-    seconds, result = cpu_seconds(lambda: run_shapes_all(model, *asked))
+    asked = ExamSettings(arguments.source, arguments.clips, arguments.seed, sampling, (task,))
+    seconds, result = cpu_seconds(lambda: run_shapes_all(model, asked, arguments.best_of))
     held_out = {"triples": result.report["tasks"], "pairs": result.report["unseen_pairs"]["tasks"]}
     scores = {split: tasks[task] for split, tasks in held_out.items() if task in tasks}
     settings = {

@@ -51,7 +51,8 @@ def main() -> None:
 def read(source: Path, where: dict[str, str], frames: int, most: int, seed: int) -> list[Clip]:
     entries = read_manifest(source, where)
     order = torch.randperm(len(entries), generator=torch.Generator().manual_seed(seed))[:most].tolist()
-    read_all = (SetSettings(num_frames=frames, size=SIZE).read(entries[number]) for number in order)
+    settings = SetSettings(num_frames=frames, height=SIZE[0], width=SIZE[1])
+    read_all = (settings.read(entries[number]) for number in order)
     return [clip for clip in read_all if isinstance(clip, Clip)]
 
 

@@ -50,7 +50,9 @@ def parse(command: Callable[..., Any], program: str, words: list[str]) -> dict[s
         return _as_typed(parser.format_help())
     values = parser.parse_args(_with_values(as_parsed(words), command, records)).as_dict()
     for name, (record, options) in records.items():
-        given = {field.name: values.pop(field.name) for field in fields(record) if field.name in values}
+        # A skipped field may be the name of a parameter of the command itself, which keeps its value.
+        own = {field.name for field in fields(record)} - options.skip
+        given = {field: values.pop(field) for field in own & values.keys()}
         values[name] = record(**options.defaults | given)
     return values
 

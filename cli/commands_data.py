@@ -86,12 +86,12 @@ def data_filter(
         num_workers: processes that decode.
         seconds: after which a file is given up.
     """
-    from ..data.curation.filtering import Wishes, filter_source
+    from ..data.curation.filtering import ShotCriteria, filter_source
     from ..data.media.targets import check_target
     from ..data.sources.selection import conditions
 
     check_target(out, (".jsonl",))
-    wishes = Wishes(min_seconds, min_motion, min_sharpness, duplicates, cuts)
+    wishes = ShotCriteria(min_seconds, min_motion, min_sharpness, duplicates, cuts)
     counts = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
     return [out]

@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ..data.runtime.made_with import refuse_others
 from ..training.callbacks import FitProgress, LastCheckpoint
-from ..training.run_logs import csv_logger, quiet, step_of
+from ..training.run_logs import csv_logger, quiet_lightning, step_of
 from ..training.strategies import FSDP2Strategy, strategy_of
 from .config_files import with_packaged_configs
 from .init_from import language_model_from, value_of
@@ -30,7 +30,7 @@ from .stages import STAGES, Stage
 
 def fit(stage: str, arguments: list[str]) -> list[Path]:
     """Train one stage and write its part of the model; returns what was written."""
-    with quiet():
+    with quiet_lightning():
         cli = StageCLI(STAGES[stage], "fit", arguments)
         checkpoint = cli.folder / "last.ckpt"
         if checkpoint.exists():
@@ -53,7 +53,7 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
 
 def validate(stage: str, arguments: list[str]) -> list[Path]:
     """Score the last checkpoint of one stage on held-out data and print the scores."""
-    with quiet():
+    with quiet_lightning():
         cli = StageCLI(STAGES[stage], "validate", arguments)
         checkpoint = cli.folder / "last.ckpt"
         if not checkpoint.exists():

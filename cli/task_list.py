@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..data.runtime.text_table import text_table
 from ..lm.vocabulary import Vocabulary
 from ..tasks.layout import Layout
 from ..tasks.model_config import ModelConfig
@@ -16,19 +17,27 @@ def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> 
     """
     tasks = all_tasks() if task_file is None else (load_task(str(task_file)),)
     if model is None:
-        return "\n\n".join(_described(task) for task in tasks)
+        return _table({task.name: _described(task) for task in tasks})
     config = ModelConfig.load(model)
     vocabulary = Vocabulary.load(model / "vocabulary.json")
     own = [task for task in tasks if task.name in config.tasks]
-    return "\n\n".join("\n".join([_described(task), *_counted(task, config, vocabulary)]) for task in own)
+    return _table({task.name: _described(task) + _counted(task, config, vocabulary) for task in own})
 
 
-def _described(task: Task) -> str:
+def _table(tasks: dict[str, list[str]]) -> str:
+    """The lines of each task beside its name, with an empty line between tasks."""
+    rows = []
+    for name, (first, *others) in tasks.items():
+        rows += [(name, first), *(("", line) for line in others), ("", "")]
+    return "\n".join(text_table(rows[:-1], left=2))
+
+
+def _described(task: Task) -> list[str]:
     optional = [name for name in task.takes if name not in task.needs]
     takes = [*task.needs, *(f"[{name}]" for name in optional)]
     makes = " and ".join(_product(portion) for portion in task.outputs)
     summary = " ".join(task.description.split("\n\n")[0].split())
-    return f"{task.name:24} takes {', '.join(takes) or 'nothing'}; makes {makes}\n{'':24} {summary}"
+    return [f"takes {', '.join(takes) or 'nothing'}; makes {makes}", summary]
 
 
 def _product(portion: Portion) -> str:
@@ -46,5 +55,5 @@ def _counted(task: Task, config: ModelConfig, vocabulary: Vocabulary) -> list[st
         generated = int(layout.weight.sum())
         given = int((layout.forced & (layout.block > 0)).sum())
         part = f", {layout.lengths.given_latents} of {layout.lengths.t} latents given" * task.has_given
-        lines.append(f"{'':24} {clips.name}: {given} codes given{part} and the text, {generated} generated")
+        lines.append(f"{clips.name}: {given} codes given{part} and the text, {generated} generated")
     return lines

@@ -16,6 +16,7 @@ from jsonargparse import ArgumentParser
 from ..data.codes.bucketed_shards import holds_shards, read_shards
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.timing import audio_latents, video_latents
+from ..data.runtime.text_table import text_table
 from ..lm.batch import Batch
 from ..lm.model.transformer import LMConfig, PrefixLM
 from ..lm.training.costs import Parameters, forward_flops, training_flops
@@ -209,28 +210,28 @@ def _target_block(example: Batch) -> torch.Tensor:
 def _parameters(model: PrefixLM) -> list[str]:
     parts = Parameters.of(model)
     lines = [f"{parts.total:,} parameters"]
-    return lines + [f"  {name:24} {getattr(parts, name):,}" for name in ("body", "embeddings", "heads")]
+    return lines + _table([(name, f"{getattr(parts, name):,}") for name in ("body", "embeddings", "heads")])
 
 
 def _vocabulary(vocabulary: Vocabulary, formats: Sequence[ClipFormat], origin: str) -> list[str]:
     sizes = " or ".join(f"{clips.num_frames} frames of {clips.height}x{clips.width}" for clips in formats)
     lines = [f"{len(vocabulary):,} ids, clips of {sizes} at {formats[0].fps:g} fps ({origin})"]
-    return lines + [f"  {block.name:24} {block.size:,}" for block in vocabulary.blocks]
+    return lines + _table([(block.name, f"{block.size:,}") for block in vocabulary.blocks])
 
 
 def _sequences(model: PrefixLM, vocabulary: Vocabulary, examples: dict[str, Batch]) -> list[str]:
     """A line for each task; operations in training by position, in generation by generated code."""
     lines = [
         f"sequences with {MAX_TEXT} pieces of text; GFLOPs to train on a position and to generate a code "
-        "(twice as many with guidance)",
-        f"  {'':24} {'positions':>9} {'generated':>9} {'training':>9} {'generation':>10}",
+        "(twice as many with guidance)"
     ]
+    rows = []
     for name, example in examples.items():
         length, targets = int(example.length), _target_block(example)
         trained = float(training_flops(model, example, targets)) / length / 1e9
         generated = float(forward_flops(model, example, targets)) / len(targets) / 1e9
-        lines.append(f"  {name:24} {length:9,} {len(targets):9,} {trained:9.3g} {generated:10.3g}")
-    return lines
+        rows.append((name, f"{length:,}", f"{len(targets):,}", f"{trained:.3g}", f"{generated:.3g}"))
+    return lines + _table(rows, ("", "positions", "generated", "training", "generation"))
 
 
 def _memory(held: dict[str, int], plan: Plan, optimizer: str) -> list[str]:
@@ -242,5 +243,9 @@ def _memory(held: dict[str, int], plan: Plan, optimizer: str) -> list[str]:
         f"memory of each of {plan.devices} devices in GiB ({way}{plan.precision}, {optimizer}, "
         f"{plan.rows} rows of {plan.positions:,} positions{recomputed})"
     ]
-    lines += [f"  {name:24} {size / 2**30:9.2f}" for name, size in held.items() if size]
-    return [*lines, f"  {'together':24} {sum(held.values()) / 2**30:9.2f}"]
+    sizes = {name: size for name, size in held.items() if size} | {"together": sum(held.values())}
+    return lines + _table([(name, f"{size / 2**30:.2f}") for name, size in sizes.items()])
+
+
+def _table(rows: Sequence[Sequence[str]], names: Sequence[str] = ()) -> list[str]:
+    return text_table(rows, names, widths=(22,), indent=2)

@@ -1,4 +1,4 @@
-"""The audio codec of a model folder on a file: there and back, with what it costs and loses.
+"""Encode and decode the sound of a file by the audio codec of a model folder; prints bit rate and quality.
 
 videolm audio reconstruct IN OUT.wav --model DIR
 """
@@ -19,7 +19,8 @@ from ..data.media.writing import SOUNDLESS
 from ..tokenizers.audio.codec import AudioTokenizer
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.audio.stream import is_streamable
-from .audio_scores import bits_per_second, sound_quality
+from .audio_scores import bits_per_second
+from .metrics.sound_quality import sound_quality
 
 _SECONDS_AT_ONCE = 10
 
@@ -41,7 +42,7 @@ def reconstruct_sound(source: Path, target: Path, model: Path) -> Path:
     codec = load_audio_tokenizer(model / "audio_tokenizer")
     clip = _read(source, codec.sample_rate, has_pictures=target.suffix.lower() != ".wav")
     assert clip.waveform is not None
-    codes, decoded = there_and_back(codec, clip.waveform)
+    codes, decoded = round_trip(codec, clip.waveform)
     print(_described(codec, codes, clip.waveform))
     print(_quality(decoded, clip.waveform, codec.sample_rate))
     write_clip(replace(clip, waveform=decoded), target)
@@ -49,13 +50,13 @@ def reconstruct_sound(source: Path, target: Path, model: Path) -> Path:
 
 
 @torch.no_grad()
-def there_and_back(
+def round_trip(
     codec: AudioCodec, waveform: Float[Tensor, "1 samples"]
 ) -> tuple[Int[Tensor, "levels frames"], Float[Tensor, "1 samples"]]:
     """Codes of a sound of any length, and what they decode to, as long as the sound.
 
-    Silence fills up its last hop. A causal codec takes the sound in parts, so that only the samples
-    themselves take more memory for a longer one.
+    The last hop is padded with silence. A causal codec takes the sound in parts, so that only the samples
+    themselves need more memory for a longer sound.
     """
     hops = -(-waveform.shape[1] // codec.hop_length)
     whole = fit_length(waveform, hops * codec.hop_length)[None]

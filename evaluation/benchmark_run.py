@@ -2,9 +2,9 @@
 
     videolm evaluate --model runs/mine/model --protocol msr-vtt --data MSRVTT --weights weights --out runs/vtt
 
-Generated clips are kept, without loss, in OUT/work/clips; features beside them. A run that was stopped goes
-on with the next batch, and several processes share it (--rank, --world). A batch of clips is always the same,
-so that the clips do not depend on interruptions or on the number of processes.
+Generated clips are kept, without loss, in OUT/work/clips, and features beside them. A stopped run continues
+with the next batch, and several processes can share it (--rank, --world). Batches are fixed, so the clips
+depend neither on interruptions nor on the number of processes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,19 +18,21 @@ import torch
 from ..data.analysis.geometry import Geometry
 from ..data.media.clip import Clip, write_clip
 from ..data.media.clip_tensors import put_together, take_apart
+from ..data.runtime.made_with import MadeWith
 from ..data.runtime.weights_file import file_hash
 from ..generation.pipeline import VideoLM
 from ..lm.decoding.sampling import Sampling
-from .html_report import Shown, clip_row
+from .html_report import ClipRow, Shown
 from .metrics.measures import Measure, measures
 from .metrics.resizing import Resize
 from .metrics.score import Score
-from .metrics.weights_folder import WeightsFolder
+from .metrics.weights_folder import NO_WEIGHTS, WeightsFolder
 from .protocols.benchmark import Benchmark, Footage, Wanted
 from .protocols.footage import read_footage
-from .resumable import Item, Part, same_settings, work_through
+from .protocols.guidance import sampling_for
+from .resumable import ALL, Item, Part, Share, work_through
 from .score_logging import Logger, log_scores
-from .score_report import Table, values_of, write_report
+from .score_report import Table, print_scores, values_of, write_report
 from .set_features import describe_part, feature_part, features_of, skipped_in
 
 _BATCH = 16
@@ -40,82 +42,82 @@ _NUMBERS = {"fps": torch.float64, "sample_rate": torch.int64}  # of a clip that 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What decides the result beside model, data and weights.
+    """The settings that scores depend on, beside model, data and weights.
 
     Args:
-        cases: clips to generate; None for as many as the protocol asks for.
+        clips: to generate; None for as many as the protocol asks for.
         seed: of the sampling, and of what is drawn from the data set.
-        sampling: temperature and so on.
+        sampling: how codes are drawn; without a text there is no guidance.
     """
 
-    cases: int | None = None
+    clips: int | None = None
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
-        if self.cases is not None and self.cases < 1:
-            raise ValueError(f"clips is {self.cases}; expected at least 1")
+        if self.clips is not None and self.clips < 1:
+            raise ValueError(f"clips is {self.clips}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a benchmark reads.
+
+    Args:
+        model: model folder.
+        data: folder of the data set.
+        weights: of the networks of its scores.
+        geometry: how flow and depth of footage are found, for a task that needs them.
+    """
+
+    model: Path
+    data: Path
+    weights: WeightsFolder = NO_WEIGHTS
+    geometry: Geometry | None = None
 
 
 def run_benchmark(
     benchmark: Benchmark,
-    model: Path,
-    data: Path,
+    sources: Sources,
     out: Path,
     settings: RunSettings,
-    weights: WeightsFolder,
     *,
-    geometry: Geometry | None = None,
-    rank: int = 0,
-    world: int = 1,
+    share: Share = ALL,
     loggers: Sequence[Logger] = ("csv",),
 ) -> list[Path]:
     """Run or go on with a benchmark; returns what was written, nothing while other processes have work.
-
-    Args:
-        geometry: how flow and depth of footage are known, for tasks that are led by them.
 
     Raises:
         FileNotFoundError, ValueError: if model, data or weights cannot be used, the model lacks the task, or
             `out` holds results of other settings.
     """
-    run = BenchmarkRun(benchmark, model, data, out, settings, weights, geometry)
-    if not work_through(benchmark.name, [run.clips, *run.features.values()], rank, world):
+    run = BenchmarkRun(benchmark, sources, out, settings)
+    if not work_through(benchmark.name, [run.clips, *run.features.values()], share):
         return []
     scores = run.scores()
     tables = {"Beside published results": run.comparison(scores)} if benchmark.published else {}
     samples = run.write_samples(out / "clips")
     text = run.in_words()
     written = write_report(out, benchmark.title, text, run.report(), scores, samples, tables)
-    print("\n".join(f"{score.name:16} {score}" for score in scores))
+    print_scores(scores)
     return written + log_scores(loggers, out, benchmark.name, values_of(scores))
 
 
 class BenchmarkRun:
     """One benchmark on one model: its clips and features on disk, and the scores of these."""
 
-    def __init__(
-        self,
-        benchmark: Benchmark,
-        model: Path,
-        data: Path,
-        out: Path,
-        settings: RunSettings,
-        weights: WeightsFolder,
-        geometry: Geometry | None = None,
-    ):
-        self.benchmark, self.folder, self.data, self.settings = benchmark, model, data, settings
-        self.geometry = geometry
-        self.model = VideoLM.from_pretrained(model)
+    def __init__(self, benchmark: Benchmark, sources: Sources, out: Path, settings: RunSettings):
+        self.benchmark, self.sources, self.settings = benchmark, sources, settings
+        self.model = VideoLM.from_pretrained(sources.model)
         _check_task(self.model, benchmark)
         self.num_frames = min(benchmark.num_frames, self.model.clips.num_frames)
         self.size = benchmark.size or (self.model.clips.height, self.model.clips.width)
-        self.material = benchmark.find(data, self._wanted())
+        self.material = benchmark.find(sources.data, self._wanted())
         count = len(self.material.cases)
         self.set_size = min(benchmark.set_size, count)
         self.repeats = min(benchmark.repeats, count // self.set_size)
-        self.measures = measures(weights, self.num_frames, benchmark.scores)
-        same_settings(out / "work" / "settings.json", self._described())
+        self.measures = measures(sources.weights, self.num_frames, benchmark.scores)
+        MadeWith(out / "work" / "settings.json", self._described()).claim("results")
         self.clips = Part(out / "work" / "clips", count, self._generate, _BATCH)
         self.features = {
             "generated": feature_part(out / "work/generated", count, self._generated, self.measures, _BATCH),
@@ -148,8 +150,9 @@ class BenchmarkRun:
 
     def in_words(self) -> str:
         made, real = (self.features[name].count for name in ("generated", "real"))
-        text = f"{made} clips by {self.folder}"
-        text += f", against {real} real ones of {self.data}. " if real else f", with prompts of {self.data}. "
+        data = self.sources.data
+        text = f"{made} clips by {self.sources.model}"
+        text += f", against {real} real ones of {data}. " if real else f", with prompts of {data}. "
         return text + " ".join(self._remarks())
 
     def comparison(self, scores: Sequence[Score]) -> Table:
@@ -163,8 +166,8 @@ class BenchmarkRun:
             rows.append((row.model, *cells, row.source))
         return ("model", *names, "source"), rows
 
-    def write_samples(self, folder: Path) -> list[str]:
-        """Write a few clips beside the footage that they were made from; returns their rows for the page."""
+    def write_samples(self, folder: Path) -> list[ClipRow]:
+        """Write a few clips beside the footage that they were made from, for the page."""
         folder.mkdir(parents=True, exist_ok=True)
         rows = []
         numbers = range(min(_SAMPLES, self.clips.count))
@@ -179,7 +182,7 @@ class BenchmarkRun:
                 for kind, clip in kinds.items()
                 if isinstance(clip, Clip)
             ]
-            rows.append(clip_row(self.benchmark.task, case.text or "", shown))
+            rows.append(ClipRow(self.benchmark.task, case.text or "", shown))
         return rows
 
     def _each_score(self) -> Iterator[Score]:
@@ -207,11 +210,8 @@ class BenchmarkRun:
                 source = sources[number]
                 assert not isinstance(source, str)
                 prompt = self.benchmark.prompt(self.material.cases[number], source)
-                prompts.append(replace(prompt, geometry=self.geometry))
-            sampling = self.settings.sampling
-            if prompts[0].text is None:
-                sampling = replace(sampling, guidance_scale=1.0)
-            seed = self.settings.seed + run[0]
+                prompts.append(replace(prompt, geometry=self.sources.geometry))
+            seed, sampling = self.settings.seed + run[0], sampling_for(prompts, self.settings.sampling)
             made = self.model.generate_batch(self.benchmark.task, prompts, seed=seed, sampling=sampling)
             items += [_item_of(clip) for clip in made]
         done = iter(items)
@@ -243,13 +243,13 @@ class BenchmarkRun:
         return Resize(*self.size, mode="bicubic")
 
     def _wanted(self) -> Wanted:
-        cases = self.settings.cases or self.benchmark.cases
-        real = min(self.benchmark.real, self.settings.cases or self.benchmark.real)
+        cases = self.settings.clips or self.benchmark.cases
+        real = min(self.benchmark.real, self.settings.clips or self.benchmark.real)
         return Wanted(cases, real, self.settings.seed)
 
     def _remarks(self) -> Iterator[str]:
         yield from self.benchmark.remarks
-        if self.settings.cases is not None:
+        if self.settings.clips is not None:
             yield f"Not the protocol's number of clips, but {len(self.material.cases)}: not to be compared."
         if self.num_frames < self.benchmark.num_frames:
             wanted = self.benchmark.num_frames
@@ -272,14 +272,14 @@ class BenchmarkRun:
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
         return {
             "protocol": self.benchmark.name,
-            "model": str(self.folder),
-            "lm_sha256": file_hash(self.folder / "lm"),
+            "model": str(self.sources.model),
+            "lm_sha256": file_hash(self.sources.model / "lm"),
             "clip_format": self.model.clips.to_json(),
-            "data": str(self.data),
+            "data": str(self.sources.data),
             "cases": len(self.material.cases),
             "real": len(self.material.real),
             "seed": self.settings.seed,
-            "sampling": asdict(self.settings.sampling),
+            "sampling": asdict(self.model.settings(self.benchmark.task, self.settings.sampling)),
             "networks": networks,
         }
 

@@ -1,4 +1,4 @@
-"""`videolm evaluate` by a protocol of the embedded corpus: report.json, example clips and a page."""
+"""A protocol of the embedded corpus on a model folder: report.json, example clips and a page."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -8,69 +8,54 @@ from typing import Any
 
 from ..data.media.clip import Clip, write_clip
 from ..data.runtime.files import write_json
+from ..data.runtime.text_table import text_table
 from ..generation.pipeline import VideoLM
-from ..lm.decoding.sampling import Sampling
-from .html_report import Shown, clip_row, clip_rows, header, score_table, section, value_table, write_page
-from .protocols.registry import BENCHMARKS
+from .html_report import Block, ClipRow, ClipRows, Page, Section, Shown, ValueTable, score_table, write_page
 from .protocols.shapes import run_shapes
 from .protocols.shapes_all import run_shapes_all
-from .protocols.shapes_exam import NUM_EXAMPLES, Result
+from .protocols.shapes_exam import NUM_EXAMPLES, ExamSettings, Result
 
-PROTOCOLS: dict[str, Callable[[VideoLM, str, int, int, Sampling, Sequence[str]], Result]] = {
+PROTOCOLS: dict[str, Callable[[VideoLM, ExamSettings], Result]] = {
     "shapes": run_shapes,
     "shapes-all": run_shapes_all,
 }
 
 
-def evaluate_model(
-    folder: Path,
-    protocol: str,
-    source: str,
-    out: Path,
-    clips: int,
-    seed: int,
-    sampling: dict[str, Any],
-    tasks: Sequence[str] = (),
-) -> list[Path]:
+def evaluate_model(folder: Path, protocol: str, out: Path, settings: ExamSettings) -> list[Path]:
     """Score a model folder, some of its tasks or all of them; returns the paths written.
+
+    Args:
+        protocol: one of PROTOCOLS.
 
     Raises:
         FileNotFoundError: if the folder or a part of it is missing.
-        ValueError: if there is no such protocol, or a task is not known to it and to the model.
+        ValueError: if a task is not known to both the protocol and the model.
     """
-    check_protocol(protocol)
-    how = Sampling(**sampling)
     model = VideoLM.from_pretrained(folder)
     start = time.monotonic()
-    result = PROTOCOLS[protocol](model, source, clips, seed, how, tasks)
+    result = PROTOCOLS[protocol](model, settings)
     report = {
         "protocol": protocol,
-        "source": source,
+        "source": settings.source,
         "model": str(folder),
-        "clips": clips,
-        "seed": seed,
-        "sampling": sampling,
+        "clips": settings.clips,
+        "seed": settings.seed,
+        # TODO: by task (`VideoLM.settings`), once a model recommends a sampling for each of its tasks.
+        "sampling": asdict(settings.sampling.settings()),
         "seconds": round(time.monotonic() - start, 1),
     } | result.report
     report["examples"] = write_examples(result, out / "clips")
-    write_page(out / "index.html", f"videolm: {protocol}", _sections(report))
+    write_page(out / "index.html", page_of(report))
     write_json(out / "report.json", report)
     print_scores(report)
     return [out / "index.html", out / "report.json"]
-
-
-def check_protocol(protocol: str) -> None:
-    """Refuse a name that is neither a protocol of the embedded corpus nor a benchmark of the literature."""
-    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS)):
-        raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(known)}")
 
 
 def print_scores(report: dict[str, Any]) -> None:
     """The scores as lines, for the terminal."""
     tokenizer = report["tokenizer"]
     print(f"reconstruction: {tokenizer['psnr_db']:.2f} dB, code use {tokenizer['code_use']:.0%}")
-    _print_row("", "", ("triples", "pairs", "chance", "ceiling"))
-    pairs, ceilings = report["unseen_pairs"]["tasks"], tokenizer["ceiling"]
+    pairs, ceilings, rows = report["unseen_pairs"]["tasks"], tokenizer["ceiling"], []
     for task, labels in report["tasks"].items():
         for label, entry in labels.items():
             if "score" in entry:
@@ -78,19 +63,16 @@ def print_scores(report: dict[str, Any]) -> None:
                 best = entry.get("ceiling", ceilings.get(label, {}).get("score"))
                 values = (entry["score"], other.get("score"), entry["chance"], best)
                 name = f"{label}, {entry['unit']}" if "unit" in entry else label
-                _print_row(task, name, ["" if value is None else f"{value:.2f}" for value in values])
-
-
-def _print_row(task: str, label: str, cells: Sequence[str]) -> None:
-    print(f"{task:24}  {label:20}" + "".join(f"{cell:>9}" for cell in cells))
+                rows.append((task, name, *("" if value is None else f"{value:.2f}" for value in values)))
+    print("\n".join(text_table(rows, ("", "", "triples", "pairs", "chance", "ceiling"), left=2)))
 
 
 def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
     """Write a few clips of each task beside the real ones.
 
     Returns:
-        For each example its task, its prompt in words, and its clips: path from above the folder, what it is,
-        whether it has sound.
+        For each example its task, its prompt in words, and its clips as `Shown`, with paths that begin with
+        the name of the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     real = result.held_out["triples"]
@@ -108,40 +90,53 @@ def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
     return examples
 
 
-def example_rows(examples: Iterable[dict[str, Any]], folder: str = "") -> str:
-    """What `write_examples` returned as part of a page that stands above `folder`, where it was written."""
+def example_rows(examples: Iterable[dict[str, Any]], folder: str = "") -> ClipRows:
+    """The examples of a report for a page.
+
+    Args:
+        folder: from the page to the report, ending in "/".
+    """
     rows = []
     for example in examples:
         shown = [Shown(**clip | {"path": folder + clip["path"]}) for clip in example["clips"]]
-        rows.append(clip_row(example["task"], example["text"], shown))
-    return clip_rows(rows)
+        rows.append(ClipRow(example["task"], example["text"], shown))
+    return ClipRows(rows)
 
 
-def score_sections(report: dict[str, Any], bars: list[dict[str, Any]]) -> list[str]:
+def score_tables(
+    report: dict[str, Any], bars: Sequence[dict[str, Any]] = (), pairs_title: str = ""
+) -> tuple[Block, Block]:
+    """Scores on held-out triples, beside goals if there are any, and on unseen pairs."""
+    pairs = report["unseen_pairs"]
+    return (
+        score_table(report["tasks"], report["tokenizer"]["ceiling"], bars),
+        score_table(pairs["tasks"], pairs["ceiling"], title=pairs_title),
+    )
+
+
+def score_sections(report: dict[str, Any], bars: Sequence[dict[str, Any]] = ()) -> list[Section]:
     """The scores as sections of a page."""
-    tokenizer, audio, pairs = report["tokenizer"], report["audio"], report["unseen_pairs"]
+    tokenizer, audio = report["tokenizer"], report["audio"]
+    triples, pairs = score_tables(report, bars)
     rows = [(f"video {name}", f"{value:.3f}") for name, value in tokenizer.items() if name != "ceiling"]
     for name, value in audio.items():
         values = value if isinstance(value, list) else [value]
         rows.append((f"audio {name}", ", ".join(f"{each:.2f}" for each in values)))
     return [
-        section(
+        Section(
             "Scores on triples of colour, shape and motion never seen together",
-            score_table(report["tasks"], tokenizer["ceiling"], bars),
-            text="What describe() reads in each generated clip against its prompt; an abstention is wrong. "
+            [triples],
+            "What describe() reads in each generated clip against its prompt; an abstention is wrong. "
             "The line in a bar is chance: a model that ignores its prompt. The ceiling is what is read from "
             "real clips after a trip through the tokenizers.",
         ),
-        section(
-            "Scores on colours and shapes never seen together",
-            score_table(pairs["tasks"], pairs["ceiling"], []),
-        ),
-        section("Tokenizers", value_table(rows), text="On real clips held out of training."),
+        Section("Scores on colours and shapes never seen together", [pairs]),
+        Section("Tokenizers", [ValueTable(rows)], "On real clips held out of training."),
     ]
 
 
-def _sections(report: dict[str, Any]) -> list[str]:
-    title = f"Evaluation of {report['model']}"
+def page_of(report: dict[str, Any]) -> Page:
+    """The page of a report."""
     text = f"Protocol {report['protocol']} on {report['source']}, "
     text += f"{report['clips']} clips per task and kind of prompt."
     numbers = [
@@ -150,8 +145,13 @@ def _sections(report: dict[str, Any]) -> list[str]:
         for label, entry in labels.items()
         if "score" in entry
     ][:6]
-    examples = section("Examples", example_rows(report["examples"]))
-    return [header(title, text, numbers), *score_sections(report, []), examples]
+    return Page(
+        f"videolm: {report['protocol']}",
+        f"Evaluation of {report['model']}",
+        text,
+        numbers,
+        [*score_sections(report), Section("Examples", [example_rows(report["examples"])])],
+    )
 
 
 def _prompt_in_words(task: str, caption: str) -> str:

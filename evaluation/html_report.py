@@ -1,71 +1,17 @@
 """The page beside a report.json: clips side by side, scores, curves and the commands that made them.
 
-One file of HTML with relative links to the clips, so that it opens from disk and can be moved with them.
+One file of HTML with relative links to the clips, so that it opens from disk and can be moved with them. A
+page is a record; page.html.jinja turns it into HTML and escapes every text in it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..data.runtime.files import replacing
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #667079; --line: #e3e6ea; --page: #fbfbfc;
-  --card: #fff; --accent: #3d63dd; --good: #18794e; --bad: #b4541a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #98a1ab; --line: #2b3037;
-  --page: #111417; --card: #191d22; --accent: #8aa6ff; --good: #5bd39b; --bad: #ffa868; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 3rem 1.5rem 5rem; max-width: 78rem; background: var(--page);
-  color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-h1 { font-size: 2rem; letter-spacing: -0.02em; margin: 0 0 .3rem; }
-h2 { font-size: 1.25rem; letter-spacing: -0.01em; margin: 3rem 0 .8rem; }
-h3 { font-size: 1rem; margin: 1.8rem 0 .5rem; }
-p { max-width: 46rem; margin: .4rem 0; } .soft { color: var(--soft); }
-.numbers { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.5rem 0 0; }
-.numbers b { display: block; font-size: 1.5rem; font-weight: 600; letter-spacing: -0.02em; }
-.numbers span { color: var(--soft); font-size: .85rem; }
-.rows { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)); gap: 1rem;
-  margin-top: 1rem; }
-.row { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1rem 1.1rem; }
-.row > p { margin: 0 0 .7rem; }
-.row > p b { display: block; font-weight: 500; font-size: .82rem; color: var(--soft); }
-.clips { display: flex; gap: .8rem; }
-figure { margin: 0; flex: 0 1 11rem; min-width: 0; }
-figure video, figure img { display: block; width: 100%; border-radius: 8px; image-rendering: pixelated;
-  background: var(--line); }
-figcaption { display: flex; justify-content: space-between; font-size: .8rem; color: var(--soft);
-  padding: .3rem .1rem 0; }
-button { font: inherit; color: var(--accent); background: none; border: 0; padding: 0; cursor: pointer; }
-code, pre { font: .8rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
-pre { overflow-x: auto; white-space: pre-wrap; color: var(--soft); margin: .7rem 0 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th { text-align: left; font-weight: 500; color: var(--soft); font-size: .82rem; }
-th, td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: middle; }
-table.values { width: auto; } table.values td:first-child { padding-right: 3rem; }
-.bar { position: relative; display: inline-block; width: 9rem; height: .55rem; border-radius: 4px;
-  background: var(--line); vertical-align: middle; }
-.bar i { position: absolute; inset: 0 auto 0 0; border-radius: 4px; background: var(--accent); }
-.bar u { position: absolute; top: -.2rem; bottom: -.2rem; width: 2px; background: var(--ink); opacity: .55; }
-.met { color: var(--good); } .missed { color: var(--bad); }
-svg.curves { max-width: 100%; height: auto; }
-"""
-SCRIPT = """
-document.addEventListener("click", event => {
-  const button = event.target.closest("button[data-sound]");
-  if (!button) return;
-  const video = button.closest("figure").querySelector("video");
-  const mute = !video.muted;
-  document.querySelectorAll("video").forEach(other => { other.muted = true; });
-  document.querySelectorAll("button[data-sound]").forEach(other => { other.textContent = "sound"; });
-  video.muted = mute;
-  button.textContent = mute ? "sound" : "mute";
-  video.currentTime = 0;
-  video.play();
-});
-"""
 
 
 @dataclass(frozen=True)
@@ -77,50 +23,136 @@ class Shown:
     has_sound: bool = False
 
 
-def write_page(path: Path, title: str, sections: Iterable[str]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-            + "\n".join(sections)
-            + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-            encoding="utf-8",
-        )
-
-
-def header(title: str, text: str, numbers: Sequence[tuple[str, str]]) -> str:
-    """The top of the page; `numbers` are the few to see first, each with what it is."""
-    shown = "".join(
-        f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in numbers
-    )
-    return f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(text)}</p>\n<div class="numbers">{shown}</div>'
-
-
-def section(title: str, *blocks: str, text: str = "") -> str:
-    intro = f'<p class="soft">{escape(text)}</p>\n' if text else ""
-    return f"<h2>{escape(title)}</h2>\n{intro}" + "\n".join(blocks)
-
-
-def clip_rows(rows: Sequence[str]) -> str:
-    return f'<div class="rows">{"".join(rows)}</div>'
-
-
-def clip_row(task: str, text: str, clips: Sequence[Shown], command: str = "") -> str:
+@dataclass(frozen=True)
+class ClipRow:
     """Clips side by side under their prompt, with the command that made the last of them."""
-    figures = "".join(_figure(clip) for clip in clips)
-    made_by = f"<pre>{escape(command)}</pre>" if command else ""
-    words = f"<p><b>{escape(task)}</b>{escape(text)}</p>"
-    return f'<div class="row">{words}<div class="clips">{figures}</div>{made_by}</div>'
+
+    task: str
+    text: str
+    clips: Sequence[Shown]
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class ClipRows:
+    kind: ClassVar[str] = "clip_rows"
+    rows: Sequence[ClipRow]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One score of one task.
+
+    Args:
+        label: what was read from the clip.
+        bar: the score as a share of its bar, in per cent.
+        mark: chance likewise.
+        cells: score, chance, ceiling and number of clips.
+        goal: empty if there is none.
+        verdict: "met" or "missed".
+    """
+
+    task: str
+    label: str
+    bar: str
+    mark: str
+    cells: Sequence[str]
+    goal: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores as bars with their level of chance marked, beside the tokenizers' ceiling and the goal."""
+
+    kind: ClassVar[str] = "score_table"
+    rows: Sequence[ScoreRow]
+    has_goals: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ValueTable:
+    kind: ClassVar[str] = "value_table"
+    rows: Sequence[Sequence[str]]
+    names: Sequence[str] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """SVG of our own making: the one text of a page that is not escaped."""
+
+    kind: ClassVar[str] = "drawing"
+    svg: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Command lines, one below the other, folded away."""
+
+    kind: ClassVar[str] = "commands"
+    text: str
+    title: str = ""
+
+
+Block = ClipRows | ScoreTable | ValueTable | Drawing | Commands
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a text and blocks, each below its own title if it has one."""
+
+    title: str
+    blocks: Sequence[Block]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Args:
+        title: of the window.
+        heading: of the page.
+        text: below the heading.
+        numbers: the few to see first, each with what it is.
+    """
+
+    title: str
+    heading: str
+    text: str
+    numbers: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+
+
+def write_page(path: Path, page: Page) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("page.html.jinja").render(page=page)
+    with replacing(path) as temporary:
+        temporary.write_text(html.lstrip() + "\n", encoding="utf-8")
 
 
 def score_table(
-    scores: dict[str, dict[str, Any]], ceiling: dict[str, Any], bars: list[dict[str, Any]]
-) -> str:
-    """Every score of every task: a bar with its chance level marked, the tokenizer's ceiling, the goal.
+    scores: Mapping[str, Mapping[str, Any]],
+    ceiling: Mapping[str, Any],
+    bars: Sequence[Mapping[str, Any]] = (),
+    title: str = "",
+) -> ScoreTable:
+    """Every score of every task.
 
     Args:
-        ceiling: by what is read from the clip, where a score does not have its own.
+        scores: by task and label, as `run_exam` reports them.
+        ceiling: by label, for a score without a ceiling of its own.
+        bars: goals, each with its task, label, `at_least` and whether it is `met`.
     """
     goals = {(bar["task"], bar["label"]): bar for bar in bars}
     rows = []
@@ -128,51 +160,18 @@ def score_table(
         for label, entry in labels.items():
             if "score" not in entry:
                 continue
-            goal, best = goals.get((task, label)), ceiling.get(label, {}).get("score")
-            rows.append(
-                f"<tr><td>{escape(task)}</td><td>{escape(label)}</td>"
-                f"<td>{_bar(entry)}</td><td>{entry['score']:.2f}</td><td>{entry['chance']:.2f}</td>"
-                f"<td>{_number(entry.get('ceiling', best))}</td><td>{entry['n']}</td>"
-                f"<td>{_goal(goal)}</td></tr>"
-            )
-    names = ("task", "read from the clip", "", "score", "chance", "ceiling", "clips", "goal" if bars else "")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+            best = entry.get("ceiling", ceiling.get(label, {}).get("score"))
+            cells = (_number(entry["score"]), _number(entry["chance"]), _number(best), str(entry["n"]))
+            bar, mark = (f"{_share(entry, name):.1%}" for name in ("score", "chance"))
+            goal = goals.get((task, label))
+            reached = (_number(goal["at_least"]), "met" if goal["met"] else "missed") if goal else ()
+            rows.append(ScoreRow(task, label, bar, mark, cells, *reached))
+    return ScoreTable(rows, bool(bars), title)
 
 
-def value_table(rows: Iterable[Sequence[str]], names: Sequence[str] = ()) -> str:
-    head = f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in names)}</tr>" if names else ""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table class="values">{head}{body}</table></div>'
-
-
-def _figure(clip: Shown) -> str:
-    source = escape(clip.path, quote=True)
-    if clip.path.endswith(".png"):
-        medium = f'<img src="{source}" alt="{escape(clip.caption, quote=True)}">'
-    else:
-        medium = f'<video src="{source}" autoplay loop muted playsinline></video>'
-    sound = "<button data-sound>sound</button>" if clip.has_sound else ""
-    return f"<figure>{medium}<figcaption><span>{escape(clip.caption)}</span>{sound}</figcaption></figure>"
-
-
-def _bar(entry: dict[str, Any]) -> str:
-    """A share as it is; what has a unit as a share of its ceiling."""
-    score, chance = (
-        min(max(entry[name] / entry["ceiling"], 0), 1) if "unit" in entry else entry[name]
-        for name in ("score", "chance")
-    )
-    return (
-        f'<span class="bar"><i style="width:{score:.1%}"></i>'
-        f'<u style="left:{chance:.1%}" title="chance"></u></span>'
-    )
-
-
-def _goal(goal: dict[str, Any] | None) -> str:
-    if goal is None:
-        return ""
-    verdict = "met" if goal["met"] else "missed"
-    return f'<span class="{verdict}">{goal["at_least"]:.2f} {verdict}</span>'
+def _share(entry: Mapping[str, Any], name: str) -> float:
+    """A score that is a share, as it is; one with a unit, as a share of its ceiling."""
+    return min(max(entry[name] / entry["ceiling"], 0), 1) if "unit" in entry else entry[name]
 
 
 def _number(value: float | None) -> str:

@@ -1,8 +1,8 @@
-"""The tokenizers of a model folder as a codec, with or without a language model in it.
+"""The tokenizers of a model folder as a codec; the folder needs no language model.
 
-videolm tokenizer reconstruct IN OUT --model DIR        there and back, with what it costs and loses
-videolm tokenizer encode IN OUT.codes --model DIR       there
-videolm tokenizer decode IN.codes OUT --model DIR       and back
+videolm tokenizer reconstruct IN OUT --model DIR        encodes and decodes, prints bit rate and quality
+videolm tokenizer encode IN OUT.codes --model DIR       encodes
+videolm tokenizer decode IN.codes OUT --model DIR       decodes
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_clip, encode_clip, padded_size
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.video.tiling import TiledVideoTokenizer
-from .tokenizer_scores import frame_quality, worst
+from .metrics.reconstruction import frame_quality, worst
 
 
 def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> Path:

@@ -1,12 +1,12 @@
-"""Long work on numbered items, chunk by chunk: killed, it goes on; many processes share it.
+"""Resumable work on numbered items, in chunks on disk, which several processes can share.
 
     part = Part(out / "features" / "real", count=2048, compute=...)
     part.work()                      # whatever is not on disk yet
-    part.work(rank=2, world=8)       # every eighth chunk of it
+    part.work(Share(2, 8))           # every eighth chunk of it
     part.read()                      # when all is there
 
-A chunk is computed whole and appears under its name when it is complete. Chunks are the same whoever computes
-them, so an interrupted run ends with the files of an uninterrupted one.
+A chunk's file appears when the whole chunk is computed. A chunk is the same whichever process computes it, so
+an interrupted run ends with the files of an uninterrupted one.
 """
 
 import json
@@ -18,12 +18,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.runtime.files import read_json, replacing, write_json
+from ..data.runtime.files import replacing
 from ..data.runtime.progress import progress
 
-# What one item gave: named tensors, or why it gave nothing.
+# The result for one item: named tensors, or the reason why there are none.
 Item = dict[str, Tensor] | str
 _SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of the chunks that this process computes: every `world`-th one, from the `rank`-th on.
+
+    Args:
+        rank: number of this process among those that share the work.
+        world: how many they are; each is started by you with the same --out.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world:
+            raise ValueError(f"rank is {self.rank} of {self.world}; expected 0 to {self.world - 1}")
+
+    def of(self, chunks: int) -> range:
+        """The numbers of this process' chunks."""
+        return range(self.rank, chunks, self.world)
+
+
+ALL = Share()
 
 
 @dataclass(frozen=True)
@@ -42,10 +66,9 @@ class Part:
     compute: Callable[[Sequence[int]], Sequence[Item]]
     size: int = 16
 
-    def work(self, rank: int = 0, world: int = 1, report: Callable[[int], None] | None = None) -> None:
-        """Compute this process' share of what is missing; `report` hears how many items are done."""
-        mine = range(rank, self._num_chunks, world)
-        for chunk in mine:
+    def work(self, share: Share = ALL, report: Callable[[int], None] | None = None) -> None:
+        """Compute the missing chunks of a share; `report` is called with the items of each chunk."""
+        for chunk in share.of(self._num_chunks):
             if not self._path(chunk).is_file():
                 numbers = self._numbers(chunk)
                 items = self.compute(numbers)
@@ -54,9 +77,9 @@ class Part:
             if report is not None:
                 report(len(self._numbers(chunk)))
 
-    def share(self, rank: int, world: int) -> int:
-        """Items that `work` goes through."""
-        return sum(len(self._numbers(chunk)) for chunk in range(rank, self._num_chunks, world))
+    def num_items(self, share: Share) -> int:
+        """Items of a share."""
+        return sum(len(self._numbers(chunk)) for chunk in share.of(self._num_chunks))
 
     @property
     def num_done(self) -> int:
@@ -89,16 +112,10 @@ class Part:
         return self.folder / f"{chunk:06d}.npz"
 
 
-def work_through(description: str, parts: Sequence[Part], rank: int, world: int) -> bool:
-    """Do one process' share of the parts, one after the other; whether everything is done, also by others.
-
-    Raises:
-        ValueError: if rank is not one of 0 to world - 1.
-    """
-    if not 0 <= rank < world:
-        raise ValueError(f"rank is {rank} of {world}; expected 0 to {world - 1}")
+def work_through(description: str, parts: Sequence[Part], share: Share = ALL) -> bool:
+    """Compute a share of each part; whether all parts are complete, with what other processes computed."""
     done = 0
-    with progress(description, sum(part.share(rank, world) for part in parts)) as tell:
+    with progress(description, sum(part.num_items(share) for part in parts)) as tell:
 
         def advance(items: int) -> None:
             nonlocal done
@@ -106,29 +123,10 @@ def work_through(description: str, parts: Sequence[Part], rank: int, world: int)
             tell(done)
 
         for part in parts:
-            part.work(rank, world, advance)
+            part.work(share, advance)
     if left := sum(part.count - part.num_done for part in parts):
         print(f"{left} items are left to other processes; run again when they have finished")
     return not left
-
-
-def same_settings(path: Path, settings: dict[str, object]) -> None:
-    """Write down what results in a folder were made with, or refuse to mix them with others.
-
-    Raises:
-        ValueError: if they were made with other settings.
-    """
-    wanted = json.loads(json.dumps(settings))
-    if not path.is_file():
-        write_json(path, wanted)
-        return
-    found = read_json(path)
-    for name in wanted | found:
-        if found.get(name) != wanted.get(name):
-            raise ValueError(
-                f"{path.parent} holds results with {name} {found.get(name)}; this run has "
-                f"{wanted.get(name)}: choose another --out"
-            )
 
 
 def _write(path: Path, items: Sequence[Item]) -> None:
@@ -141,7 +139,8 @@ def _write(path: Path, items: Sequence[Item]) -> None:
             arrays |= {f"{place}/{name}": value.cpu().numpy() for name, value in item.items()}
     arrays[_SKIPPED] = np.array(json.dumps(skipped))
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        # The stubs think that one of the names could be allow_pickle.
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _read(path: Path, count: int) -> list[Item]:

@@ -1,13 +1,13 @@
 """Scores for loggers: a row of a CSV file, TensorBoard's events, or wandb, which stays off-line.
 
-wandb writes to the run folder and sends nothing; `wandb sync` uploads it, and WANDB_MODE=online changes it.
+wandb writes to the run folder and sends nothing; `wandb sync` uploads the run, WANDB_MODE=online at once.
 """
 
 import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from ..data.runtime.files import replacing
 
@@ -20,12 +20,11 @@ def logger_names(text: str) -> tuple[Logger, ...]:
     Raises:
         ValueError: if there is no such logger.
     """
-    known = get_args(Logger)
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in known:
-            raise ValueError(f"unknown logger {name!r}; there are {', '.join(known)}")
-    return names
+    known: dict[str, Logger] = {name: name for name in get_args(Logger)}
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"unknown logger {unknown[0]!r}; there are {', '.join(known)}")
+    return tuple(known[name] for name in names)
 
 
 def log_scores(loggers: Sequence[Logger], out: Path, name: str, scores: dict[str, float]) -> list[Path]:
@@ -59,7 +58,7 @@ def _wandb(out: Path, name: str, scores: dict[str, float]) -> Path:
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
-    mode = os.environ.get("WANDB_MODE", "offline")
+    mode = cast(Literal["online", "offline"], os.environ.get("WANDB_MODE", "offline"))  # wandb checks it
     with wandb.init(project="videolm", name=f"{name} {out.name}", dir=out, mode=mode) as run:
         run.log({f"{name}/{score}": value for score, value in scores.items()})
     return out / "wandb"

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.runtime.files import replacing, write_json
-from .html_report import clip_rows, header, section, value_table, write_page
+from ..data.runtime.text_table import text_table
+from .html_report import ClipRow, ClipRows, Page, Section, ValueTable, write_page
 from .metrics.score import Score
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # names of the columns, rows of cells
@@ -17,16 +18,16 @@ def write_report(
     text: str,
     report: dict[str, Any],
     scores: Sequence[Score],
-    samples: Sequence[str] = (),
+    samples: Sequence[ClipRow] = (),
     tables: dict[str, Table] | None = None,
 ) -> list[Path]:
     """Write the files of an evaluation; returns their paths.
 
     Args:
         text: what was compared with what.
-        report: everything else that report.json is to hold.
-        samples: rows of the page, made by `clip_row`.
-        tables: further ones by their title, such as of published results.
+        report: what report.json holds beside the scores.
+        samples: clips for the page.
+        tables: further tables by their title, such as one of published results.
     """
     shown = {"Scores": scores_table(scores)} | (tables or {})
     write_json(out / "report.json", report | {"scores": {score.name: score.to_json() for score in scores}})
@@ -34,11 +35,11 @@ def write_report(
         parts = [f"# {title}", text, *(f"## {name}\n\n{markdown(table)}" for name, table in shown.items())]
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     computed = [score for score in scores if score.value is not None]
-    sections = [header(title, text, [(str(score), score.name) for score in computed[:6]])]
-    sections += [section(name, value_table(rows, names)) for name, (names, rows) in shown.items()]
+    sections = [Section(name, [ValueTable(rows, names)]) for name, (names, rows) in shown.items()]
     if samples:
-        sections.append(section("Samples", clip_rows(samples)))
-    write_page(out / "index.html", f"videolm: {title}", sections)
+        sections.append(Section("Samples", [ClipRows(samples)]))
+    numbers = [(str(score), score.name) for score in computed[:6]]
+    write_page(out / "index.html", Page(f"videolm: {title}", title, text, numbers, sections))
     return [out / "index.html", out / "scores.md", out / "report.json"]
 
 
@@ -56,6 +57,11 @@ def markdown(table: Table) -> str:
     names, rows = table
     lines = [names, ["---"] * len(names), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def print_scores(scores: Sequence[Score]) -> None:
+    """A line for each score, for the terminal."""
+    print("\n".join(text_table([(score.name, str(score)) for score in scores], left=2)))
 
 
 def values_of(scores: Sequence[Score]) -> dict[str, float]:

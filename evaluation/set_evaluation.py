@@ -1,4 +1,4 @@
-"""Scores of anybody's clips against real ones.
+"""Scores of a set of clips, from any model, against a set of real ones.
 
     videolm evaluate --real my/videos --generated my/samples --out runs/scores --weights weights
 
@@ -7,7 +7,7 @@ suffix, counted from the folder) are also compared frame by frame, at the size o
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,38 +17,40 @@ import torch
 from ..data.media.clip import Clip, write_clip
 from ..data.media.reading import read_clip
 from ..data.media.streams import MediaError
+from ..data.runtime.made_with import MadeWith
 from ..data.sources.entry import Entry
 from ..data.sources.manifest import read_manifest
-from .html_report import Shown, clip_row
+from .html_report import ClipRow, Shown
 from .metrics.measures import Measure, measures
+from .metrics.reconstruction import FrameDistance, frame_quality, lpips_distance
 from .metrics.resizing import Resize
 from .metrics.score import Score
-from .metrics.weights_folder import WeightsFolder
-from .resumable import Item, Part, same_settings, work_through
+from .metrics.weights_folder import NO_WEIGHTS, WeightsFolder
+from .resumable import ALL, Item, Part, Share, work_through
 from .score_logging import Logger, log_scores
-from .score_report import values_of, write_report
+from .score_report import print_scores, values_of, write_report
 from .set_features import describe_part, feature_part, features_of, skipped_in
-from .tokenizer_scores import FrameDistance, frame_quality
 
 _SAMPLES = 6
 
 
 @dataclass(frozen=True)
 class SetSettings:
-    """What decides the scores of two sets.
+    """How two sets of clips are compared.
 
     Args:
         num_frames: of each clip, from its start; 1 compares images.
         fps: to which clips are converted; None leaves them as they are.
-        size: height and width to which all clips are brought first (bicubic, centre crop); None leaves
-            them as they are, and each network resizes by itself.
+        height, width: to which all clips are resized first (bicubic, centre crop); None leaves them as they
+            are, and each network resizes them in its own way.
         seed: of subsets and of the order in which an inception score divides its clips.
         splits: of an inception score.
     """
 
     num_frames: int = 16
     fps: float | None = None
-    size: tuple[int, int] | None = None
+    height: int | None = None
+    width: int | None = None
     seed: int = 0
     splits: int = 1
 
@@ -56,6 +58,16 @@ class SetSettings:
         for name in ("num_frames", "splits"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if (self.height is None) != (self.width is None):
+            raise ValueError("expected --height and --width together or neither")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        return None if self.height is None or self.width is None else (self.height, self.width)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as report.json and the record of the results hold them."""
+        return {name: getattr(self, name) for name in ("num_frames", "fps", "size", "seed", "splits")}
 
     def read(self, entry: Entry) -> Clip | str:
         """The clip of an entry, or why it cannot be used."""
@@ -80,10 +92,9 @@ def evaluate_sets(
     generated: Path,
     out: Path,
     settings: SetSettings,
-    weights: WeightsFolder,
+    weights: WeightsFolder = NO_WEIGHTS,
     *,
-    rank: int = 0,
-    world: int = 1,
+    share: Share = ALL,
     loggers: Sequence[Logger] = ("csv",),
 ) -> list[Path]:
     """Score a set of clips against a real one; returns what was written, nothing while others have work.
@@ -92,14 +103,14 @@ def evaluate_sets(
         FileNotFoundError, ValueError: if a source, the weights or all clips of a set cannot be used.
     """
     comparison = SetComparison(real, generated, out, settings, weights)
-    if not work_through("evaluate", [*comparison.parts.values(), comparison.pairs], rank, world):
+    if not work_through("evaluate", [*comparison.parts.values(), comparison.pairs], share):
         return []
     scores = comparison.scores()
     text = f"{generated} ({comparison.parts['generated'].count} clips) against {real} "
     text += f"({comparison.parts['real'].count} clips)."
     samples = comparison.write_samples(out / "clips")
     written = write_report(out, "Clips against real ones", text, comparison.report(), scores, samples)
-    print("\n".join(f"{score.name:16} {score}" for score in scores))
+    print_scores(scores)
     return written + log_scores(loggers, out, "clips", values_of(scores))
 
 
@@ -122,7 +133,7 @@ class SetComparison:
         named = [(entry, partners.get(_name(entry, generated))) for entry in self.entries["generated"]]
         self.matched = [(entry, partner) for entry, partner in named if partner is not None]
         self.lpips = weights.lpips
-        same_settings(out / "work" / "settings.json", self._described())
+        MadeWith(out / "work" / "settings.json", self._described()).claim("results")
         self.parts = {name: self._features(name, out / "work" / name) for name in self.sources}
         self.pairs = Part(out / "work" / "pairs", len(self.matched), self._compare)
 
@@ -145,10 +156,10 @@ class SetComparison:
             name: {"source": str(self.sources[name])} | describe_part(part)
             for name, part in self.parts.items()
         }
-        return {"settings": asdict(self.settings)} | sets | {"pairs": describe_part(self.pairs)}
+        return {"settings": self.settings.to_json()} | sets | {"pairs": describe_part(self.pairs)}
 
-    def write_samples(self, folder: Path) -> list[str]:
-        """Write a few clips, beside their partners if they have some; returns their rows for the page."""
+    def write_samples(self, folder: Path) -> list[ClipRow]:
+        """Write a few clips, beside their partners if they have some, for the page."""
         folder.mkdir(parents=True, exist_ok=True)
         suffix = ".png" if self.settings.num_frames == 1 else ".mp4"
         sample = [{"real": partner, "generated": entry} for entry, partner in self.matched]
@@ -164,7 +175,7 @@ class SetComparison:
                     has_sound = clip.waveform is not None
                     shown.append(Shown(f"{folder.name}/{name}", kind, has_sound))
             entry = kinds["generated"]
-            rows.append(clip_row(entry.path.name, entry.caption or "", shown))
+            rows.append(ClipRow(entry.path.name, entry.caption or "", shown))
         return rows
 
     def _features(self, name: str, folder: Path) -> Part:
@@ -184,19 +195,16 @@ class SetComparison:
 
     def _quality(self, entry: Entry, partner: Entry) -> Item:
         generated, real = self.settings.read(entry), self.settings.read(partner)
-        for clip in (generated, real):
-            if isinstance(clip, str):
-                return clip
+        if isinstance(generated, str):
+            return generated
+        if isinstance(real, str):
+            return real
         resized = real.resized(generated.height, generated.width)
         return dict(frame_quality(resized.frames, generated.frames, self._distance))
 
     @cached_property
     def _distance(self) -> FrameDistance | None:
-        if self.lpips is None:
-            return None
-        from ..tokenizers.video.perceptual import read_lpips
-
-        return read_lpips(self.lpips).distance
+        return lpips_distance(self.lpips)
 
     def _pair_scores(self) -> list[Score]:
         reasons = {"psnr_db": "", "ssim": "frames are too small", "lpips": _LPIPS_MISSING}
@@ -219,7 +227,7 @@ class SetComparison:
         counts = {name: len(entries) for name, entries in self.entries.items()}
         sources = {name: str(source) for name, source in self.sources.items()}
         lpips = str(self.lpips or "none")
-        return sources | {"clips": counts, "networks": networks, "lpips": lpips} | asdict(self.settings)
+        return sources | {"clips": counts, "networks": networks, "lpips": lpips} | self.settings.to_json()
 
 
 _LPIPS_MISSING = "no lpips.safetensors (--weights FOLDER)"

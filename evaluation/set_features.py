@@ -1,4 +1,4 @@
-"""Features of numbered clips for every measure, as a part of work that can be interrupted."""
+"""Features of numbered clips for every measure, computed in chunks so that a stopped run goes on."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,25 +24,20 @@ def feature_part(
 
     A clip without what a measure needs (a caption, sound) has no features of that measure.
     """
-    usable = [measure for measure in measures if measure.extractor is not None]
 
     def compute(numbers: Sequence[int]) -> list[Item]:
         clips = [read(number) for number in numbers]
-        items: list[Item] = [clip if isinstance(clip, str) else {} for clip in clips]
-        for measure in usable:
-            places = [
-                place
-                for place, clip in enumerate(clips)
-                if isinstance(clip, Clip) and measure.applies_to(clip)
-            ]
-            assert measure.extractor is not None
-            features = measure.extractor([clips[place] for place in places]) if places else []
-            for place, rows in zip(places, features, strict=True):
-                items[place][measure.name] = rows
-        for item, clip in zip(items, clips, strict=True):
-            if isinstance(item, dict):
-                item[_FORMAT] = torch.tensor([clip.fps, clip.num_frames, clip.height, clip.width])
-        return items
+        found: list[dict[str, Tensor]] = [{} for _ in clips]
+        usable = [(clip, item) for clip, item in zip(clips, found, strict=True) if isinstance(clip, Clip)]
+        for measure in measures:
+            chosen = [(clip, item) for clip, item in usable if measure.applies_to(clip)]
+            if measure.extractor is not None and chosen:
+                features = measure.extractor([clip for clip, _ in chosen])
+                for (_, item), rows in zip(chosen, features, strict=True):
+                    item[measure.name] = rows
+        for clip, item in usable:
+            item[_FORMAT] = torch.tensor([clip.fps, clip.num_frames, clip.height, clip.width])
+        return [clip if isinstance(clip, str) else item for clip, item in zip(clips, found, strict=True)]
 
     return Part(folder, count, compute, size)
 

@@ -1,47 +1,39 @@
-"""How good a video tokenizer is on clips it was not trained on: a table, a JSON file and a curve.
+"""How good a video tokenizer is on clips that it was not trained on: a table, a JSON file and a curve.
 
     videolm tokenizer score SOURCE --model runs/mine/model --out runs/mine/scores
 
-Quality is that of every frame, averaged over clips and frames. "First" is the first frame of each clip,
-which has codes of its own, "later" all others, where symptoms of a broken causality show first. Beside the
-tokenizer stand predictions that need none. They are given frames of the real clip, so that they have no
-score for the first frame, and a tokenizer is to be compared with them in the later ones:
+Scores are means over clips and frames. "First" is the first frame of each clip, which has codes of its own,
+"later" all others, where broken causality shows first. Three baselines need no tokenizer. They copy frames of
+the real clip and so have no score for its first frame; compare a tokenizer with them in the later ones:
 
-    first frame repeated   of a clip that stands still, this is perfect
-    last frame repeated    frame 4j for the frames 4j + 1 to 4j + 4: what was shown last when the codes of
+    first frame repeated   perfect for a clip that stands still
+    last frame repeated    frame 4j for the frames 4j + 1 to 4j + 4: the frame shown last before the codes of
                            these frames begin
     mean image             of the clip's own later frames: the still picture with the least squared error
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from math import log2, prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from ..data.codes.clip_format import ClipFormat
-from ..data.loading.clip_sources import open_source
 from ..data.media.pixels import frames_from_pixels, pixels_from_frames
-from ..data.media.psnr import psnr
 from ..data.runtime.files import replacing, write_json
-from ..data.runtime.progress import progress
+from ..data.runtime.text_table import text_table
+from ..data.sources.selection import ClipSelection
 from ..tokenizers.video.lfq import code_statistics
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
-from .metrics.reconstruction import ssim
+from .held_out_clips import HeldOutClips
+from .metrics.reconstruction import FrameDistance, frame_quality, lpips_distance, worst
 from .metrics.reconstruction_distance import ReconstructionDistance
 from .metrics.weights_folder import NO_WEIGHTS, WeightsFolder
 
-# Of every frame of clips "3 frames height width" with pixels in [-1, 1], such as Lpips.distance; less is
-# better.
-FrameDistance = Callable[[Tensor, Tensor], Tensor]
-
 TOKENIZER = "tokenizer"
-_FRAMES_AT_ONCE = 16
-_SSIM_LEAST_SIZE = 6  # the smallest frames that its window, mirrored at the edges, fits
 _COLUMNS = (
     ("psnr_db", "all", "PSNR dB"), ("psnr_db", "first", "first"), ("psnr_db", "later", "later"),
     ("psnr_db", "worst", "worst"), ("ssim", "all", "SSIM"), ("ssim", "later", "later"),
@@ -50,26 +42,16 @@ _COLUMNS = (
 
 
 def score_source(
-    source: str,
+    selection: ClipSelection,
     model: Path,
     out: Path,
     *,
-    where: dict[str, str] | None = None,
-    clips: int = 32,
-    split: str = "triples",
-    height: int = 64,
-    width: int = 64,
-    num_frames: int = 9,
-    fps: float = 8.0,
     lpips: Path | None = None,
     weights: WeightsFolder = NO_WEIGHTS,
-    seed: int = 0,
 ) -> list[Path]:
     """Score the video tokenizer of a model folder on the last clips of a source; returns what was written.
 
     Args:
-        where, split, seed: as `open_source`.
-        clips: how many; of a folder or list the last ones, which training holds out.
         lpips: file of weights as `read_lpips` takes it, for a column with this distance; the one among
             `weights` if not given.
         weights: of the networks of rFVD.
@@ -77,44 +59,23 @@ def score_source(
     Raises:
         FileNotFoundError, ValueError: if model, source or weights cannot be used, or none of the clips.
     """
-    if clips < 1:
-        raise ValueError(f"clips is {clips}; expected at least 1")
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
-    distance = _lpips(lpips or weights.lpips)
-    entries = open_source(
-        ClipFormat(
-            height=height,
-            width=width,
-            num_frames=num_frames,
-            fps=fps,
-            grid=tokenizer.grid(num_frames, height, width),
-            temporal_stride=tokenizer.temporal_stride,
-            factors=tokenizer.factors,
-            video_tokenizer=tokenizer.fingerprint,
-        ),
-        source,
-        where=where,
-        count=clips,
-        split=split,
-        seed=seed,
+    distance = lpips_distance(lpips or weights.lpips)
+    size = (selection.num_frames, selection.height, selection.width)
+    clips = ClipFormat(
+        height=selection.height,
+        width=selection.width,
+        num_frames=selection.num_frames,
+        fps=selection.fps,
+        grid=tokenizer.grid(*size),
+        temporal_stride=tokenizer.temporal_stride,
+        factors=tokenizer.factors,
+        video_tokenizer=tokenizer.fingerprint,
     )
-    skipped: list[str] = []
-
-    def read() -> Iterator[Tensor]:
-        held_out = range(max(0, len(entries) - clips), len(entries))
-        with progress("score", len(held_out)) as report:
-            for done, index in enumerate(held_out, start=1):
-                reading = entries[index]
-                skipped.extend([reading.problem] if reading.problem else [])
-                yield from (clip.frames for clip in reading.clips)
-                report(done)
-
-    frames = read()
-    first = next(frames, None)
-    if first is None:
-        raise ValueError(f"none of the last {clips} entries of {source} can be used; the first: {skipped[0]}")
-    scores = score_tokenizer(tokenizer, chain([first], frames), lpips=distance, weights=weights)
-    scores |= {"model": str(model), "fps": fps, "skipped": skipped} | entries.description
+    held_out = HeldOutClips(selection, clips, "score")
+    frames = (clip.frames for clip in held_out)
+    scores = score_tokenizer(tokenizer, frames, lpips=distance, weights=weights)
+    scores |= {"model": str(model), "fps": selection.fps, "skipped": held_out.skipped} | held_out.description
     print(table(scores))
     return write_scores(out, scores)
 
@@ -149,21 +110,21 @@ def score_tokenizer(
     device = next(tokenizer.parameters()).device
     counts = torch.zeros(tokenizer.codebook_size, dtype=torch.long)
     qualities: dict[str, list[dict[str, Tensor]]] = {}
-    shape: tuple[int, ...] = ()
-    grid: tuple[int, ...] = ()
+    shape, grid = torch.Size(), torch.Size()
     distance: ReconstructionDistance | None = None
     for frames in clips:
-        if shape and tuple(frames.shape) != shape:
-            raise ValueError(f"clips have the shapes {shape} and {tuple(frames.shape)}; expected one for all")
-        shape = tuple(frames.shape)
+        if shape and frames.shape != shape:
+            shapes = f"{tuple(shape)} and {tuple(frames.shape)}"
+            raise ValueError(f"clips have the shapes {shapes}; expected one for all")
+        shape = frames.shape
         codes = tokenizer.encode(pixels_from_frames(frames[None].to(device)))
-        grid = tuple(codes.shape[1:])
+        grid = codes.shape[1:]
         counts += codes.flatten().cpu().bincount(minlength=tokenizer.codebook_size)
         decoded = frames_from_pixels(tokenizer.decode(codes))[0].cpu()
         distance = distance or ReconstructionDistance(weights, len(frames))
         distance.add(frames, decoded)
         qualities.setdefault(TOKENIZER, []).append(frame_quality(frames, decoded, lpips))
-        for name, predicted in predictions(frames, tokenizer.temporal_stride).items():
+        for name, predicted in baselines(frames, tokenizer.temporal_stride).items():
             qualities.setdefault(name, []).append(frame_quality(frames[1:], predicted, lpips))
     if distance is None:
         raise ValueError("there are no clips to score the tokenizer on; expected at least one")
@@ -184,7 +145,7 @@ def score_tokenizer(
     }
 
 
-def predictions(
+def baselines(
     frames: UInt8[Tensor, "frames height width 3"], temporal_stride: int
 ) -> dict[str, UInt8[Tensor, "later height width 3"]]:
     """All frames after the first as predicted without a tokenizer, by name; none of a single image."""
@@ -199,29 +160,6 @@ def predictions(
     }
 
 
-def frame_quality(
-    real: UInt8[Tensor, "frames height width 3"],
-    other: UInt8[Tensor, "frames height width 3"],
-    lpips: FrameDistance | None = None,
-) -> dict[str, Float[Tensor, " frames"]]:
-    """psnr_db, ssim (of frames that are large enough for it) and, if asked for, lpips of every frame.
-
-    A few frames at a time: SSIM holds many copies of what it compares.
-    """
-    metrics: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"psnr_db": psnr}
-    if min(real.shape[1:3]) >= _SSIM_LEAST_SIZE:
-        metrics["ssim"] = ssim
-    if lpips is not None:
-        metrics["lpips"] = lambda one, two: lpips(pixels_from_frames(one), pixels_from_frames(two))
-    parts = list(zip(real.split(_FRAMES_AT_ONCE), other.split(_FRAMES_AT_ONCE), strict=True))
-    return {name: torch.cat([metric(*part) for part in parts]) for name, metric in metrics.items()}
-
-
-def worst(name: str, values: Float[Tensor, "*frames"]) -> float:
-    """The worst of the scores of one metric of `frame_quality`."""
-    return float(values.max() if name == "lpips" else values.min())
-
-
 def table(scores: dict[str, Any]) -> str:
     """The scores as lines of text: a row for each method, then the codes and PSNR by frame."""
     methods = scores["methods"]
@@ -229,11 +167,12 @@ def table(scores: dict[str, Any]) -> str:
     lines = [
         f"{scores['clips']} clips of {scores['num_frames']} frames of {scores['height']}x{scores['width']}, "
         f"{scores['bits_per_pixel']:.4f} bits per pixel",
-        f"{'':22}" + "".join(f"{title:>9}" for _, _, title in columns),
     ]
-    for name, measured in methods.items():
-        cells = [_cell(metric, measured[metric][part]) for metric, part, _ in columns]
-        lines.append(f"{name:22}" + "".join(f"{cell:>9}" for cell in cells))
+    rows = [
+        (name, *(_cell(metric, measured[metric][part]) for metric, part, _ in columns))
+        for name, measured in methods.items()
+    ]
+    lines += text_table(rows, ("", *(title for _, _, title in columns)))
     used = round(scores["code_use"] * scores["codebook_size"])
     lines.append(
         f"{used:,} of {scores['codebook_size']:,} codes in use ({scores['code_use']:.1%}) among the "
@@ -284,6 +223,7 @@ def _cell(metric: str, value: float | None) -> str:
 
 def _draw_psnr(scores: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -292,15 +232,7 @@ def _draw_psnr(scores: dict[str, Any], path: Path) -> None:
         weight = 2.0 if name == TOKENIZER else 1.0
         axes.plot(*zip(*curve, strict=True), label=name, linewidth=weight, marker=".")
     axes.set(xlabel="frame", ylabel="PSNR (dB)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path, format="png", dpi=120)
-
-
-def _lpips(weights: Path | None) -> FrameDistance | None:
-    if weights is None:
-        return None
-    from ..tokenizers.video.perceptual import read_lpips
-
-    return read_lpips(weights).distance

@@ -1,8 +1,8 @@
-"""Plain records that describe sequences to the language model.
+"""What the language model reads: an `Example` is one sequence to train on or to generate, a `Batch` several.
 
-For every position: the id, the block of the vocabulary that it may come from, its segment (a learned
-embedding of its role), its coordinates (rotary positions), whether it is forced (given, never sampled)
-and its weight in the loss. The model reads these and nothing else; what they mean, `tasks` knows.
+Every position has an id, the block of the vocabulary that the id may come from, a segment (a learned
+embedding of its role), coordinates (rotary positions), whether it is forced (given, never sampled) and a
+weight in the loss. The model reads nothing else; what blocks and segments mean is known to `tasks` alone.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One example.
+    """One sequence to train on or, with some ids still to be sampled, to generate.
 
     Args:
-        ids: for positions not yet generated, any id of the allowed block.
+        ids: where nothing is generated yet, any id of the allowed block.
         block: index into `Vocabulary.blocks`: the ids allowed here.
         segment: role of the position.
         coordinates: (time in video latents, row, column); audio has (time, level, 0).
@@ -29,8 +29,8 @@ class Example:
         weight: share in the loss of predicting this position; 0 where forced or in the prefix.
         prefix_length: the first positions, seen in both directions.
         task: name under which its loss is reported.
-        features: made outside the model, such as a frozen encoder's, to be read beside the ids.
-        features_at: the positions where they stand.
+        features: vectors made outside the model, such as a frozen encoder's, to be read beside the ids.
+        features_at: the position of each.
     """
 
     ids: Int[Tensor, " length"]
@@ -58,7 +58,7 @@ class Batch:
         row: which row each example stands in.
         start: its first position there.
         prefix_length, length, tasks: as of its `Example`.
-        features: of all examples that have some.
+        features: of all examples that have some, one example's below the other's.
         features_at: row and position of each.
     """
 
@@ -77,9 +77,9 @@ class Batch:
     features_at: Int[Tensor, "features 2"] | None = None
 
     @classmethod
-    def collate(cls, sequences: Sequence[Example]) -> "Batch":
+    def collate(cls, examples: Sequence[Example]) -> "Batch":
         """One example a row."""
-        return cls.of_rows([[sequence] for sequence in sequences])
+        return cls.of_rows([[example] for example in examples])
 
     @classmethod
     def of_rows(cls, rows: Sequence[Sequence[Example]]) -> "Batch":
@@ -87,24 +87,24 @@ class Batch:
 
         def padded(name: str) -> Tensor:
             return pad_sequence(
-                [torch.cat([getattr(sequence, name) for sequence in row]) for row in rows], batch_first=True
+                [torch.cat([getattr(example, name) for example in row]) for row in rows], batch_first=True
             )
 
-        sequences = [sequence for row in rows for sequence in row]
+        examples = [example for row in rows for example in row]
         row_of = [index for index, row in enumerate(rows) for _ in row]
         starts = [start for row in rows for start in accumulate(map(len, row[:-1]), initial=0)]
         features = [
-            (sequence.features, _places(sequence.features_at, row, start))
-            for sequence, row, start in zip(sequences, row_of, starts, strict=True)
-            if sequence.features is not None and sequence.features_at is not None
+            (example.features, _places(example.features_at, row, start))
+            for example, row, start in zip(examples, row_of, starts, strict=True)
+            if example.features is not None and example.features_at is not None
         ]
         return cls(
             **{name: padded(name) for name in ("ids", "block", "segment", "coordinates", "forced", "weight")},
             row=torch.tensor(row_of),
             start=torch.tensor(starts),
-            prefix_length=torch.tensor([sequence.prefix_length for sequence in sequences]),
-            length=torch.tensor([len(sequence) for sequence in sequences]),
-            tasks=tuple(sequence.task for sequence in sequences),
+            prefix_length=torch.tensor([example.prefix_length for example in examples]),
+            length=torch.tensor([len(example) for example in examples]),
+            tasks=tuple(example.task for example in examples),
             **joined_features(features),
         )
 

@@ -1,4 +1,4 @@
-"""What happens around a fit, whatever is trained: checkpoints and the progress bar."""
+"""Lightning callbacks of every fit: the checkpoint last.ckpt and the progress bar."""
 
 import time
 from pathlib import Path
@@ -13,10 +13,9 @@ from ..data.runtime.progress import progress
 
 
 class LastCheckpoint(Checkpoint):
-    """Write last.ckpt every so many steps and at the end, in one piece.
+    """Write last.ckpt every so many steps and at the end; an unfinished one never takes its place.
 
-    A file, which Lightning puts in its place when it is written; of a sharded model a folder, to which
-    each process writes its part.
+    It is a file or, of a sharded model, a folder to which each process writes its part.
     """
 
     def __init__(self, folder: Path, every: int):
@@ -62,7 +61,7 @@ def replace_by(path: Path, written: Path) -> None:
 
 
 class FitProgress(Callback):
-    """One bar with time left for the whole of a fit, with what the module logs for the bar."""
+    """One bar for the whole fit, with the time left and the values that the module logs with `prog_bar`."""
 
     def __init__(self, description: str):
         self.description = description

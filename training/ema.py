@@ -1,4 +1,4 @@
-"""Running averages of a network's weights, which are better than the last weights themselves."""
+"""Exponential moving average (EMA) of a network's weights, which is evaluated and exported in their place."""
 
 from collections.abc import Iterable
 
@@ -11,8 +11,11 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """A copy of `network` (`.module`) to be updated after each step: `average.update_parameters(network)`.
 
     Args:
-        decay: share of the old average in the new one. It rises to this value, so that the average is over
-            about the last tenth of all steps at first and a short run forgets its start too.
+        decay: share of the old average in the new one. It starts at 1/10 and rises to this value, so that
+            at first the average covers about the last tenth of the steps and forgets the initial weights.
+
+    Raises:
+        ValueError: if the decay is outside [0, 1).
     """
     if not 0 <= decay < 1:
         raise ValueError(f"the decay of the averaged weights is {decay}; expected at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""Clipping and measuring gradients, of sharded parameters too."""
+"""Gradient clipping and gradient norms, also of sharded parameters."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .muon import whole
+from .sharded_tensors import whole
 
 
 def clip_gradients(networks: Iterable[nn.Module | None], limit: float | None, algorithm: str | None) -> None:
-    """Clip the gradients of each network by itself: of several that are trained against each other.
+    """Clip the gradients of each network by itself, such as those of a generator and its discriminator.
 
     Args:
         limit: of the norm of all gradients of a network; None or 0 leaves them.
-        algorithm: "value" limits every single gradient instead.
+        algorithm: "value" limits every element of a gradient instead.
     """
     for network in networks:
         if network is None or not limit:

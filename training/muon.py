@@ -1,20 +1,27 @@
-"""The optimizer and the care of gradients that every stage of training shares."""
+"""The Muon optimizer, with AdamW for everything that is not a matrix.
+
+Why not torch.optim.Muon (PyTorch 2.13): it refuses weights that are not two-dimensional, so convolution
+kernels are left out and everything else needs a second optimizer. It iterates one matrix at a time and always
+in bfloat16, which is slower than float32 on CPUs without AMX. For a sharded weight (FSDP2) it needs 11
+all-reduces, two in each step of the iteration, where one gather does.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, Replicate
+
+from .precision import has_fast_bfloat16
+from .sharded_tensors import sharded_like, whole
 
 # Coefficients of the quintic iteration that drives singular values to about 1 (Jordan et al. 2024).
 _QUINTIC = (3.4445, -4.7750, 2.0315)
-# Columns for each row from which iterating the square X X^T in single precision is cheaper than iterating X.
+# From this aspect ratio on, Newton-Schulz on X X^T in float32 is cheaper than on X in this type.
 _WIDER = {torch.bfloat16: 3, torch.float32: 2}
-# Numbers in matrices of one shape that are orthogonalised in one go: on CPUs more would only take memory, on
-# GPUs the kernels of a matrix of a million numbers take longer to launch than to run.
+# Elements of a batch of matrices that are orthogonalised together. Larger batches would only take memory on
+# CPUs; on GPUs the kernels of one matrix of a million elements take longer to launch than to run.
 _TOGETHER = {"cpu": 2**21, "cuda": 2**25}
 
 
@@ -87,7 +94,7 @@ class Muon(torch.optim.Optimizer):
             updates = orthogonalized(matrices, torch.bfloat16 if half else torch.float32)
             updates = updates.mul_(max(1, rows / columns) ** 0.5)
             for parameter, update in zip(alike, updates, strict=True):
-                yield parameter, _placed_like(update.view(parameter.shape), parameter)
+                yield parameter, sharded_like(update.view(parameter.shape), parameter)
 
     def _adam(self, parameters: list[nn.Parameter], group: dict) -> Iterator[tuple[nn.Parameter, Tensor]]:
         first, second = group["betas"]
@@ -117,9 +124,9 @@ def orthogonalized(
     """About U V^T for matrices U S V^T: their singular values are brought to between 0.7 and 1.2.
 
     A Newton-Schulz iteration, X <- (a + b G + c G^2) X with G = X X^T, which needs matrix products only.
-    They are made in `dtype`, but for much wider (or taller) matrices in the matrices' own: there only G is
-    iterated, in which the squares of small singular values stand, and half precision would lose them. On GPUs
-    half precision is ten times as fast, so that iterating all of the matrix in it costs less.
+    The products have type `dtype`. Of much wider (or taller) matrices only G is iterated, and in the type of
+    the matrices: G holds squares of small singular values, which half precision would lose. On GPUs half
+    precision is ten times as fast, so there the whole matrix is iterated in it, whatever its shape.
     """
     is_tall = matrices.shape[1] > matrices.shape[2]
     wide = matrices.mT if is_tall else matrices
@@ -136,7 +143,7 @@ def orthogonalized(
 
 
 def _factor(gram: Float[Tensor, "batch rows rows"], steps: int) -> Float[Tensor, "batch rows rows"]:
-    """What the iteration multiplies matrices X by in all, given X X^T: its steps' polynomials commute."""
+    """The product of all steps' factors, by which X is multiplied, given X X^T: the factors commute."""
     whole = factor = _polynomial(gram)
     for _ in range(steps - 1):
         gram = factor @ gram @ factor
@@ -158,7 +165,7 @@ def _quadratic(gram: Float[Tensor, "batch rows rows"]) -> Float[Tensor, "batch r
 
 
 def _alike(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Matrices in groups of one shape, of as many as are worth orthogonalising in one go."""
+    """Groups of matrices of one shape, each to be orthogonalised in one batch."""
     groups: dict[Any, list[list[nn.Parameter]]] = {}
     for parameter in parameters:
         kind = parameter.shape, parameter.device, parameter.dtype
@@ -168,29 +175,3 @@ def _alike(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
             of_kind.append([])
         of_kind[-1].append(parameter)
     return [some for of_kind in groups.values() for some in of_kind]
-
-
-@cache
-def has_fast_bfloat16(device: str) -> bool:
-    """Whether a kind of device ("cpu", "cuda", ...) multiplies faster in bfloat16 than in float32.
-
-    Of CPUs, those with tiles (AMX), four to five times as fast; by the dot products of AVX-512 alone PyTorch
-    is half as fast as in float32.
-    """
-    if device == "cpu":
-        return torch.cpu._is_amx_tile_supported()
-    return device != "cuda" or torch.cuda.is_bf16_supported()
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A sharded tensor gathered on every process; any other as it is."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def _placed_like(tensor: Tensor, reference: Tensor) -> Tensor:
-    """Each process' part of a tensor that all of them hold, sharded as `reference` is."""
-    if not isinstance(reference, DTensor):
-        return tensor
-    mesh = reference.device_mesh
-    everywhere = DTensor.from_local(tensor, mesh, [Replicate()] * mesh.ndim, run_check=False)
-    return everywhere.redistribute(mesh, reference.placements)

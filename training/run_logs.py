@@ -1,4 +1,4 @@
-"""What a fit writes down and what it keeps to itself."""
+"""Logs of a training run: metrics.csv, continued when a run is resumed, and Lightning without its chatter."""
 
 import csv
 import logging
@@ -26,7 +26,7 @@ _CHATTER = (
 
 
 def csv_logger(folder: Path) -> CSVLogger:
-    """A logger to folder/metrics.csv that keeps the rows up to the checkpoint it goes on from."""
+    """A logger to folder/metrics.csv. Of a resumed run it keeps the rows up to the checkpoint last.ckpt."""
     path, checkpoint = folder / "metrics.csv", folder / "last.ckpt"
     rows: list[dict[str, Any]] = []
     rank = rank_zero_only.rank  # pyright: ignore[reportFunctionMemberAccess]  # Lightning sets it
@@ -46,7 +46,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _last_row(checkpoint: Path) -> int:
-    """The last step that loggers had heard of: they count batches, not the steps of each optimizer."""
+    """The last step that was logged: loggers count batches, not the steps of each optimizer."""
     return _load(checkpoint)["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
 
 
@@ -57,8 +57,8 @@ def _load(checkpoint: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning's tips and its remarks on small machines off the screen."""
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's tips and its warnings about small machines."""
     os.environ.setdefault("WANDB_SILENT", "true")
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

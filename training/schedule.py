@@ -1,4 +1,4 @@
-"""How learning rates run over a training, whatever is trained."""
+"""Learning-rate schedules: a linear warm-up, then cosine, warmup-stable-decay (WSD) or constant."""
 
 import math
 from typing import Any, Literal, get_args

@@ -1,4 +1,4 @@
-"""Steps of a training that went wrong."""
+"""Skipping training steps with a non-finite gradient, and giving up after too many in a row."""
 
 import math
 import warnings
@@ -7,11 +7,14 @@ import torch
 from lightning import LightningModule
 
 
-class BadSteps:
-    """Steps whose gradients are not numbers: counted, and refused when there are too many in a row.
+class SkippedSteps:
+    """Skips and counts the steps whose gradients are non-finite.
 
     Args:
         limit: so many in a row end the training.
+
+    Raises:
+        ValueError: if the limit is below 1.
     """
 
     def __init__(self, limit: int):
@@ -21,13 +24,19 @@ class BadSteps:
         self.skipped = 0
         self.in_a_row = 0
 
-    def skips(
+    def skip_if_non_finite(
         self, module: LightningModule, optimizer: torch.optim.Optimizer, gradient_norm: float, loss: float
     ) -> bool:
-        """Whether the step is one to skip: then this is said and logged, and the gradients are dropped.
+        """Skip this step if its gradients' norm is non-finite: warn, log, and drop the gradients.
+
+        Args:
+            loss: only for the message.
+
+        Returns:
+            Whether the step is skipped.
 
         Raises:
-            ValueError: if it is one too many.
+            ValueError: if `limit` steps in a row had to be skipped.
         """
         reason = self._reason(gradient_norm, loss, module.global_step)
         if reason is None:
@@ -46,7 +55,7 @@ class BadSteps:
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradients' norm is {gradient_norm}"
         if self.in_a_row >= self.limit:
             raise ValueError(
-                f"{what} at step {step}, the {self.limit}th such step in a row: nothing is learnt any more; "
-                "take a lower learning rate or a longer warm-up, and go on from last.ckpt or begin again"
+                f"{what} at step {step}, and {self.limit} steps in a row were non-finite: nothing is learnt "
+                "any more; lower the learning rate or lengthen the warm-up, and go on from last.ckpt"
             )
         return f"step {step} is skipped: {what}"

@@ -1,4 +1,4 @@
-"""How many processes share a training.
+"""Lightning strategies: how the processes of a training divide the model among them.
 
     --trainer.devices 8 --trainer.strategy ddp      each holds the whole model
     --trainer.devices 8 --trainer.strategy fsdp2    each holds an eighth of it
@@ -18,12 +18,12 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 class FSDP2Strategy(ModelParallelStrategy):
     """Weights, gradients and optimizer states divided among all processes.
 
-    A checkpoint is a folder to which each process writes its part; a training goes on from it on any number
-    of processes. The finished model is one folder as always.
+    A checkpoint is a folder to which each process writes its part; a training can be resumed from it on any
+    number of processes. The exported model is the same folder as without this strategy.
 
     Args:
-        tensor_parallel_size: processes of a group that share the same batch and divide its products; the
-            number of all processes must be a multiple.
+        tensor_parallel_size: processes of a group that share the same batch and divide its matrix products;
+            the number of all processes must be a multiple.
     """
 
     def __init__(self, tensor_parallel_size: int = 1):

@@ -1,22 +1,23 @@
-"""What the demo says at its end: report.json, index.html and the bars met or missed."""
+"""The results of the demo: report.json, index.html and the printed goals, met or missed."""
 
 import time
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from ...data.media.reading import read_clip
 from ...data.runtime.files import read_json, write_json
 from ...data.runtime.progress import clock
-from ...evaluation.evaluate_model import example_rows, score_sections
+from ...data.runtime.text_table import text_table
+from ...evaluation.evaluate_model import example_rows, score_sections, score_tables
 from ...evaluation.html_report import (
+    ClipRow,
+    ClipRows,
+    Commands,
+    Drawing,
+    Page,
+    Section,
     Shown,
-    clip_row,
-    clip_rows,
-    header,
-    score_table,
-    section,
-    value_table,
+    ValueTable,
     write_page,
 )
 from ...evaluation.metrics.entropy import unigram_nats
@@ -58,24 +59,22 @@ def write_demo_report(
     seconds = seconds | {"page": round(time.monotonic() - start, 1)}
     report["seconds"] = seconds | {"total": round(sum(seconds.values()), 1)}
     sections = [
-        _header(report, quick),
-        section(
+        Section(
             "Clips",
-            clip_rows(_rows(out, examples)),
-            text="Real clips are held out: training never showed their combination of colour, shape and "
+            [ClipRows(_rows(out, examples))],
+            "Real clips are held out: training never showed their combination of colour, shape and "
             "motion. Reconstructed: the real clip after a trip through the tokenizers. Press sound to hear.",
         ),
         *score_sections(report, report["bars"]),
-        *_other_tasks(others),
-        section("Language model", value_table(_lm_rows(report["lm"]), _LM_COLUMNS)),
-        section("Training", *curves),
-        section("Stages", *_stages(report["seconds"], stages)),
+        _other_tasks(others),
+        Section("Language model", [ValueTable(_lm_rows(report["lm"]), _LM_COLUMNS)]),
+        Section("Training", curves),
+        _stages(report["seconds"], stages),
     ]
-    write_page(out / "index.html", "videolm demo", sections)
+    text, numbers = _text(report, quick), _numbers(report)
+    write_page(out / "index.html", Page("videolm demo", "videolm demo", text, numbers, sections))
     write_json(out / "report.json", report)
-    for bar in report["bars"]:
-        verdict = "met" if bar["met"] else "MISSED"
-        print(f"{bar['task']:18} {bar['label']:8} {bar['score']:.2f}  goal {bar['at_least']:.2f}  {verdict}")
+    _print_goals(report["bars"])
     print(f"in all {clock(report['seconds']['total'])}")
     return [out / "report.json", out / "index.html"]
 
@@ -94,6 +93,15 @@ def bars(scores: dict[str, Any]) -> list[dict[str, Any]]:
         if task in scores
         for label, goal in labels.items()
     ]
+
+
+def _print_goals(reached: list[dict[str, Any]]) -> None:
+    rows = []
+    for bar in reached:
+        verdict = "met" if bar["met"] else "MISSED"
+        score, goal = f"{bar['score']:.2f}", f"goal {bar['at_least']:.2f}"
+        rows.append((bar["task"], bar["label"], score, goal, verdict))
+    print("\n".join(text_table(rows, left=5)))
 
 
 def _lm_quality(out: Path) -> dict[str, Any]:
@@ -124,8 +132,7 @@ def _lm_rows(lm: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _header(report: dict[str, Any], quick: bool) -> str:
-    met = sum(bar["met"] for bar in report["bars"])
+def _text(report: dict[str, Any], quick: bool) -> str:
     text = (
         "A quick run with tiny models, to see that every stage works; the clips are noise."
         if quick
@@ -135,21 +142,25 @@ def _header(report: dict[str, Any], quick: bool) -> str:
     missed = [f"{bar['task']} {bar['label']}" for bar in report["bars"] if not bar["met"]]
     if missed and not quick:
         text += f" Goals missed: {', '.join(missed)}."
+    return text
+
+
+def _numbers(report: dict[str, Any]) -> list[tuple[str, str]]:
+    met = sum(bar["met"] for bar in report["bars"])
     numbers = [
         (f"{met} of {len(report['bars'])}", "goals met"),
         (clock(report["seconds"]["total"]), "in all"),
         (f"{report['tokenizer']['psnr_db']:.1f} dB", "reconstruction"),
     ]
     text_to_video = report["tasks"].get("text_to_video", {})
-    numbers += [
+    return numbers + [
         (f"{text_to_video[label]['score']:.2f}", f"text to video, {label}")
         for label in ("colour", "shape", "motion")
         if label in text_to_video
     ]
-    return header("videolm demo", text, numbers)
 
 
-def _rows(out: Path, examples: list[Example]) -> list[str]:
+def _rows(out: Path, examples: list[Example]) -> list[ClipRow]:
     rows = []
     for example in examples:
         shown = []
@@ -159,7 +170,7 @@ def _rows(out: Path, examples: list[Example]) -> list[str]:
         shown.append(_shown(out, example.path, "generated"))
         words = list(example.command)
         text = words[words.index("--text") + 1] if "--text" in words else _GIVEN[example.task]
-        rows.append(clip_row(example.task, text, shown, in_words(example.command)))
+        rows.append(ClipRow(example.task, text, shown, in_words(example.command)))
     return rows
 
 
@@ -167,34 +178,25 @@ def _shown(out: Path, path: Path, caption: str) -> Shown:
     return Shown(path.relative_to(out).as_posix(), caption, read_clip(path).waveform is not None)
 
 
-def _other_tasks(report: dict[str, Any]) -> list[str]:
+def _other_tasks(report: dict[str, Any]) -> Section:
     """Examples and scores of the tasks that were added last."""
     first = {example["task"]: example for example in reversed(report["examples"])}
     examples = example_rows((first[task] for task in report["tasks"]), folder="evaluation-all/")
-    pairs, ceiling = report["unseen_pairs"], report["tokenizer"]["ceiling"]
-    return [
-        section(
-            "The other tasks",
-            examples,
-            score_table(report["tasks"], ceiling, []),
-            "<h3>On colours and shapes never seen together</h3>",
-            score_table(pairs["tasks"], pairs["ceiling"], []),
-            text="Learnt last and in seconds, by training on from the model above; without goals. Each has a "
-            "ceiling of its own: the same measure of the real clip after a trip through the tokenizers.",
-        )
-    ]
+    return Section(
+        "The other tasks",
+        [examples, *score_tables(report, pairs_title="On colours and shapes never seen together")],
+        "Learnt last and in seconds, by training on from the model above; without goals. Each has a "
+        "ceiling of its own: the same measure of the real clip after a trip through the tokenizers.",
+    )
 
 
-def _curves(run: Path, stage: str, title: str) -> str:
+def _curves(run: Path, stage: str, title: str) -> Drawing:
     curves = read_curves(run / "training" / stage / "metrics.csv")
     names = [name for name in CURVES[stage] if name in curves]
-    return f"<h3>{title}</h3>\n" + draw(curves, names, title)
+    return Drawing(draw(curves, names, title), title)
 
 
-def _stages(seconds: dict[str, float], stages: list[Stage]) -> list[str]:
+def _stages(seconds: dict[str, float], stages: list[Stage]) -> Section:
     rows = [(name, clock(value)) for name, value in seconds.items()]
     commands = "\n".join(in_words(command) for stage in stages for command in stage.commands)
-    return [
-        value_table(rows, ("stage", "time")),
-        f"<details><summary>All commands</summary><pre>{escape(commands)}</pre></details>",
-    ]
+    return Section("Stages", [ValueTable(rows, ("stage", "time")), Commands(commands)])

@@ -1,4 +1,4 @@
-"""Depth of any clip: by a model of transformers from a local folder, or the same everywhere.
+"""Depth of any clip: estimated by a transformers model from a local folder, or constant.
 
     DepthModel("models/Depth-Anything-V2-Small-hf")    or whatever else AutoModelForDepthEstimation loads
 """
@@ -15,7 +15,7 @@ NEAR, FAR = 2.0, 4.0  # what relative depths are stretched to
 
 
 class FlatDepth:
-    """For want of a model: everything is as far away."""
+    """Where there is no model: the same depth everywhere."""
 
     def __call__(self, clip: Clip) -> Float[Tensor, "frames height width"]:
         return torch.full((clip.num_frames, clip.height, clip.width), FAR)

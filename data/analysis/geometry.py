@@ -1,10 +1,10 @@
 """Optical flow and depth of clips, and both together as the three channels of a video.
 
-    flow    (frames 2 height width)  pixels to the right and down that what is seen has come since the frame
-                                     before; zero in the first frame
+    flow    (frames 2 height width)  optical flow from the previous frame, in pixels to the right and down;
+                                     zero in the first frame
     depth   (frames height width)    distance from the camera
 
-They are exact for clips of the embedded corpus, and estimated for others (flow.py, depth.py).
+They are exact for clips of the embedded corpus, and estimated for others (optical_flow.py, depth.py).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A few pictures of a clip for somebody who is to describe it."""
+"""A few frames spread over a clip, for a captioner."""
 
 import numpy as np
 from jaxtyping import UInt8

@@ -1,4 +1,4 @@
-"""How a command finds flow and depth of a user's clips."""
+"""The estimators of flow and depth that a command uses for a user's clips."""
 
 from .geometry import EstimatedGeometry
 

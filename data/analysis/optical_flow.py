@@ -17,7 +17,7 @@ _SMALLEST = 128  # DIS matches patches on a pyramid; smaller frames are enlarged
 
 
 class DenseFlow:
-    """Flow from each frame to the one before, turned: how far what is seen has come.
+    """Optical flow since the previous frame: the flow from each frame to the one before it, negated.
 
     Raises:
         ValueError: if OpenCV is not installed.

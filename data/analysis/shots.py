@@ -1,4 +1,4 @@
-"""What frames say about a clip without any network: cuts, motion, sharpness, a fingerprint against copies."""
+"""Measures of frames without a network: cuts, motion, sharpness, a perceptual hash that finds duplicates."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-# Of the difference of two neighbouring frames' histograms, in shares of the pixels; a cut exceeds it, and
-# exceeds by this factor what is usual around it.
+# At a cut the histograms of neighbouring frames differ by more than this share of the pixels, and by more
+# than this factor times the mean of so many frames around it.
 _CUT, _CUT_FACTOR, _AROUND = 0.35, 3.0, 4
 _BINS = 16
 
 
 @dataclass(frozen=True)
-class Looks:
+class ShotMeasures:
     """Measures of one shot.
 
     Args:
@@ -46,17 +46,17 @@ def find_cuts(frames: UInt8[Tensor, "frames height width 3"]) -> list[int]:
     return cuts
 
 
-def looks_of(frames: UInt8[Tensor, "frames height width 3"]) -> Looks:
+def measure_shot(frames: UInt8[Tensor, "frames height width 3"]) -> ShotMeasures:
     """Measures of the frames of one shot, at least 3x3 pixels."""
     grey = frames.float().mean(dim=-1)
     motion = (grey[1:] - grey[:-1]).abs().mean().item() if len(grey) > 1 else 0.0
     inner = grey[:, 1:-1, 1:-1]
     neighbours = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    return Looks(motion, (neighbours - 4 * inner).std().item(), _fingerprint(grey))
+    return ShotMeasures(motion, (neighbours - 4 * inner).std().item(), _fingerprint(grey))
 
 
-def distance(one: int, other: int) -> int:
-    """Bits in which two fingerprints differ."""
+def hamming_distance(one: int, other: int) -> int:
+    """Number of bits in which two fingerprints differ."""
     return (one ^ other).bit_count()
 
 

@@ -1,4 +1,4 @@
-"""Folders of codes in several sizes: buckets.json, and one folder of shards for each size.
+"""Codes of clips of several sizes: a folder of shards for each size, listed in buckets.json.
 
     SHARDS/buckets.json      {"buckets": ["17x128x128", "17x128x224", "1x128x128"]}
            17x128x128/       shards of this size (shards.py), and so on

@@ -1,4 +1,4 @@
-"""The common sizes of a set of clips and of their codes, and which tokenizers made the codes."""
+"""The format of a set of coded clips: sizes of clips and codes, and the tokenizers that made the codes."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields

@@ -3,12 +3,11 @@
     SHARDS/index.json               format of the clips, fingerprints, the list of shards
            shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
                                     has_audio
-           shard-00000.jsonl        a clip a line: captions, source, whatever else was known of it
+           shard-00000.jsonl        a clip a line: captions, source, other keys of its entry
+           shard-00000.json         its record: checksums, hash of the entries' names, skipped entries
 
-           shard-00000.json         its record: checksums, from which entries it is, what was left out
-
-Codes and captions, never ids: the vocabulary may change. A shard counts once its record is there, so
-writers that were killed go on with whole shards, without a lost or doubled clip.
+Shards hold codes and captions, never ids: the vocabulary may change. A shard counts once its record is there:
+a writer that was killed resumes with the missing shards, and no clip is lost or duplicated.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Who describes clips and rewrites prompts: a model of transformers from a folder, or a server.
+"""The interface of captioners, which describe clips and rewrite prompts: a local model, or a server.
 
     captioner = captioner_of("models/llava-1.5-7b-hf")
     captioner = captioner_of("http://localhost:8000/v1", "Qwen/Qwen2.5-VL-7B-Instruct")
@@ -25,7 +25,7 @@ class Unreachable(ConnectionError):
 
 @runtime_checkable
 class Captioner(Protocol):
-    """One that answers in words.
+    """A model that answers a prompt with text.
 
     Attributes:
         name: of the model, for the record.

@@ -1,7 +1,7 @@
-"""Long captions beside the ones that clips came with: `videolm data caption`.
+"""Long captions by a captioning model, kept beside the original ones: `videolm data caption`.
 
-Web captions say little of what is seen; models trained on long ones by a captioner follow their prompts
-better (DALL-E 3; Betker et al. 2023, "Improving image generation with better captions").
+Web captions describe little of what is seen; models trained on long captions follow their prompts better
+(DALL-E 3; Betker et al. 2023, "Improving image generation with better captions").
 
 Lines are added to LIST.part as they come, so that a run that was killed goes on with what is missing. When
 every clip has been tried the list itself is written, in the order of the source.
@@ -21,7 +21,7 @@ from ..media.streams import MediaError
 from ..runtime.files import replacing
 from ..runtime.made_with import refuse_others
 from ..runtime.progress import progress
-from ..runtime.workers import Lost, in_order
+from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import LONG_CAPTION, Entry
 from ..sources.manifest import read_files
 from ..sources.tables import json_object
@@ -84,9 +84,9 @@ def caption_source(
     lines = _Lines(out, entries, f"{captioner.name} {how}")
     missing = lines.missing()
     done, failures = len(entries) - len(missing), []
-    looks = in_order(_Look(entries, num_frames), missing, max(num_workers, 1), seconds)
+    frames = map_in_processes(_ShowFrames(entries, num_frames), missing, max(num_workers, 1), seconds)
     with progress("caption", len(entries), completed=done) as report:
-        for index, answer in zip(missing, _answers(captioner, prompt, looks), strict=True):
+        for index, answer in zip(missing, _answers(captioner, prompt, frames), strict=True):
             if answer.caption:
                 lines.add(index, answer.caption)
             else:
@@ -98,7 +98,7 @@ def caption_source(
     return Captioned(lines.finish(), len(missing) - len(failures), failures)
 
 
-class _Look:
+class _ShowFrames:
     """What runs in a worker: a few frames of an entry."""
 
     def __init__(self, entries: Sequence[Entry], num_frames: int):
@@ -120,24 +120,27 @@ class _Answer:
     was_asked: bool = False
 
 
-def _answers(captioner: Captioner, prompt: str | None, looks: Iterator[Any]) -> Iterator[_Answer]:
-    """The answers to all looks, in order; as many are asked for at a time as the captioner can work on.
+def _answers(captioner: Captioner, prompt: str | None, answers: Iterator[Any]) -> Iterator[_Answer]:
+    """The captions of all clips, in order; as many are asked for at a time as the captioner can work on.
+
+    Args:
+        answers: of `_ShowFrames`, or `Lost`.
 
     Raises:
         Unreachable: if the captioner is, or fails several times running.
     """
 
-    def ask(look: Any) -> _Answer:
-        if isinstance(look, Lost) or "problem" in look:
-            return _Answer(problem=look.reason if isinstance(look, Lost) else look["problem"])
+    def ask(seen: Any) -> _Answer:
+        if isinstance(seen, Lost) or "problem" in seen:
+            return _Answer(problem=seen.reason if isinstance(seen, Lost) else seen["problem"])
         try:
-            return _Answer(captioner(prompt, list(look["frames"])), was_asked=True)
+            return _Answer(captioner(prompt, list(seen["frames"])), was_asked=True)
         except Unanswered as error:
             return _Answer(problem=str(error), was_asked=True)
 
     running = 0
     with ThreadPoolExecutor(captioner.at_once) as pool:
-        while group := list(islice(looks, captioner.at_once)):
+        while group := list(islice(answers, captioner.at_once)):
             for answer in pool.map(ask, group):
                 if answer.was_asked:
                     running = 0 if answer.caption else running + 1

@@ -1,4 +1,4 @@
-"""A better list of clips out of a source: cut into shots, without still, blurred and doubled ones.
+"""Filter a source of clips: files are cut into shots; short, still, blurred and duplicate shots are dropped.
 
     videolm data filter FOLDER --out list.jsonl --min-motion 1 --duplicates 4
 """
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..analysis.shots import distance, find_cuts, looks_of
+from ..analysis.shots import find_cuts, hamming_distance, measure_shot
 from ..media.reading import read_clip
 from ..media.streams import MediaError
 from ..runtime.files import replacing
 from ..runtime.progress import progress
-from ..runtime.workers import Lost, in_order
+from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import Entry
 from ..sources.manifest import read_files
 
-_SIZE = 64  # of the frames that are looked at
+_SIZE = 64  # height and width of the frames that are measured
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a shot must be to stay.
+class ShotCriteria:
+    """What a shot must fulfil to be kept.
 
     Args:
         min_seconds: its duration.
-        min_motion, min_sharpness: as `Looks` says.
-        duplicates: bits in which its fingerprint must differ from those of all earlier shots; 0 keeps copies.
+        min_motion, min_sharpness: as `ShotMeasures` says.
+        duplicates: least Hamming distance of its fingerprint to those of all kept shots; 0 keeps copies.
         cuts: whether files are cut into shots at all.
-        fps: frames per second that are looked at.
+        fps: frames per second at which shots are measured.
 
     Raises:
         ValueError: if a number is negative.
@@ -49,14 +49,14 @@ class Wishes:
                 raise ValueError(f"{name} is {value}; expected 0 or more")
 
 
-class _Look:
+class _MeasureShots:
     """What runs in a worker: the shots of an entry with their measures."""
 
-    def __init__(self, entries: Sequence[Entry], wishes: Wishes):
-        self.entries, self.wishes = entries, wishes
+    def __init__(self, entries: Sequence[Entry], criteria: ShotCriteria):
+        self.entries, self.criteria = entries, criteria
 
     def __call__(self, index: int) -> dict[str, Any]:
-        entry, fps = self.entries[index], self.wishes.fps
+        entry, fps = self.entries[index], self.criteria.fps
         begin = entry.start or 0.0
         try:
             clip = read_clip(
@@ -64,27 +64,28 @@ class _Look:
             )
         except (MediaError, FileNotFoundError) as error:
             return {"problem": str(error)}
-        cuts = find_cuts(clip.frames) if self.wishes.cuts else []
+        cuts = find_cuts(clip.frames) if self.criteria.cuts else []
         shots = []
         for first, last in zip([0, *cuts], [*cuts, clip.num_frames], strict=True):
-            looks = looks_of(clip.frames[first:last])
+            measures = measure_shot(clip.frames[first:last])
             seconds = {"start": begin + first / fps, "end": begin + last / fps}
             # 64 bits do not fit JSON's numbers everywhere.
-            shots.append(seconds | vars(looks) | {"fingerprint": f"{looks.fingerprint:016x}"})
+            shots.append(seconds | vars(measures) | {"fingerprint": f"{measures.fingerprint:016x}"})
         return {"shots": shots}
 
 
 def filter_source(
-    source: str, where: dict[str, str], out: Path, wishes: Wishes, num_workers: int, seconds: float
+    source: str, where: dict[str, str], out: Path, criteria: ShotCriteria, num_workers: int, seconds: float
 ) -> dict[str, int]:
-    """Write the shots that may stay as JSON lines; the result counts them and why others went.
+    """Write the shots that meet the criteria as JSON lines; returns the counts of kept and dropped ones.
 
     Raises:
-        FileNotFoundError, ValueError: if the source cannot be read, is not one of files of their own, or no
-            shot of it may stay.
+        FileNotFoundError, ValueError: if the source cannot be read, does not consist of files, or no shot
+            meets the criteria.
     """
     entries = read_files(source, where)
-    answers = in_order(_Look(entries, wishes), range(len(entries)), max(num_workers, 1), seconds)
+    indices, measure = range(len(entries)), _MeasureShots(entries, criteria)
+    answers = map_in_processes(measure, indices, max(num_workers, 1), seconds)
     verdicts = ("kept", "short", "still", "blurred", "doubled", "unreadable")
     counts: dict[str, int] = dict.fromkeys(verdicts, 0)
     kept: list[int] = []
@@ -94,7 +95,7 @@ def filter_source(
             shots = [] if isinstance(answer, Lost) else answer.get("shots", [])
             counts["unreadable"] += not shots
             for shot in shots:
-                verdict = _verdict(shot, wishes, kept)
+                verdict = _verdict(shot, criteria, kept)
                 counts[verdict] += 1
                 if verdict == "kept":
                     kept.append(int(shot["fingerprint"], 16))
@@ -108,15 +109,15 @@ def filter_source(
     return counts
 
 
-def _verdict(shot: dict[str, Any], wishes: Wishes, kept: Sequence[int]) -> str:
-    if shot["end"] - shot["start"] < wishes.min_seconds:
+def _verdict(shot: dict[str, Any], criteria: ShotCriteria, kept: Sequence[int]) -> str:
+    if shot["end"] - shot["start"] < criteria.min_seconds:
         return "short"
-    if shot["motion"] < wishes.min_motion:
+    if shot["motion"] < criteria.min_motion:
         return "still"
-    if shot["sharpness"] < wishes.min_sharpness:
+    if shot["sharpness"] < criteria.min_sharpness:
         return "blurred"
     own = int(shot["fingerprint"], 16)
-    if any(distance(own, other) < wishes.duplicates for other in kept):
+    if any(hamming_distance(own, other) < criteria.duplicates for other in kept):
         return "doubled"
     return "kept"
 

@@ -1,6 +1,6 @@
-"""What a source of clips holds, and what in it cannot be read: `videolm data inspect`.
+"""Statistics of a source of clips and its unreadable files: `videolm data inspect`.
 
-Every file is decoded, by processes that are killed when they hang, so a verdict is about the whole file.
+Every file is decoded to its end, in worker processes that are killed when they hang.
 """
 
 import json
@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 
 from ..media.probe import MediaInfo, probe
-from ..media.streams import MediaError, shown
+from ..media.streams import MediaError, printable
 from ..runtime.files import replacing
 from ..runtime.progress import progress
-from ..runtime.workers import Lost, in_order
+from ..runtime.text_table import text_table
+from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import Entry
 from ..sources.manifest import read_manifest
 
@@ -49,16 +50,16 @@ class Finding:
     thumbnail: np.ndarray | None = None
 
     def to_json(self) -> dict[str, Any]:
-        verdict = {"path": self.name, "clips": self.clips, "captions": self.captions}
+        values = {"path": self.name, "clips": self.clips, "captions": self.captions}
         if self.info is None:
-            return verdict | {"readable": False, "reason": self.problem}
-        return verdict | {"readable": True, "kind": self.info.kind} | asdict(self.info)
+            return values | {"readable": False, "reason": self.problem}
+        return values | {"readable": True, "kind": self.info.kind} | asdict(self.info)
 
 
 def inspect_source(
     source: str, where: dict[str, str], *, quick: bool, num_workers: int, seconds: float
 ) -> list[Finding]:
-    """A verdict on every file of a source.
+    """Probe every file of a source.
 
     Args:
         source, where: as `read_manifest`.
@@ -76,21 +77,22 @@ def inspect_source(
 def inspect_entries(
     entries: Sequence[Entry], *, quick: bool, num_workers: int, seconds: float
 ) -> list[Finding]:
-    """A verdict on every file of some entries."""
+    """Probe every file of some entries."""
     files: dict[Path, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.path, []).append(entry)
     firsts = [parts[0] for parts in files.values()]
-    answers = in_order(_Survey(firsts, whole=not quick), range(len(firsts)), max(num_workers, 1), seconds)
+    probe_file, indices = _ProbeFile(firsts, whole=not quick), range(len(firsts))
+    answers = map_in_processes(probe_file, indices, max(num_workers, 1), seconds)
     findings: list[Finding] = []
     with progress("inspect", len(firsts)) as report:
         for parts, answer in zip(files.values(), answers, strict=True):
             findings.append(_finding(parts, answer))
-            report(len(findings), shown(parts[0].path.name))
+            report(len(findings), printable(parts[0].path.name))
     return findings
 
 
-class _Survey:
+class _ProbeFile:
     """What runs in a worker."""
 
     def __init__(self, entries: Sequence[Entry], whole: bool):
@@ -107,7 +109,7 @@ class _Survey:
 def _finding(entries: list[Entry], answer: dict[str, Any] | Lost) -> Finding:
     name, captions = str(entries[0].path), sum(bool(entry.captions) for entry in entries)
     if isinstance(answer, Lost):
-        return Finding(name, len(entries), captions, None, f"{shown(name)}: {answer.reason}")
+        return Finding(name, len(entries), captions, None, f"{printable(name)}: {answer.reason}")
     if "problem" in answer:
         return Finding(name, len(entries), captions, None, answer["problem"])
     return Finding(name, len(entries), captions, MediaInfo(**answer["info"]), "", answer["thumbnail"])
@@ -139,21 +141,20 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
     """The overview for people, and a line for every file that cannot be read."""
     counts = overview(findings)
     clips = f"{counts['clips']} clips, {counts['clips_with_captions']} with captions"
-    lines = [f"{counts['files']} files, {clips}"]
-    if counts["kinds"]:
-        lines.append(f"kinds          {_row(counts['kinds'])}")
+    rows = [("kinds", _row(counts["kinds"]))] if counts["kinds"] else []
     for name, unit in (("seconds", "s"), ("frames", "")):
         spread = counts[name]
         if spread:
             span = f"{spread['least']:g} to {spread['most']:g}{unit}, median {spread['median']:g}{unit}"
-            lines.append(f"{name:14} {span}, {spread['total']:g}{unit} in all")
+            rows.append((name, f"{span}, {spread['total']:g}{unit} in all"))
     for name in ("fps", "sizes", "aspect_ratios"):
         if counts[name]:
-            lines.append(f"{name.replace('_', ' '):14} {_row(counts[name])}")
+            rows.append((name.replace("_", " "), _row(counts[name])))
     rates = f": {_row(counts['sample_rates'])}" if counts["sample_rates"] else ""
-    lines.append(f"sound          {counts['with_sound']} files, {counts['silent_tracks']} silent{rates}")
-    lines.append(f"unreadable     {counts['unreadable']}")
-    return lines + [f"  {finding.problem}" for finding in findings if finding.info is None]
+    rows.append(("sound", f"{counts['with_sound']} files, {counts['silent_tracks']} silent{rates}"))
+    rows.append(("unreadable", str(counts["unreadable"])))
+    problems = [f"  {finding.problem}" for finding in findings if finding.info is None]
+    return [f"{counts['files']} files, {clips}", *text_table(rows, left=2), *problems]
 
 
 def to_json(findings: Sequence[Finding]) -> str:

@@ -1,4 +1,4 @@
-"""Which captioner a name means: a server or a folder of transformers."""
+"""Open a captioner by its place: the address of a server, or the folder of a transformers model."""
 
 from pathlib import Path
 

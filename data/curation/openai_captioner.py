@@ -30,8 +30,8 @@ _NEVER = {301, 302, 303, 307, 308, 401, 403, 404, 405}
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to wait for a server.
+class RetryPolicy:
+    """How long to wait for a server, and when to ask again.
 
     Args:
         seconds: for one answer.
@@ -58,12 +58,12 @@ class ServerCaptioner:
     at_once = 4
     follows = True
 
-    def __init__(self, address: str, name: str, patience: Patience = Patience()):
+    def __init__(self, address: str, name: str, retries: RetryPolicy = RetryPolicy()):
         if not _is_web_address(address):
             raise ValueError(f"{address} is no address; expected one such as http://localhost:8000/v1")
         self.address = address.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
-        self.name, self.patience = name, patience
-        self._client = _client(patience)
+        self.name, self.retries = name, retries
+        self._client = _client(retries)
 
     def __call__(self, prompt: str | None, pictures: Pictures = ()) -> str:
         if prompt is None:
@@ -84,8 +84,8 @@ class ServerCaptioner:
             Unanswered, Unreachable: as `Captioner`.
         """
         failure: Exception = Unanswered("no answer")
-        for pause in (0.0, *self.patience.pauses):
-            time.sleep(max(pause, _asked_pause(failure, self.patience.longest_pause)) if pause else 0.0)
+        for pause in (0.0, *self.retries.pauses):
+            time.sleep(max(pause, _asked_pause(failure, self.retries.longest_pause)) if pause else 0.0)
             try:
                 return _content(self._reply(body))
             except httpx.HTTPStatusError as error:
@@ -104,7 +104,7 @@ class ServerCaptioner:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if key := os.environ.get(KEY):
             headers["Authorization"] = f"Bearer {key}"
-        deadline = time.monotonic() + self.patience.seconds
+        deadline = time.monotonic() + self.retries.seconds
         with self._client.stream("POST", self.address, content=body, headers=headers) as reply:
             if not reply.is_success:
                 raise httpx.HTTPStatusError(_beginning(reply), request=reply.request, response=reply)
@@ -130,13 +130,13 @@ def _is_web_address(address: str) -> bool:
     return url.scheme in ("http", "https") and bool(url.host)
 
 
-def _client(patience: Patience) -> httpx.Client:
+def _client(retries: RetryPolicy) -> httpx.Client:
     """A client that follows no redirection, which would carry the key to another host."""
     # The system's certificates; a connection for each request, since minutes may lie between two.
     trusted, limits = ssl.create_default_context(), httpx.Limits(max_keepalive_connections=0)
     try:
         return httpx.Client(
-            timeout=patience.seconds, follow_redirects=False, verify=trusted, limits=limits
+            timeout=retries.seconds, follow_redirects=False, verify=trusted, limits=limits
         )
     except ImportError as error:  # of a kind of proxy that the environment names
         raise ValueError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Captions by a model of transformers from a local folder; nothing is downloaded and no code of it is run.
+"""Captions by a transformers model from a local folder, without downloads and without remote code.
 
     chat models (LLaVA, Idefics, Gemma 3 …)    several pictures and a prompt, by the folder's chat template
     GIT of videos                              as many pictures as it was trained with

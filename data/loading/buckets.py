@@ -1,8 +1,8 @@
 """Batches of several shapes: images, videos and wide videos in one run, each batch of one shape.
 
-The batches of a run are one endless stream. Which bucket batch n belongs to follows from the seed and n
-alone, so all processes of a distributed run take equally expensive steps; what it shows follows from how
-many batches of its bucket came before. Joint training on images and videos: Yu et al. 2023
+The batches of a run are one endless stream. The bucket of batch n is a function of the seed and n alone, so
+all processes of a distributed run take equally expensive steps; its clips are a function of the number of
+earlier batches of that bucket. Joint training on images and videos: Yu et al. 2023
 (arXiv:2310.05737, section 3.2).
 
     BucketSchedule:  batch n  ->  bucket, turn         (the same on every process)
@@ -26,9 +26,9 @@ from ..media.streams import Blob, MediaError
 from ..sources.entry import IMAGE_SUFFIXES, Entry
 from .clip_dataset import Item, collate
 
-# Batches in each of which shares are kept; a share finer than one of them would never come up.
+# Shares are met exactly in every block of so many batches; a share below one batch in a block never comes up.
 _BLOCK = 1000
-# First word of the seed of the schedule: sources draw from (seed, number), see clip_dataset.py.
+# First word of the seed of the schedule, distinct from the seeds (seed, number) of clip_dataset.py.
 _SCHEDULE = 2**32
 
 
@@ -76,7 +76,7 @@ class Bucket:
 
 
 class ShuffledTurns:
-    """Which of several kinds each of an endless stream of steps has.
+    """The kind of every step of an endless stream, in a shuffled order that meets given quotas.
 
     Each block of steps holds every kind as often as its quota says, in an order that is shuffled anew.
 

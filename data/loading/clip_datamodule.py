@@ -1,9 +1,9 @@
-"""Clips in batches, for training: from the embedded corpus or from a folder or list of files.
+"""Batches of clips for training, from the embedded corpus or from a folder or list of files.
 
 Training is one endless stream of draws. Epoch e takes draws e * clips to (e + 1) * clips, and draw d is a
-pure function of the settings and d: clip d of the corpus, or, of N files, file d % N of an order shuffled
-anew in every pass, with a window that follows from the seed and d. So any number of workers gives the
-same batches, and a run that was stopped goes on with the batches it would have seen.
+pure function of the settings and d: clip d of the corpus or, of N files, file d % N of the permutation of
+pass d // N, in a random window seeded by d. So any number of workers gives the same batches, and a resumed
+run continues with the batches it would have seen.
 
 With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
@@ -27,8 +27,8 @@ from .clip_reader import CachedReader, ClipReader
 
 _FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
 _CACHE_BYTES = 2**30
-# Between the seeds of the sources of buckets, which then show other clips, or the same in other orders. More
-# than a seed or the number of a draw: numpy joins the two, (2**32, 0) and (0, 1) would be the same.
+# Distance between the seeds of the buckets, so that they show different clips or orders. It exceeds any seed
+# and any number of a draw, for numpy joins the words of a seed: (2**32, 0) and (0, 1) would be the same.
 _SEED_STRIDE = 2**64
 
 

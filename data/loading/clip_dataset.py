@@ -1,7 +1,7 @@
-"""Training clips by the number of a draw: of the embedded corpus, or windows of files.
+"""Data sets of training clips: clips of the embedded corpus, or random windows of files.
 
-A data set maps the number of a draw to an item: a dict of `frames`, `caption`, `waveform` if sound is wanted,
-and, if files had to be left out, `skipped` with their names and the reasons.
+They map the number of a draw to an item: a dict of `frames`, `caption`, `waveform` if sound is wanted, and
+`skipped` if files were left out, with their names and the reasons.
 """
 
 from collections.abc import Sequence

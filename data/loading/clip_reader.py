@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..media.clip import Clip
 from ..media.reading import read_clip
-from ..media.streams import MediaError, shown
+from ..media.streams import MediaError, printable
 from ..sources.entry import Entry
 
 
@@ -50,7 +50,7 @@ class ClipReader:
         if self.sample_rate is None:
             return clip.silent()
         if clip.waveform is None and self.needs_sound:
-            return f"{shown(entry.path)}: it has no sound, and sample_rate asks for it"
+            return f"{printable(entry.path)}: it has no sound, and sample_rate asks for it"
         return clip
 
     def problem_of_length(self, entry: Entry, clip: Clip, num_frames: int) -> str:
@@ -58,7 +58,7 @@ class ClipReader:
         if clip.num_frames >= num_frames:
             return ""
         found = f"{clip.num_frames} frames at {self.fps:g} fps"
-        return f"{shown(entry.path)}: {found}; expected at least {num_frames}"
+        return f"{printable(entry.path)}: {found}; expected at least {num_frames}"
 
 
 class CachedReader:

@@ -1,4 +1,4 @@
-"""Where the clips to encode or to score come from: the embedded corpus, or a folder or list of files.
+"""Sources of the clips that are encoded or scored: the embedded corpus, or a folder or list of files.
 
 Both are sequences of entries. An entry gives one clip or several (windows of a long file) or none, with
 the reason; reading it is a pure function of the settings and its number, so any process can do it.

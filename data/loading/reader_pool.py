@@ -1,4 +1,4 @@
-"""Entries of a source read in other processes, where a file that hangs or crashes costs only itself."""
+"""Read the entries of a source in worker processes: a file that hangs or crashes is lost alone."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..media.clip_tensors import put_together, take_apart
-from ..runtime.workers import Lost, in_order
+from ..runtime.workers import Lost, map_in_processes
 from .clip_sources import Reading, Source
 
 SECONDS_PER_ENTRY = 120.0
@@ -28,7 +28,7 @@ def read_entries(
         yield from (source[index] for index in indices)
         return
     indices = list(indices)
-    answers = in_order(_ReadAway(source), indices, num_workers, seconds)
+    answers = map_in_processes(_ReadEntry(source), indices, num_workers, seconds)
     for index, answer in zip(indices, answers, strict=True):
         if isinstance(answer, Lost):
             name = source.name(index)
@@ -37,8 +37,8 @@ def read_entries(
             yield replace(_received(answer), geometry=source.geometry(index))
 
 
-class _ReadAway:
-    """What runs in a worker: a reading as plain values and arrays, without its geometry."""
+class _ReadEntry:
+    """Runs in a worker: a reading as plain values and arrays, without its geometry."""
 
     def __init__(self, source: Source):
         self.source = source

@@ -1,4 +1,4 @@
-"""Contact sheets: the frames of several clips as one picture, to be looked at."""
+"""Contact sheets: the frames of several clips as one picture."""
 
 import torch
 from jaxtyping import UInt8

@@ -1,4 +1,4 @@
-"""Decoded frames as bytes: upright, with square pixels, in the size that is asked for."""
+"""Decoded frames to bytes: rotated upright, with square pixels, scaled and cropped to a size."""
 
 from collections.abc import Iterable
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Pixels as bytes and pixels as numbers: the only file that knows the value range."""
+"""Frames (bytes) to pixels (floats in [-1, 1]) and back: the only file that knows the value range."""
 
 import torch
 from einops import rearrange

@@ -24,7 +24,7 @@ from .streams import (
     duration,
     first_time,
     is_still,
-    opened,
+    open_media,
     own_rate,
     picture_stream,
 )
@@ -75,7 +75,7 @@ def probe(
         MediaError: if it cannot be decoded or its frames are too large.
     """
     media = as_media(media)
-    with opened(media) as container:
+    with open_media(media) as container:
         whole = whole and _seconds(container) <= limits.max_seconds
         if not container.streams.video and container.streams.audio:
             return MediaInfo(0, 0, 0.0, 0, _seconds(container), *_sound(media, whole, limits)), None
@@ -121,7 +121,7 @@ def _seconds(container: InputContainer) -> float:
 
 def _sound(media: Path | Blob, whole: bool, limits: Limits) -> tuple[int, int, float | None]:
     """Sample rate, channels and loudness of the first audio stream."""
-    with opened(media) as container:
+    with open_media(media) as container:
         stream = decodable(container.streams.audio[0])
         resampler = av.AudioResampler(format="flt")
         power, samples = 0.0, 0

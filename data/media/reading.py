@@ -27,14 +27,14 @@ from .streams import (
     as_media,
     check_duration,
     decode_video,
-    ended,
     first_time,
+    frames_at,
     is_still,
-    opened,
+    open_media,
     own_rate,
     picture_stream,
     rounding,
-    shown_at,
+    with_end,
 )
 from .timing import exact_rate
 
@@ -76,7 +76,7 @@ def read_clip(
     _check_request(start, end, fps, num_frames, height, width)
     media = as_media(media)
     size = (height, width) if height and width else None
-    with opened(media) as container:
+    with open_media(media) as container:
         stream = picture_stream(container)
         native = own_rate(container, stream, media)
         rate = exact_rate(fps) if fps else native
@@ -87,8 +87,8 @@ def read_clip(
         begin = first_time(stream) + start
         # Without a wish for a rate each frame of the file is meant once, however its clock rounds.
         lead = rounding(stream) if fps else float(1 / (2 * rate))
-        timed = ended(decode_video(container, stream, begin), float(1 / native))
-        pictures = islice(shown_at(timed, begin + lead, float(1 / rate)), most)
+        timed = with_end(decode_video(container, stream, begin), float(1 / native))
+        pictures = islice(frames_at(timed, begin + lead, float(1 / rate)), most)
         frames = collect(map(Scaler(stream, size, limits), pictures), rate, limits)
         if not frames:
             raise MediaError(f"it has no pictures after {start:g} s")
@@ -110,7 +110,7 @@ def read_waveform(
         MediaError: if it has no sound, cannot be decoded or is over the limits.
     """
     media = as_media(media)
-    with opened(media) as container:
+    with open_media(media) as container:
         if not container.streams.audio:
             raise MediaError("it has no sound")
         check_duration(container, 0.0, inf, limits)

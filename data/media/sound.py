@@ -1,4 +1,4 @@
-"""Sound out of media files, placed by its time and resampled."""
+"""Read the sound of media files, placed by its timestamps, and resample it."""
 
 from fractions import Fraction
 from itertools import chain
@@ -12,13 +12,13 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from .streams import Blob, MediaError, decodable, decode_audio, opened, tick
+from .streams import Blob, MediaError, decodable, decode_audio, open_media, tick
 from .timing import audio_samples
 from .waveform import fit_length, place
 
-# Seconds by which containers round the times of sound; following that would be heard as clicks.
+# Timestamps of sound that are off by less are rounding of the container; following them would be audible.
 _JITTER = 0.02
-# Seconds that a sound decoder needs before what it says is right.
+# Seconds that an audio decoder needs before its output is right.
 _PREROLL = 0.25
 
 
@@ -56,7 +56,7 @@ def read_sound(
     channels: int | None,
 ) -> tuple[Float[Tensor, "channels samples"] | None, int | None]:
     """The sound of frames that begin at the time `begin` of the file; None if it has none."""
-    with opened(media) as container:
+    with open_media(media) as container:
         if not container.streams.audio:
             return None, None
         # What follows the end shapes the last samples when they are resampled.

@@ -1,4 +1,4 @@
-"""Opening media files and walking through their frames by time, whatever the container.
+"""Open media files and iterate over their frames by time, for every container.
 
 Frames come with the time at which they are shown, in seconds of the file's own clock. Only files of this
 folder import the decoder (PyAV, FFmpeg's libraries).
@@ -67,7 +67,7 @@ class Blob:
         return self.name
 
 
-def shown(name: object) -> str:
+def printable(name: object) -> str:
     """A name as one line that any terminal and UTF-8 file takes: what cannot be printed is escaped."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(name)
@@ -91,7 +91,7 @@ _OPTIONS = {
 
 
 @contextmanager
-def opened(media: Path | Blob) -> Iterator[InputContainer]:
+def open_media(media: Path | Blob) -> Iterator[InputContainer]:
     """The container in a file; whatever is wrong with it becomes a `MediaError` that names the file."""
     if isinstance(media, Path):
         _check_is_file(media)
@@ -102,11 +102,11 @@ def opened(media: Path | Blob) -> Iterator[InputContainer]:
                 raise MediaError("FFmpeg does not decode animated WebP; convert it to .gif or .mp4")
             yield container
     except MediaError as error:
-        raise MediaError(f"{shown(media)}: {error}") from error
+        raise MediaError(f"{printable(media)}: {error}") from error
     except FFmpegError as error:
-        raise MediaError(f"{shown(media)}: not a media file, or damaged ({error.strerror})") from error
+        raise MediaError(f"{printable(media)}: not a media file, or damaged ({error.strerror})") from error
     except MemoryError as error:
-        raise MediaError(f"{shown(media)}: it needs more memory than there is") from error
+        raise MediaError(f"{printable(media)}: it needs more memory than there is") from error
 
 
 def _is_animated_webp(media: Path | Blob) -> bool:
@@ -124,11 +124,11 @@ def as_media(media: str | Path | Blob) -> Path | Blob:
 
 def _check_is_file(path: Path) -> None:
     if path.is_dir():
-        raise MediaError(f"{shown(path)} is a folder; expected a media file")
+        raise MediaError(f"{printable(path)} is a folder; expected a media file")
     if not path.exists():
-        raise FileNotFoundError(f"{shown(path)} is not there")
+        raise FileNotFoundError(f"{printable(path)} is not there")
     if not path.is_file():  # a pipe would be waited on for ever
-        raise MediaError(f"{shown(path)} is not a regular file")
+        raise MediaError(f"{printable(path)} is not a regular file")
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
@@ -153,7 +153,7 @@ def is_still(container: InputContainer, media: Path | Blob) -> bool:
     name = container.format.name
     if name not in ("image2", "gif", "apng") and not name.endswith("_pipe"):
         return False
-    with opened(media) as again:
+    with open_media(media) as again:
         packets = (packet for packet in again.demux(video=0) if packet.size)
         return len(list(islice(packets, 2))) == 1
 
@@ -167,7 +167,7 @@ def own_rate(container: InputContainer, stream: VideoStream, media: Path | Blob)
     declared = _declared_rate(stream)
     if declared <= 250 and container.format.name != "gif":
         return declared
-    with opened(media) as again:
+    with open_media(media) as again:
         packets = islice(again.demux(again.streams[stream.index]), 250)
         times = [packet.pts * tick(packet) for packet in packets if packet.pts is not None]
     span = max(times) - min(times) if times else 0
@@ -192,7 +192,7 @@ def first_time(stream: VideoStream | AudioStream) -> float:
 
 
 def rounding(stream: VideoStream) -> float:
-    """How much too late a frame may be dated: half a tick, unless the clock ticks once a frame."""
+    """Seconds by which a frame's time may be rounded up: half a tick, unless the clock ticks once a frame."""
     seconds = float(tick(stream))
     return (seconds / 2 if seconds <= 0.01 else 0.0) + 1e-6
 
@@ -261,7 +261,7 @@ def duration(frame: av.VideoFrame) -> float:
     return float(frame.duration * tick(frame)) if frame.duration else 0.0
 
 
-def ended(
+def with_end(
     dated: Iterable[tuple[float, av.VideoFrame]], least: float
 ) -> Iterator[tuple[float, av.VideoFrame | None]]:
     """The same, then the time at which the last frame vanishes; it is shown for `least` seconds or longer."""
@@ -273,7 +273,7 @@ def ended(
         yield end, None
 
 
-def shown_at(
+def frames_at(
     ended: Iterable[tuple[float, av.VideoFrame | None]], first: float, period: float
 ) -> Iterator[av.VideoFrame]:
     """The frame being shown at `first`, `first` + `period`, and so on; the earliest one also before it."""

@@ -1,4 +1,4 @@
-"""Where results go: checked before the work begins, so that an hour is not lost to a mistyped folder."""
+"""Check the path of an output before the work begins, so that a mistyped folder costs no hour of work."""
 
 from collections.abc import Sequence
 from pathlib import Path

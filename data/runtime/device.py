@@ -1,4 +1,4 @@
-"""The device that computes, by the name that a user gives."""
+"""The torch device that a user names."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Files that become visible whole or not at all."""
+"""Atomic writes: files and folders that become visible whole or not at all."""
 
 import json
 import os

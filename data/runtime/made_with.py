@@ -1,9 +1,9 @@
-"""What results were made with: the one rule by which work goes on with results that are there, or does not.
+"""The settings that results were made with, and the one rule to continue, redo or refuse existing results.
 
     record = MadeWith(out / "settings.json", {"seed": 0, "model": fingerprint})
-    record.claim("scores")              # go on, or refuse: results of other settings are never mixed in
+    record.claim("scores")              # continue, or refuse results of other settings
 
-    if not record.is_same:              # or make anew whatever was made otherwise
+    if not record.is_same:              # or redo what was made with other settings
         make()
         record.write()
 

@@ -1,4 +1,4 @@
-"""Progress bars with time left: a live bar on a terminal, a line now and then in a log file."""
+"""Progress with the time left: a live bar on a terminal, a line every 15 seconds in a log file."""
 
 import sys
 import time

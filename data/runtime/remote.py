@@ -1,4 +1,4 @@
-"""Files at addresses (s3://… and all that fsspec knows), and folders of shards there, copied as needed."""
+"""Remote files (s3://… and all that fsspec knows), and remote folders of shards with a local cache."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ class RemoteFolder:
             return
         try:
             with (
-                opened_file(f"{self.address}/{name}") as source,
+                open_file(f"{self.address}/{name}") as source,
                 replacing(self.local / name) as temporary,
                 temporary.open("wb") as target,
             ):
@@ -50,7 +50,7 @@ class RemoteFolder:
 
     def _read(self, name: str) -> bytes:
         try:
-            with opened_file(f"{self.address}/{name}") as file:
+            with open_file(f"{self.address}/{name}") as file:
                 return file.read()
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{self.address} has no {name}; expected a folder of codes") from error
@@ -61,7 +61,7 @@ def is_address(name: str | Path) -> bool:
 
 
 @contextmanager
-def opened_file(name: str) -> Iterator[IO[bytes]]:
+def open_file(name: str) -> Iterator[IO[bytes]]:
     """A file on disk or at an address, to be read where it is.
 
     Raises:

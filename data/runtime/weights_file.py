@@ -1,4 +1,4 @@
-"""Files of named weights from elsewhere: read without running anything in them, checked before use."""
+"""Weights of other projects: read without executing code in them, checked before use."""
 
 import hashlib
 from collections.abc import Iterable, Mapping

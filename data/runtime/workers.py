@@ -1,11 +1,11 @@
-"""Work on untrusted files in processes that can be killed: a hang or a crash costs one item, not the run.
+"""Worker processes for untrusted files: one that hangs or crashes is killed and costs one item, not the run.
 
-    for value in in_order(function, range(1000), num_workers=4, seconds=60):
+    for value in map_in_processes(function, range(1000), num_workers=4, seconds=60):
         ...                     # what function(index) returned, or a Lost with the reason
 
 A worker is a fresh Python process (it may be started from a thread, a data loader's worker or an actor).
-It is given the function once, pickled by us, and then numbers. Its answers are JSON and raw arrays, never
-pickles: a decoder that a hostile file has taken over cannot make this process run code.
+It receives the pickled function once, and then indices. Its answers are JSON and raw arrays, never pickles: a
+decoder that a hostile file has compromised cannot make this process run code.
 """
 
 import json
@@ -28,7 +28,7 @@ from typing import IO, Any
 
 import numpy as np
 
-# What a worker may take beyond what it has when it starts, under Linux; more fails as out of memory.
+# Memory that a worker may allocate beyond what it has when it starts (Linux only).
 _MEMORY_BYTES = 6 * 2**30
 _START_SECONDS = 120.0
 # Of one part of an answer: a JSON text or an array.
@@ -75,7 +75,7 @@ class Worker:
             self.close()
             return Lost(f"given up after {self.seconds:g} s")
         except (EOFError, BrokenPipeError):
-            return Lost(f"its reader died ({self._obituary()})")
+            return Lost(f"its reader died ({self._end()})")
         if "error" in answer:
             raise WorkerError(answer["error"])
         return Lost(answer["lost"]) if "lost" in answer else answer["value"]
@@ -88,7 +88,7 @@ class Worker:
                 self.process.kill()
 
     def close(self) -> None:
-        self._obituary()
+        self._end()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.process is not None and self.process.poll() is None:
@@ -111,12 +111,12 @@ class Worker:
         except (TimeoutError, EOFError) as error:
             if self.stopped:
                 raise EOFError from error
-            raise WorkerError(f"a worker could not be started ({self._obituary()})") from error
+            raise WorkerError(f"a worker could not be started ({self._end()})") from error
         if "error" in ready:
             raise WorkerError(ready["error"])
         return self.process
 
-    def _obituary(self) -> str:
+    def _end(self) -> str:
         with self.starting_or_stopping:
             process, self.process = self.process, None
         if process is None:
@@ -127,7 +127,7 @@ class Worker:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def in_order(
+def map_in_processes(
     function: Callable[[int], Any], indices: Iterable[int], num_workers: int, seconds: float
 ) -> Iterator[Any]:
     """`function(index)` of all indices in their order, computed by `num_workers` processes.

@@ -1,4 +1,4 @@
-"""One clip of a source: where its file is, what is said about it, which part is meant."""
+"""An entry of a source: the file of a clip, its captions and other keys, and which part of the file it is."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..media.streams import Blob, MediaError, shown
+from ..media.streams import Blob, MediaError, printable
 
 VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
@@ -73,14 +73,14 @@ class Entry:
             MediaError: if it cannot be had.
         """
         if self.problem:
-            raise MediaError(f"{shown(self.path)}: {self.problem}")
+            raise MediaError(f"{printable(self.path)}: {self.problem}")
         if self.load is None:
             return self.path
         try:
             return Blob(str(self.path), self.load())
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise MediaError(f"{shown(self.path)}: {reason}") from error
+            raise MediaError(f"{printable(self.path)}: {reason}") from error
 
 
 def entry_of(values: Mapping[str, Any], folder: Path, load: Callable[[], bytes] | None = None) -> Entry:

@@ -1,4 +1,4 @@
-"""A folder of media files, each with what stands beside it under the same name."""
+"""Folders of media files, each with its sidecars: the .txt and .json files of the same name."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Data sets of Hugging Face's library `datasets`: a folder on disk, or a name on the hub.
 
 Columns of videos, images or sounds are taken as they are stored (`decode=False`) and decoded here, so that
-the same limits hold for them and no second decoder is needed. Of several such columns the first video is the
+the same limits apply and no second decoder is needed. Of several such columns the first video is the
 clip, or else the first image, or sound; the others are left out.
 """
 

@@ -1,4 +1,4 @@
-"""Sources of clips behind one call: whatever people keep clips in becomes a list of entries.
+"""`read_manifest`: any source of clips as a list of entries.
 
     folder of media              all of them, with name.txt or name.json beside name.mp4 where there is one
     folder with captions.jsonl   what that lists; likewise .jsonl, .csv, .tsv and .parquet files by name
@@ -28,7 +28,7 @@ from .entry import MEDIA_SUFFIXES, Entry
 from .folders import read_folder
 from .huggingface import PREFIX, STREAM_PREFIX, is_saved_dataset, read_dataset, read_streamed
 from .tables import TABLE_SUFFIXES, read_parquet, read_table
-from .webdataset import expanded, read_tar
+from .webdataset import expand_range, read_tar
 
 MANIFEST_NAME = "captions.jsonl"
 _SHOWN_VALUES = 8
@@ -73,7 +73,7 @@ def _read(source: str) -> list[Entry]:
     if source.startswith(STREAM_PREFIX):
         return read_streamed(source)
     if source.endswith(".tar"):
-        return [entry for tar in expanded(source) for entry in read_tar(_present(tar))]
+        return [entry for tar in expand_range(source) for entry in read_tar(_present(tar))]
     if is_address(source):
         return _read_remote(source)
     path = Path(_present(source))
@@ -91,7 +91,7 @@ def _read(source: str) -> list[Entry]:
 def _read_remote(source: str) -> list[Entry]:
     if not source.endswith(".parquet"):
         raise ValueError(f"{source} cannot be read at its address; expected a .tar or .parquet")
-    return [entry for table in expanded(source) for entry in read_parquet(table)]
+    return [entry for table in expand_range(source) for entry in read_parquet(table)]
 
 
 def _present(source: str) -> str:

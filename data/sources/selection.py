@@ -1,4 +1,5 @@
-"""Which clips of a source, and at what size: one record for every command and function that reads clips."""
+"""Which clips of a source, and at what size: one record for every command and function that reads clips,
+and the conditions by which entries are selected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,15 +1,15 @@
-"""Samples of several files with one name, as folders and WebDataset tars have them.
+"""Samples that consist of several files of one name, in folders and WebDataset tars.
 
     0001.mp4  the clip         0001.txt   its caption         0001.json  {"caption": …, "start": …, anything}
 
-Parts are read by this table from suffix to meaning and by nothing else; above all there is no pickle in it.
+This table from suffix to meaning is the only way parts are read; above all, nothing is unpickled.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..media.streams import shown
+from ..media.streams import printable
 from .entry import MEDIA_SUFFIXES, Entry, entry_of
 from .tables import json_object
 
@@ -30,7 +30,7 @@ def sample_entry(
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return Entry(Path(shown(path)), problem="its name is not UTF-8")
+        return Entry(Path(printable(path)), problem="its name is not UTF-8")
     try:
         for suffix in (each for each in VALUE_SUFFIXES if each in sidecars):
             values |= json_object(_text(sidecars[suffix]))

@@ -1,7 +1,7 @@
 """Lists of clips as tables: JSON lines, CSV, TSV and Parquet.
 
 A row has the path of a file or, in Parquet, its content: Hugging Face's {bytes, path}, or plain bytes.
-Content stays where it is until it is wanted, also at an address (s3://…/a.parquet).
+Content is read when an entry is read, also at an address (s3://…/a.parquet).
 """
 
 import csv
@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..runtime.remote import is_address, opened_file
+from ..runtime.remote import is_address, open_file
 from .entry import Entry, entry_of
 
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
@@ -119,15 +119,15 @@ class ParquetCell:
 @lru_cache(maxsize=2)
 def _column_of(table: str, column: str, group: int) -> Any:
     """One column of a group of rows, kept for the neighbours, which are mostly wanted next."""
-    with _opened_parquet(table) as file:
+    with _open_parquet(table) as file:
         return file.read_row_group(group, columns=[column]).column(column)
 
 
 @contextmanager
-def _opened_parquet(table: str) -> Iterator[Any]:
+def _open_parquet(table: str) -> Iterator[Any]:
     import pyarrow.parquet
 
-    with opened_file(table) as file:
+    with open_file(table) as file:
         yield pyarrow.parquet.ParquetFile(file)
 
 
@@ -141,7 +141,7 @@ def read_parquet(table: str) -> list[Entry]:
     import pyarrow
 
     try:
-        with _opened_parquet(table) as file:
+        with _open_parquet(table) as file:
             return _parquet_entries(table, file)
     except FileNotFoundError:
         raise

@@ -1,8 +1,8 @@
 """WebDataset shards: tar files in which consecutive members of one name are a sample.
 
-Nothing is ever unpacked: a member is read by its position, and only through samples.py's table of suffixes.
-Links, devices, names that leave the folder and what else is no plain file are named and left out. Remote tars
-(s3://…) are read through fsspec.
+Nothing is ever unpacked: a member is read by its position, and only through the table of suffixes in
+sidecars.py. Links, devices and names that leave the folder are reported and left out. Remote tars (s3://…)
+are read through fsspec.
 """
 
 import re
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from ..media.streams import shown
-from ..runtime.remote import opened_file
+from ..media.streams import printable
+from ..runtime.remote import open_file
 from .entry import MEDIA_SUFFIXES, Entry
 from .sidecars import SIDECAR_SUFFIXES, kind_rank, sample_entry
 
@@ -31,7 +31,7 @@ class TarMember:
     size: int
 
     def __call__(self) -> bytes:
-        with opened_file(self.tar) as file:
+        with open_file(self.tar) as file:
             file.seek(self.offset)
             data = file.read(self.size)
         if len(data) != self.size:
@@ -39,7 +39,7 @@ class TarMember:
         return data
 
 
-def expanded(pattern: str) -> list[str]:
+def expand_range(pattern: str) -> list[str]:
     """"a-{00..02}.tar" as the three names that it stands for.
 
     Raises:
@@ -52,14 +52,14 @@ def expanded(pattern: str) -> list[str]:
     if not 0 < len(numbers) <= _MAX_SHARDS:
         raise ValueError(f"{pattern} stands for {len(numbers)} shards; expected 1 to {_MAX_SHARDS}")
     before, after = pattern[: match.start()], pattern[match.end() :]
-    return [each for number in numbers for each in expanded(f"{before}{number:0{len(match[1])}d}{after}")]
+    return [each for number in numbers for each in expand_range(f"{before}{number:0{len(match[1])}d}{after}")]
 
 
 def read_tar(tar: str) -> list[Entry]:
     """The samples of a tar, and an entry with a problem for whatever in it cannot be used."""
     entries: list[Entry] = []
     try:
-        with opened_file(tar) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with open_file(tar) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for key, members in groupby(_members(archive), key=lambda member: _key(member.name)):
                 entries += _sample(tar, key, list(members))
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
@@ -90,7 +90,7 @@ def _sample(tar: str, key: str, members: list[tarfile.TarInfo]) -> list[Entry]:
     dangerous, usable = [], {}
     for member in members:
         if problem := _danger(member):
-            dangerous.append(Entry(Path(tar) / shown(PurePosixPath(member.name).name), problem=problem))
+            dangerous.append(Entry(Path(tar) / printable(PurePosixPath(member.name).name), problem=problem))
         else:
             usable[_suffix(member, key)] = TarMember(tar, member.offset_data, member.size)
     media = sorted((each for each in usable if each in MEDIA_SUFFIXES), key=kind_rank)

@@ -1,4 +1,4 @@
-"""A scene in words: the grammar of the embedded corpus' captions."""
+"""Captions of the embedded corpus: a scene in words, in several phrasings."""
 
 from .scene import Scene
 

@@ -1,4 +1,4 @@
-"""Measurements as confidences."""
+"""Confidences from measurements."""
 
 import numpy as np
 

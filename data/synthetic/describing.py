@@ -1,9 +1,9 @@
-"""What a clip shows and sounds like, read from its pixels and samples alone.
+"""Recognise what a clip shows and sounds like, from its pixels and samples alone.
 
-`describe` makes clips scorable without any trained network: it names colour, shape, motion, camera and pitch
-in the embedded corpus' words, or says nothing (None) where its confidence is below CONFIDENT. It is meant to
-read generated clips, which are a little soft and a little off in colour, and to keep silent about noise,
-blank or strongly blurred clips and about clips in which several scenes are mixed.
+`describe` scores clips without any trained network: it names colour, shape, motion, camera and pitch
+in the embedded corpus' words, or says nothing (None) where its confidence is below CONFIDENT. It is meant
+for generated clips, which are slightly soft and off in colour, and abstains on noise, on blank or strongly
+blurred clips and on mixtures of several scenes.
 """
 
 from dataclasses import dataclass, field

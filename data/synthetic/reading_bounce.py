@@ -1,4 +1,4 @@
-"""When an object that bounces touches the floor, from its height over time.
+"""Fit a bounce to the height of an object over time: the times at which it touches the floor.
 
 Two kinds of bounce are tried: a free fall that turns into a slower rise, and equal arcs one after the other.
 Both have four unknowns; the impact, and the time of a fall in an arc, are searched for and the others follow

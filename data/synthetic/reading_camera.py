@@ -1,4 +1,4 @@
-"""How the camera moves, from the background of a clip.
+"""Recognise the camera motion from the background of a clip.
 
 Every camera of the embedded corpus is tried at many speeds: under the right one all frames, laid over each
 other where the background is seen, are alike.

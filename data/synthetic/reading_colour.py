@@ -1,4 +1,4 @@
-"""Where the object is and which colour it has, from the pixels of a clip alone.
+"""Segment the object of a clip and recognise its colour.
 
 Backgrounds of the embedded corpus are nearly grey and its objects are not, so everything is read in chroma
 (the plane of colours across the grey axis), where a pattern of light and dark disappears.

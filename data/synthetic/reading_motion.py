@@ -1,4 +1,4 @@
-"""Which motion a track of poses shows.
+"""Recognise the motion of an object from its poses over time.
 
 A track is turned into four columns of lengths (right, down, larger, turned), scaled such that each says how
 far the object's points move on average. A motion explains a part of one column; the best must explain most of

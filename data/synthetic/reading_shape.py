@@ -1,4 +1,4 @@
-"""Which shape the masks of a clip show: all are fitted to every frame, one must be best throughout."""
+"""Recognise the shape in the masks of a clip: all shapes are fitted; one must fit best in every frame."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Pitch and clicks of a sound."""
+"""Recognise pitch and clicks of a sound."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""What one clip of the embedded corpus shows, in words and numbers, and which combinations are held out.
+"""The scene of a clip of the embedded corpus: its parameters, and which combinations are held out.
 
 Lengths are in units of the frame's shorter side, with the origin in the middle of the frame, x to the
 right and y down. Time is the phase u: 0 at the first frame and 1 at the last, whatever their number and fps.

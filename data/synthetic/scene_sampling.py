@@ -1,4 +1,4 @@
-"""Draw the parameters of a scene at random: everything that is not told by its colour, shape and motion."""
+"""Draw scenes at random: one of the combinations of colour, shape and motion, and all other parameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""C3D: the network, trained on UCF-101, whose answers the inception score of videos counts.
+"""C3D: the classifier, trained on UCF-101, from whose logits the inception score of videos is computed.
 
 Tran et al. 2015, arXiv:1412.0767, as fine-tuned for TGAN (Saito et al. 2017, arXiv:1611.06624; TGANv2 has
 `conv3d_deepnetA_ucf.npz` for it and `mean2.npz`). Names of weights may be Chainer's of those files (conv1a/W)

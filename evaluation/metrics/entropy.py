@@ -1,4 +1,4 @@
-"""Entropy of what was counted, and of codes on disk: the loss of a model that knows frequencies only."""
+"""Entropy of counts, and of codes on disk: the loss of a unigram model of these codes."""
 
 from math import log
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Clips to features: a network together with how it is fed, and everything that its numbers depend on.
+"""Feature extractors: a network with its preprocessing, and every constant that its features depend on.
 
-An extractor takes clips of any sizes and gives a tensor for each, "rows dim": one row for a network that sees
-whole clips, several for one that hears a sound in parts.
+An extractor takes clips of any sizes and gives a tensor "rows dim" for each: one row by a network of whole
+clips, several rows by one that takes a sound in parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _BATCH = 8
 
 @runtime_checkable
 class Extractor(Protocol):
-    """A network and how it is fed.
+    """A network with its preprocessing.
 
     Attributes:
         constants: whatever its features depend on, for the report.
@@ -110,7 +110,7 @@ def i3d_script_features(script: Callable[..., Tensor], file: Path) -> PixelFeatu
 
 
 def c3d_logits(network: nn.Module, file: Path, mean: Tensor, mean_name: str) -> PixelFeatures:
-    """Answers of C3D, for the inception score.
+    """Logits of C3D, for the inception score.
 
     Args:
         mean: of the training set, subtracted from BGR values 0..255; broadcast to "3 16 112 112".
@@ -144,7 +144,7 @@ def inception_features(network: nn.Module, file: Path) -> PixelFeatures:
 
 
 class ClassifierLogits:
-    """Answers of a local video classifier (transformers' folder), under its own name."""
+    """Logits of a video classifier in a local folder of transformers, under its own name."""
 
     def __init__(self, folder: Path):
         from transformers import AutoModelForVideoClassification
@@ -217,14 +217,16 @@ class VGGishEmbeddings:
 class ClapEmbeddings:
     """Embeddings of a clip's sound by a local folder of transformers' ClapModel.
 
-    Of a sound that is longer than the model hears (10 s) the beginning counts; its own code draws a part.
+    Of a sound longer than the model takes (10 s) the beginning is used; its own code uses a random part.
     """
 
     def __init__(self, folder: Path):
         from transformers import ClapFeatureExtractor, ClapModel
 
         _needs(folder, "config.json", "preprocessor_config.json")
-        self.model = ClapModel.from_pretrained(folder, local_files_only=True).eval().to(device_of())
+        model = ClapModel.from_pretrained(folder, local_files_only=True).eval()
+        # transformers wraps `to` in a way that loses its types.
+        self.model = model.to(device_of())  # pyright: ignore[reportArgumentType]
         self.extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
         self.sample_rate = self.extractor.sampling_rate
         self.most = self.extractor.max_length_s * self.sample_rate

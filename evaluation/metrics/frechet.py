@@ -20,7 +20,7 @@ def frechet_distance(real: Float[Tensor, "real dim"], other: Float[Tensor, "othe
     """The distance of two sets of features, in float64, with covariances divided by n - 1.
 
     Raises:
-        ValueError: if a set has fewer than two rows, or a number that is none.
+        ValueError: if a set has fewer than two rows, or a non-finite value.
     """
     (mean, root), (other_mean, other_root) = (_moments(features) for features in (real, other))
     between_means = (mean - other_mean).square().sum()

@@ -1,4 +1,4 @@
-"""Inception score: do a classifier's answers differ from clip to clip, and is it sure of each?"""
+"""Inception score: high if a classifier is certain of each clip and its predictions vary over the clips."""
 
 import torch
 from jaxtyping import Float
@@ -8,10 +8,13 @@ from torch import Tensor
 def inception_score(
     logits: Float[Tensor, "clips classes"], splits: int = 1, generator: torch.Generator | None = None
 ) -> tuple[float, float]:
-    """exp of the mean divergence of a clip's answer from the mean answer; mean and deviation over splits.
+    """exp of the mean KL divergence of a clip's prediction from the mean prediction.
 
     Salimans et al. 2016, arXiv:1606.03498, section 4; for videos Saito et al. 2017, arXiv:1611.06624. From 1
-    (the classifier says the same of all) to the number of classes. It grows with the number of clips.
+    (equal predictions for all clips) to the number of classes. It grows with the number of clips.
+
+    Returns:
+        The mean and the standard deviation over splits.
 
     Args:
         splits: parts into which the clips are divided, in random order if there is a generator.
@@ -29,6 +32,6 @@ def inception_score(
 
 
 def _score(logits: Float[Tensor, "clips classes"]) -> Float[Tensor, ""]:
-    log_answers = logits.log_softmax(1)
-    log_mean = log_answers.logsumexp(0) - torch.tensor(float(len(logits)), dtype=torch.float64).log()
-    return (log_answers.exp() * (log_answers - log_mean)).sum(1).mean().exp()
+    log_predictions = logits.log_softmax(1)
+    log_mean = log_predictions.logsumexp(0) - torch.tensor(float(len(logits)), dtype=torch.float64).log()
+    return (log_predictions.exp() * (log_predictions - log_mean)).sum(1).mean().exp()

@@ -66,6 +66,14 @@ class _Conv(nn.Module):
         return F.relu(self.bn(self.conv(features)))
 
 
+def _row(before: int, after: int, length: int) -> _Conv:
+    return _Conv(before, after, (1, length), padding=(0, length // 2))
+
+
+def _column(before: int, after: int, length: int) -> _Conv:
+    return _Conv(before, after, (length, 1), padding=(length // 2, 0))
+
+
 class _BlockA(nn.Module):
     def __init__(self, before: int, pooled: int):
         super().__init__()
@@ -107,16 +115,15 @@ class _BlockB(nn.Module):
 class _BlockC(nn.Module):
     def __init__(self, inner: int, before: int = 768):
         super().__init__()
-        row, column = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
         self.branch1x1 = _Conv(before, 192, 1)
         self.branch7x7_1 = _Conv(before, inner, 1)
-        self.branch7x7_2 = _Conv(inner, inner, **row)
-        self.branch7x7_3 = _Conv(inner, 192, **column)
+        self.branch7x7_2 = _row(inner, inner, 7)
+        self.branch7x7_3 = _column(inner, 192, 7)
         self.branch7x7dbl_1 = _Conv(before, inner, 1)
-        self.branch7x7dbl_2 = _Conv(inner, inner, **column)
-        self.branch7x7dbl_3 = _Conv(inner, inner, **row)
-        self.branch7x7dbl_4 = _Conv(inner, inner, **column)
-        self.branch7x7dbl_5 = _Conv(inner, 192, **row)
+        self.branch7x7dbl_2 = _column(inner, inner, 7)
+        self.branch7x7dbl_3 = _row(inner, inner, 7)
+        self.branch7x7dbl_4 = _column(inner, inner, 7)
+        self.branch7x7dbl_5 = _row(inner, 192, 7)
         self.branch_pool = _Conv(before, 192, 1)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -136,8 +143,8 @@ class _BlockD(nn.Module):
         self.branch3x3_1 = _Conv(before, 192, 1)
         self.branch3x3_2 = _Conv(192, 320, 3, stride=2)
         self.branch7x7x3_1 = _Conv(before, 192, 1)
-        self.branch7x7x3_2 = _Conv(192, 192, (1, 7), padding=(0, 3))
-        self.branch7x7x3_3 = _Conv(192, 192, (7, 1), padding=(3, 0))
+        self.branch7x7x3_2 = _row(192, 192, 7)
+        self.branch7x7x3_3 = _column(192, 192, 7)
         self.branch7x7x3_4 = _Conv(192, 192, 3, stride=2)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -153,15 +160,14 @@ class _BlockD(nn.Module):
 class _BlockE(nn.Module):
     def __init__(self, before: int, pool: Callable[[Tensor], Tensor]):
         super().__init__()
-        row, column = {"kernel": (1, 3), "padding": (0, 1)}, {"kernel": (3, 1), "padding": (1, 0)}
         self.branch1x1 = _Conv(before, 320, 1)
         self.branch3x3_1 = _Conv(before, 384, 1)
-        self.branch3x3_2a = _Conv(384, 384, **row)
-        self.branch3x3_2b = _Conv(384, 384, **column)
+        self.branch3x3_2a = _row(384, 384, 3)
+        self.branch3x3_2b = _column(384, 384, 3)
         self.branch3x3dbl_1 = _Conv(before, 448, 1)
         self.branch3x3dbl_2 = _Conv(448, 384, 3, padding=1)
-        self.branch3x3dbl_3a = _Conv(384, 384, **row)
-        self.branch3x3dbl_3b = _Conv(384, 384, **column)
+        self.branch3x3dbl_3a = _row(384, 384, 3)
+        self.branch3x3dbl_3b = _column(384, 384, 3)
         self.branch_pool = _Conv(before, 192, 1)
         self.pool = pool
 

@@ -1,8 +1,8 @@
-"""Scores of a set of generated clips: by name, from features of each clip to one number.
+"""Scores of a set of generated clips, each computed from features of all clips.
 
     distance    of the features of real and generated clips: fvd, fid, fad and those without weights
-    inception   of a classifier's answers to generated clips: is, is_classifier
-    mean        over generated clips: clipsim
+    inception   score of a classifier's logits for generated clips: is, is_classifier
+    mean        of a number for each generated clip: clipsim
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Statistics of a sound's log-mel spectrum: features of sounds where no trained weights are at hand.
+"""Statistics of a sound's log-mel spectrum: features of sounds without trained weights.
 
 The distance of these features is comparable within this project only and is no FAD: it is called `fad_mel`
 everywhere.

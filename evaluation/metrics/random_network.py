@@ -1,9 +1,9 @@
-"""Fixed, randomly initialised 3-D networks: features of clips where no trained weights are at hand.
+"""Fixed, randomly initialised 3-D networks: features of clips without trained weights.
 
-One sees the pixels, the other their change from frame to frame: colours, edges and motion. Features are
-logarithms, so that a soft motion counts beside strong colours. So they tell blurred, noisy, frozen or
-shuffled clips from real ones; what their distance says is comparable within this project only and is no FVD:
-it is called `fvd_random` (`fid_random` for images) everywhere.
+One network takes the pixels, the other the difference of neighbouring frames. Features are logarithms, so
+that weak motion counts beside strong colours. They tell blurred, noisy, frozen or shuffled clips from real
+ones. Their distance is comparable within this project only and is no FVD: it is called `fvd_random`
+(`fid_random` for images) everywhere.
 """
 
 import torch
@@ -39,6 +39,7 @@ def _layers(generator: torch.Generator) -> nn.ModuleList:
     for width, stride in _LAYERS:
         layer = nn.Conv3d(before, width, 3, stride, padding=1)
         layer.weight.data.normal_(std=(2 / (27 * before)) ** 0.5, generator=generator)
+        assert layer.bias is not None
         layer.bias.data.normal_(std=0.1, generator=generator)
         layers.append(layer)
         before = width

@@ -1,8 +1,7 @@
-"""Distance of the features of reconstructions from those of their clips: rFVD, of images rFID.
+"""rFVD, and rFID of images: the distance between the features of clips and of their reconstructions.
 
-As FVD between real and generated clips, with reconstructions in the place of the generated ones; all clips
-keep their size until the network resizes them. Without weights it is `rfvd_random`, by the fixed random
-network.
+It is FVD with reconstructions in place of generated clips; all clips keep their size until the network
+resizes them. `rfvd_random` is the same by the fixed random network, which needs no weights.
 """
 
 from typing import Any

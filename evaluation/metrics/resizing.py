@@ -1,4 +1,4 @@
-"""How frames are brought to another size: the part of a metric's protocol that papers differ in most.
+"""Resizing of frames, the part of a metric's protocol in which papers differ most.
 
 Only PyTorch's interpolation is used. Sampling points are half pixels (align_corners=False) unless said.
 """
@@ -22,7 +22,7 @@ class Resize:
     Args:
         height, width: to reach.
         mode: of the interpolation.
-        antialias: filter before shrinking; the networks of the literature were fed without.
+        antialias: filter before shrinking; the literature's metrics do not.
         crop: keep the shape of the frames: scale until they cover the size, then cut around the centre.
             Otherwise they are stretched.
         align_corners: the corner pixels keep their place, as in Chainer's and early TensorFlow's resizing.

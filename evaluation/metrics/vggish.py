@@ -1,4 +1,4 @@
-"""VGGish: the network whose embeddings of sound FAD compares, and what it hears.
+"""VGGish, the network whose embeddings of sound FAD compares, and its preprocessing.
 
 Hershey et al. 2017, arXiv:1609.09430; FAD is Kilgour et al. 2019, arXiv:1812.08466. Names and shapes of the
 weights are those of its PyTorch port (`vggish-10086976.pth`), 72 million parameters. The embedding is taken
@@ -47,7 +47,7 @@ class VGGish(nn.Module):
 
 
 def log_mel_examples(waveform: Float[Tensor, "1 samples"]) -> Float[Tensor, "examples 96 64"]:
-    """What VGGish hears of a sound in [-1, 1] at 16 kHz."""
+    """The input of VGGish for a sound in [-1, 1] at 16 kHz."""
     least = (_EXAMPLE - 1) * _HOP + _WINDOW
     padded = fit_length(waveform, max(least, waveform.shape[1]))
     windows = padded[0].unfold(0, _WINDOW, _HOP) * torch.hann_window(_WINDOW, device=waveform.device)

@@ -1,4 +1,4 @@
-"""A folder of weights of other people's networks: which file is which, and what is missing.
+"""The folder of the metrics' weights: which file is of which network, and which score needs it.
 
     i3d.safetensors or .pt, rgb_imagenet.pt, i3d_pretrained_400.pt   I3D of Kinetics-400        fvd
     i3d_torchscript.pt                                               the same, with --trust     fvd
@@ -84,33 +84,30 @@ class WeightsFolder:
         where = f"in {self.folder}" if self.folder else "(--weights FOLDER)"
         return f"no {names[0]} {where}"
 
-    def _script(self, name: str) -> Callable[..., Tensor] | str | None:
-        """A TorchScript program, None if there is none, or why it is not run."""
+    def _script(
+        self, name: str, make: Callable[[Callable[..., Tensor], Path], Extractor], others: tuple[str, ...]
+    ) -> Extractor | str:
+        """The extractor of a TorchScript program, or why there is none: neither this file nor `others`."""
         path = self._find((name,))
         if path is None:
-            return None
+            return self._missing(others)
         if not self.trust:
             return f"{path} is a TorchScript program; --trust runs it"
         try:
-            return torch.jit.load(path, map_location="cpu").eval()
+            script = torch.jit.load(path, map_location="cpu").eval()
         except RuntimeError as error:
             raise ValueError(f"{path} is not TorchScript: {str(error).splitlines()[0]}") from error
+        return make(script, path)
 
     def _i3d(self) -> Extractor | str:
         if path := self._find(_I3D):
             return i3d_features(_filled(i3d.I3D(), path), path)
-        script = self._script("i3d_torchscript.pt")
-        if script is None or isinstance(script, str):
-            return script or self._missing(_I3D)
-        return i3d_script_features(script, self.folder / "i3d_torchscript.pt")
+        return self._script("i3d_torchscript.pt", i3d_script_features, _I3D)
 
     def _c3d(self) -> Extractor | str:
         if path := self._find(_C3D):
             return c3d_logits(_filled(c3d.C3D(), path, c3d.with_our_names), path, *self._c3d_mean())
-        script = self._script("c3d_ucf101.pt")
-        if script is None or isinstance(script, str):
-            return script or self._missing(_C3D)
-        return c3d_script_logits(script, self.folder / "c3d_ucf101.pt")
+        return self._script("c3d_ucf101.pt", c3d_script_logits, _C3D)
 
     def _c3d_mean(self) -> tuple[Tensor, str]:
         path = self._find(_C3D_MEAN)

@@ -1,6 +1,6 @@
-"""What a benchmark of the literature is: a task, prompts from a data set, real clips, scores, published rows.
+"""A benchmark of the literature: its task, prompts from a data set, real clips, scores and published rows.
 
-Each is declared in a file of its own and listed in registry.py; `benchmark_run.py` runs any of them.
+Each is declared in a file of its own and listed in registry.py; benchmark_run.py runs it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,8 @@ from typing import Literal
 
 from ...data.media.clip import Clip
 from ...generation.prompt import Prompt
+from ...tasks.conditions import Motion
+from ...tasks.task import load_task
 
 
 @dataclass(frozen=True)
@@ -111,3 +113,8 @@ class Benchmark:
     real_fps: Literal["own", "model"] = "own"
     published: tuple[Published, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def needs_geometry(self) -> bool:
+        """Whether the task starts from flow and depth."""
+        return isinstance(load_task(self.task).conditions, Motion)

@@ -1,18 +1,17 @@
-"""The protocol "shapes": can the model do what its prompts say, on combinations that training never showed?
+"""The protocol "shapes": do clips show what their prompts say, on combinations held out of training?
 
-Prompts are captions and clips of the embedded corpus, from the held-out splits of examination.py. What a
-generated clip shows is read by `data.describing.describe`, which looks at pixels and sound only. An
-abstention counts as wrong, everywhere. What counts, by task:
+Prompts are captions and clips of the embedded corpus, from the held-out splits of shapes_exam.py. What a
+generated clip shows is read by `data.synthetic.describing.describe`, from its pixels and sound only; an
+abstention counts as wrong. What is scored, by task:
 
-    text_to_video     all of the clip.
+    text_to_video     colour, shape, motion and camera of the whole clip.
     image_to_video    the prompt is the first frame and the caption. Motion is read from the whole clip,
-                      colour and shape from the generated frames only: the given one would answer for them.
+                      colour and shape from the generated frames only: the given frame shows both.
     frame_prediction  the prompt is the first half of the clip, without text. Colour and shape are read from
-                      the generated frames only. Motion is read from the last given frame on, and so it is
-                      on the real clip: that reading is the right answer, because a motion may look
-                      different from there (a ball that has bounced goes up). Where the real window cannot
-                      be read no answer is right or wrong; such clips are left out of n and counted as
-                      `unjudged`.
+                      the generated frames only, motion from the last given frame on. The right motion is
+                      the one read in the same frames of the real clip, because a motion may look different
+                      from there (a ball that has bounced goes up). Clips whose real frames cannot be read
+                      are not in n; they are counted as `unjudged`.
     video_to_audio    the prompt is the silent clip; the pitch of the sound is read.
     unconditional     no prompt: the share of clips in which colour, shape and motion can all be read, and how
                       varied the readings are (entropy / largest entropy).
@@ -29,9 +28,8 @@ from ...data.media.timing import video_frames
 from ...data.synthetic.scene import Scene
 from ...generation.pipeline import VideoLM
 from ...generation.prompt import Prompt
-from ...lm.decoding.sampling import Sampling
 from ..metrics.shapes import describe_all, score, variety, word_scores, words_of
-from .shapes_exam import Examination, HeldOut, Result, examine
+from .shapes_exam import Exam, ExamSettings, HeldOut, Result, run_exam
 
 SEEN = ("colour", "shape", "motion")
 
@@ -80,16 +78,16 @@ PROBES = {
 }
 
 
-def run_shapes(
-    model: VideoLM, source: str, clips: int, seed: int, sampling: Sampling, tasks: Sequence[str] = ()
-) -> Result:
-    """Score the tasks of the model that the protocol knows; the arguments are those of `examine`."""
+def run_shapes(model: VideoLM, settings: ExamSettings) -> Result:
+    """Score the tasks of the model that the protocol knows, as `run_exam`."""
 
-    def judged(model: VideoLM, task: str, made: Sequence[Clip], real: HeldOut, training: Sequence[Scene]):
+    def judged(
+        model: VideoLM, task: str, made: Sequence[Clip], real: HeldOut, training: Sequence[Scene]
+    ) -> dict[str, Any]:
         return judge(task, made, real, training, PROBES[task].num_given(model))
 
-    ask = Examination(tuple(PROBES), lambda model, task, real: PROBES[task].prompts(model, real), judged)
-    return examine(model, source, clips, seed, sampling, ask, tasks)
+    exam = Exam(tuple(PROBES), lambda model, task, real: PROBES[task].prompts(model, real), judged)
+    return run_exam(model, exam, settings)
 
 
 def judge(

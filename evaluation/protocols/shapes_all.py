@@ -1,22 +1,23 @@
-"""The protocol "shapes-all": every task of VideoPoet on the embedded corpus, as "shapes" asks and judges it.
+"""The protocol "shapes-all": every task of VideoPoet on the embedded corpus, with the prompts of "shapes".
 
-Every score has two values beside it: the ceiling, of the same clips after a trip through the tokenizers, and
-chance, of a model that ignores its prompt and imitates the training set. Where a video is continued chance
-is stricter in PSNR: the last given frame stands still. Beyond what "shapes" says:
+Every score stands beside its ceiling, the score of the real clips reconstructed by the tokenizers, and its
+chance, the score of a model that ignores the prompt and imitates the training set. In PSNR of continued
+videos chance is higher: the last given frame, repeated. Beyond "shapes":
 
     text_to_image             the colour and shape of the picture.
     frame_prediction and      PSNR of the generated frames where the truth follows from the given ones:
     audio_video_continuation  everywhere but where a ball bounces. Of the latter also the pitch.
     inpainting, outpainting   the prompt is the clip, one of the task's masks in turn, and the caption. PSNR
-                              of the painted pixels, of the known ones as the model paints them again, and of
-                              all; what is seen in the whole clip; and what ends in `_composited` with the
-                              known pixels put back, as a user gets it, in which chance has them too.
-    stylization               the prompt is a clip that moves alike in another colour, and a caption that
-                              tells the colour; with_image also sees the first frame in that colour.
+                              of the painted pixels, of the known ones (which the model paints again) and of
+                              all; colour, shape and motion of the whole clip. Scores that end in
+                              `_composited` are those with the known pixels put back, as a user gets the
+                              clip; so is their chance.
+    stylization               the prompt is a clip of the same motion in another colour, and a caption that
+                              tells the colour; with_image also has the first frame in that colour.
     audio_to_video            the colour that the pitch tells.
-    both of these with sound  `click`: of scenes that bounce, the share in which as many clicks are heard as
-                              impacts are seen, each within a frame of its own; `no_click`: of the others, in
-                              which none is. Where the sound is given, impacts are read from the picture.
+    video_to_audio and        `click`: of scenes that bounce, the share in which as many clicks are heard as
+    audio_to_video            impacts are seen, each within a frame of its own; `no_click`: of the others, the
+                              share without any. Where the sound is given, impacts are read from the picture.
     unconditional             the entropies of the readings are scores, too.
 """
 
@@ -33,22 +34,22 @@ from ...data.synthetic.scene import COLOURS, Scene
 from ...data.synthetic.sonification import render_sound
 from ...generation.pipeline import VideoLM
 from ...generation.prompt import Prompt
-from ...lm.decoding.sampling import Sampling
 from ...tasks.conditions import Material, Painting
 from ...tasks.masks import Mask, draw_mask
 from .shapes import PROBES, SEEN, Probe, read_words, unprompted
 from .shapes_all_measures import MEASURES, put_back
-from .shapes_exam import NUM_EXAMPLES, Examination, HeldOut, Result, examine
+from .shapes_exam import NUM_EXAMPLES, Exam, ExamSettings, HeldOut, Result, run_exam
 
 
 def moves_alike(clip: Clip, scene: Scene) -> Prompt:
-    """The clip's caption, and a video that differs from it in nothing but the object's colour."""
+    """The clip's caption, and the clip's video with its object in another colour."""
     colours = tuple(COLOURS)
     colour = colours[(colours.index(scene.colour) + len(colours) // 2) % len(colours)]
     other = replace(scene, colour=colour)
-    sizes = {"height": clip.height, "width": clip.width, "num_frames": clip.num_frames}
-    video = Clip(render_frames(other, **sizes), clip.fps)
-    return Prompt(text=clip.caption, video=video, geometry=SceneGeometry(Corpus(**sizes), other))
+    height, width, num_frames = clip.height, clip.width, clip.num_frames
+    video = Clip(render_frames(other, height, width, num_frames), clip.fps)
+    corpus = Corpus(height=height, width=width, num_frames=num_frames)
+    return Prompt(text=clip.caption, video=video, geometry=SceneGeometry(corpus, other))
 
 
 _PAINTING = Probe(lambda clip, scene, given: Prompt(text=clip.caption, video=clip), ())
@@ -67,30 +68,22 @@ ALL_PROBES = PROBES | {
 }
 
 
-def run_shapes_all(
-    model: VideoLM,
-    source: str,
-    clips: int,
-    seed: int,
-    sampling: Sampling,
-    tasks: Sequence[str] = (),
-    best_of: int = 1,
-) -> Result:
-    """Score the model's tasks; the arguments are those of `examine`."""
-    ask = Examination(tuple(ALL_PROBES), _asked, _judged)
-    result = examine(model, source, clips, seed, sampling, ask, tasks, best_of)
+def run_shapes_all(model: VideoLM, settings: ExamSettings, best_of: int = 1) -> Result:
+    """Score the model's tasks, as `run_exam`."""
+    result = run_exam(model, Exam(tuple(ALL_PROBES), _asked, _judged), settings, best_of)
     real = result.held_out["triples"]
     shown = {task: put_back(made, real, _known(model, task, real)) for task, made in result.generated.items()}
     return replace(result, generated=shown, led_by={task: leading(model, task, real) for task in shown})
 
 
 def leading(model: VideoLM, task: str, real: HeldOut, count: int = NUM_EXAMPLES) -> list[Clip]:
-    """The first altered clips that lead a task, masked or made of flow and depth; most tasks have none."""
+    """The first masked clips, or clips of flow and depth, that a task starts from; most tasks have none."""
     conditions, few = model.config.task(task).conditions, real.first(count)
     if conditions is None:
         return []
     made = []
     for prompt, mask in zip_longest(_asked(model, task, few), _known(model, task, few)):
+        assert isinstance(prompt.video, Clip)
         (variant,) = conditions(Material(prompt.video, prompt.geometry, mask), None).values()
         made.append(Clip(variant.frames, prompt.video.fps))
     return made

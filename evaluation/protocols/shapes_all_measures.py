@@ -1,6 +1,6 @@
-"""What "shapes-all" measures of a task's clips besides the words that are read.
+"""The scores of "shapes-all" beyond the words read in clips: PSNR, and the timing of clicks and impacts.
 
-Every measure takes the clips, the real ones, the number of given frames, and, of painting, the known pixels.
+Every measure takes the clips, the real ones, the number of given frames, and for painting the known pixels.
 """
 
 from collections import defaultdict

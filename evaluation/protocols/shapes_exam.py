@@ -1,9 +1,8 @@
-"""A model is asked about clips of the embedded corpus: what all protocols of that corpus have in common.
+"""What the protocols of the embedded corpus have in common: held-out prompts, generation, and the report.
 
-Prompts are captions and clips from two held-out splits: "triples" (colour, shape and motion never seen
-together, though every pair was) and "pairs" (colour and shape never seen together). Beside what the model
-makes of them stand the same clips after a trip through the tokenizers: no model of their codes can be
-expected to do better.
+Prompts are captions and clips of two held-out splits: "triples" (colour, shape and motion never seen
+together, though every pair was) and "pairs" (colour and shape never seen together). The same clips,
+reconstructed by the tokenizers, give the ceiling: a language model over their codes can hardly score higher.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +20,12 @@ from ...generation.pipeline import Codes, VideoLM
 from ...generation.prompt import Prompt
 from ...lm.decoding.sampling import Sampling
 from ...tasks.conditions import Painting
+from ...tokenizers.audio.losses import log_spectral_distance
 from ...tokenizers.video.lfq import code_statistics
 from ..metrics.reconstruction import ssim
 from ..metrics.shapes import LABELS, describe_all, word_scores
+from ..metrics.sound_quality import si_sdr
+from .guidance import sampling_for
 
 SPLITS = ("triples", "pairs")
 NUM_EXAMPLES = 3  # of each task, that are shown
@@ -42,17 +44,45 @@ class HeldOut:
     reconstructions: list[Clip]
 
     def first(self, count: int) -> "HeldOut":
-        """So many of them."""
-        parts = (self.clips, self.scenes, self.codes, self.reconstructions)
-        return HeldOut(self.split, *(part[:count] for part in parts))
+        """The first `count` of them."""
+        return HeldOut(
+            self.split,
+            self.clips[:count],
+            self.scenes[:count],
+            self.codes[:count],
+            self.reconstructions[:count],
+        )
+
+
+@dataclass(frozen=True)
+class ExamSettings:
+    """What a model is examined on, and how it samples.
+
+    Args:
+        source: name of the embedded corpus that prompts are drawn from.
+        clips: per task and split; without a prompt the splits do not differ, and one is enough.
+        seed: of the corpus and of the sampling.
+        sampling: how codes are drawn; without a text there is no guidance.
+        tasks: only these; all that the protocol and the model know if none are given.
+    """
+
+    source: str = "synthetic"
+    clips: int = 128
+    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+    tasks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ValueError(f"clips is {self.clips}; expected at least 1")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a protocol found, and for each task a clip beside its real and its reconstructed one.
+    """The report of a protocol, and its clips: real, reconstructed and generated ones of each task.
 
     Args:
-        led_by: the first of the altered clips, such as masked ones, that lead some of the tasks.
+        led_by: of some tasks, the first of the altered clips, such as masked ones, that they start from.
     """
 
     report: dict[str, Any]
@@ -62,14 +92,14 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What a protocol asks and how it judges.
+class Exam:
+    """How a protocol makes prompts and scores clips.
 
     Args:
-        tasks: that it knows; what a model was not trained on is left out.
+        tasks: that it knows; tasks that a model was not trained on are left out.
         ask: the prompts of a task, one for each real clip.
-        judge: the scores of a task's clips, made from those prompts in their order. The scenes are of the
-            training set, for the level of chance.
+        judge: the scores of a task's clips, generated from these prompts, in their order. The scenes are of
+            the training set, for the level of chance.
     """
 
     tasks: tuple[str, ...]
@@ -77,36 +107,20 @@ class Examination:
     judge: Callable[[VideoLM, str, Sequence[Clip], HeldOut, Sequence[Scene]], dict[str, Any]]
 
 
-def examine(
-    model: VideoLM,
-    source: str,
-    clips: int,
-    seed: int,
-    sampling: Sampling,
-    examination: Examination,
-    tasks: Sequence[str] = (),
-    best_of: int = 1,
-) -> Result:
-    """Score the tasks of the model that the examination knows.
+def run_exam(model: VideoLM, exam: Exam, settings: ExamSettings, best_of: int = 1) -> Result:
+    """Score the tasks of the model that the exam knows.
 
     Args:
-        source: name of the embedded corpus that prompts are drawn from.
-        clips: per task and split; without a prompt the splits do not differ, and one is enough.
-        tasks: only these.
         best_of: paintings of each prompt, of which the one is scored that comes nearest to the known pixels
             (`VideoLM.paint_best`); other tasks make one clip.
 
     Raises:
-        ValueError: if there are no clips, or a task is not known to both the examination and the model.
+        ValueError: if a task is not known to both the exam and the model.
     """
-    if clips < 1:
-        raise ValueError(f"clips is {clips}; expected at least 1")
-    known = [task for task in examination.tasks if task in model.config.tasks]
-    if unknown := [task for task in tasks if task not in known]:
-        raise ValueError(f"{unknown[0]!r} cannot be scored; this model and protocol know {', '.join(known)}")
-    known = [task for task in known if not tasks or task in tasks]
+    known = _known_tasks(model, exam, settings.tasks)
+    clips, seed = settings.clips, settings.seed
     total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
-    population = corpus_of(model, source, "train", seed)
+    population = corpus_of(model, settings.source, "train", seed)
     training = [population.scene(index) for index in range(_POPULATION)]
     report: dict[str, Any] = {}
     held_out: dict[str, HeldOut] = {}
@@ -114,20 +128,23 @@ def examine(
     with progress("evaluate", total) as tell:
         done = 0
         for split in SPLITS:
-            held_out[split] = real = _held_out(model, source, split, clips, seed)
+            held_out[split] = real = _held_out(model, settings, split)
             done += clips
             tell(done)
             scores: dict[str, Any] = {}
             for task in known:
                 if task == "unconditional" and split != SPLITS[0]:
                     continue
-                prompts = examination.ask(model, task, real)
-                first = seed + 1_000_003 * SPLITS.index(split)
                 made = _generate(
-                    model, task, prompts, first, sampling, lambda part, at=done: tell(at + part), best_of
+                    model,
+                    task,
+                    exam.ask(model, task, real),
+                    replace(settings, seed=seed + 1_000_003 * SPLITS.index(split)),
+                    lambda part, at=done: tell(at + part),
+                    best_of,
                 )
                 done += clips
-                scores[task] = examination.judge(model, task, made, real, training)
+                scores[task] = exam.judge(model, task, made, real, training)
                 if split == SPLITS[0]:
                     generated[task] = made
             report[split] = {"ceiling": _ceiling(real, training), "tasks": scores}
@@ -144,18 +161,24 @@ def examine(
     )
 
 
+def _known_tasks(model: VideoLM, exam: Exam, wanted: Sequence[str]) -> list[str]:
+    """The tasks to score: those that the exam and the model know, of these the wanted ones."""
+    known = [task for task in exam.tasks if task in model.config.tasks]
+    if unknown := [task for task in wanted if task not in known]:
+        raise ValueError(f"{unknown[0]!r} cannot be scored; this model and protocol know {', '.join(known)}")
+    return [task for task in known if not wanted or task in wanted]
+
+
 def _generate(
     model: VideoLM,
     task: str,
     prompts: list[Prompt],
-    seed: int,
-    sampling: Sampling,
+    settings: ExamSettings,
     tell: Callable[[float], None],
     best_of: int,
 ) -> list[Clip]:
-    """What the model alone makes: known pixels are not put back."""
-    if prompts[0].text is None:
-        sampling = replace(sampling, guidance_scale=1.0)
+    """Clips as the model generates them: known pixels are not put back."""
+    seed, sampling = settings.seed, sampling_for(prompts, settings.sampling)
     if best_of > 1 and isinstance(model.config.task(task).conditions, Painting):
         return model.paint_best(
             task,
@@ -172,16 +195,16 @@ def _generate(
     )
 
 
-def _held_out(model: VideoLM, source: str, split: str, clips: int, seed: int) -> HeldOut:
-    corpus = corpus_of(model, source, split, seed)
-    real = [corpus[index] for index in range(clips)]
+def _held_out(model: VideoLM, settings: ExamSettings, split: str) -> HeldOut:
+    corpus, numbers = corpus_of(model, settings.source, split, settings.seed), range(settings.clips)
+    real = [corpus[number] for number in numbers]
     codes = [model.encode(clip) for clip in real]
     again = [
         clip
-        for start in range(0, clips, _BATCH)
+        for start in range(0, len(codes), _BATCH)
         for clip in model.decode_batch(codes[start : start + _BATCH])
     ]
-    return HeldOut(split, real, [corpus.scene(index) for index in range(clips)], codes, again)
+    return HeldOut(split, real, [corpus.scene(number) for number in numbers], codes, again)
 
 
 def corpus_of(model: VideoLM, source: str, split: str, seed: int) -> Corpus:
@@ -219,16 +242,12 @@ def _video_quality(model: VideoLM, real: HeldOut) -> dict[str, float]:
 def _audio_quality(model: VideoLM, real: HeldOut) -> dict[str, Any]:
     if model.audio_tokenizer is None:
         return {}
-    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
-
-    from ...tokenizers.audio.losses import log_spectral_distance
-
     sounds = torch.stack([clip.waveform for clip in real.clips if clip.waveform is not None])
     again = torch.stack([clip.waveform for clip in real.reconstructions if clip.waveform is not None])
     codes = torch.stack([codes["audio"] for codes in real.codes])
     sizes = model.clips.codebook_sizes
     return {
-        "si_sdr_db": float(scale_invariant_signal_distortion_ratio(again, sounds).mean()),
+        "si_sdr_db": float(si_sdr(again, sounds).mean()),
         "log_spectral_distance_db": float(log_spectral_distance(again, sounds).mean()),
         "code_use": [
             float((codes[:, level].flatten().bincount(minlength=size) > 0).double().mean())

@@ -1,7 +1,7 @@
 """Sound for silent videos: Frechet audio distance over clips of any folder with sound.
 
-Kondratyuk et al. 2024, arXiv:2312.14125, figure 8, shows it by VGGish on 25,000 held-out videos as curves;
-there are no numbers to stand beside.
+Kondratyuk et al. 2024, arXiv:2312.14125, figure 8, shows it as curves, by VGGish on 25,000 held-out videos;
+no numbers are published.
 """
 
 from pathlib import Path

@@ -51,8 +51,10 @@ def _texts(data: Path, classes: set[str]) -> dict[str, str]:
     if not path.is_file():
         return {name: class_in_words(name) for name in classes}
     texts = read_json(path)
-    if not isinstance(texts, dict) or (missing := sorted(classes - texts.keys())):
-        raise ValueError(f"{path} has no text for {missing[0] if isinstance(texts, dict) else 'any class'}")
+    if not isinstance(texts, dict):
+        raise ValueError(f"{path} has no text for any class")
+    if missing := sorted(classes - texts.keys()):
+        raise ValueError(f"{path} has no text for {missing[0]}")
     return texts
 
 

@@ -12,7 +12,7 @@ QUERIES_AT_ONCE = 512
 
 
 class KVCache:
-    """Holds `columns` columns for every row of a batch, filled from left to right.
+    """Keys and values of `columns` columns for every row of a batch, filled from left to right.
 
     Rows whose prefixes differ in length are aligned at the end of the prefix (see rows.py): all rows then
     write the same columns in each pass, and a mask hides the columns before a row begins.
@@ -33,7 +33,7 @@ class KVCache:
         start: Int[Tensor, " rows"] | None = None,
     ):
         self.length, self.columns = 0, columns
-        # Zeros, since what the mask hides takes part with a weight of zero.
+        # Zeros, since hidden columns take part with a weight of zero, which NaN would survive.
         self.keys, self.values = (
             [like.new_zeros(rows, kv_heads, columns, head_dim) for _ in range(layers)] for _ in range(2)
         )
@@ -117,7 +117,7 @@ def attention_of_last(
 ) -> Float[Tensor, "rows heads queries head_dim"]:
     """Attention of the last columns to all: both ways inside the prefix, causal behind it.
 
-    Some queries are taken at a time, so that memory grows with the columns and not with their square.
+    It takes some queries at a time, so that memory grows with the columns and not with their square.
 
     Args:
         prefix: the first columns, which see each other.
@@ -146,12 +146,12 @@ def _parts(first: int, prefix: int, stop: int, size: int) -> Iterator[tuple[int,
 
 
 def grouped_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """The query heads that share keys stand one below the other as queries of one head: no copies of keys."""
+    """Attention without copies of keys: the query heads that share keys become queries of one head."""
     shape, shared = queries.shape, queries.shape[1] // keys.shape[1]
     if shared == 1:
         return masked_attention(queries, keys, values, mask)
     if mask is not None and mask.shape[2] > 1:
         mask = mask.repeat(1, 1, shared, 1)
     grouped = queries.reshape(shape[0], keys.shape[1], -1, shape[-1])
-    # Some of PyTorch's kernels give heads and queries in the other order of memory.
+    # Some of PyTorch's kernels return heads and queries in the other memory order.
     return masked_attention(grouped, keys, values, mask).reshape(shape)

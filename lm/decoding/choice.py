@@ -55,7 +55,7 @@ class Chooser:
         return stop
 
     def waits(self, index: int) -> bool:
-        """Whether a choice at a sampled position has to look at numbers on the way: top_p of many classes."""
+        """Whether a choice at a sampled position depends on values read back: top_p of many classes does."""
         *_, last = factors = self.block(index).factors
         most = max(factors)
         if self.settings.joint is not None and len(factors) > 1:
@@ -82,7 +82,7 @@ class Chooser:
         indices: Int[Tensor, " positions"],
         noise: Float[Tensor, "chosen positions numbers"] | None,
     ) -> Int[Tensor, "chosen positions"]:
-        """The same, with all that differs between positions in tensors.
+        """`__call__` with everything that differs between positions in tensors.
 
         Args:
             number: of the block.

@@ -1,8 +1,8 @@
-"""One position a pass through a function that is compiled once, since none of its shapes ever changes.
+"""Decoding by torch.compile: the pass over one position is compiled once, since its shapes never change.
 
-The whole cache is read in every pass, with a mask over the columns that are not filled yet, and what differs
-between passes stands in tensors. Compiling takes a minute, once for every model, size of batch and length of
-clip, and saves next to nothing on CPUs. On GPUs with CUDA a pass is recorded instead (graphs.py).
+Every pass reads the whole cache under a mask over the unfilled columns, and whatever differs between passes
+is a tensor. Compiling takes a minute for each model, batch size and clip length, and saves next to nothing on
+CPUs. With CUDA a pass is recorded instead (graphs.py).
 """
 
 from collections.abc import Callable
@@ -61,11 +61,11 @@ def step(
     column: Int[Tensor, " 1"],
     seen: Bool[Tensor, "#rows 1 1 columns"],
 ) -> Float[Tensor, "rows 1 dim"]:
-    """Read one column: its keys and values are put into the cache, its hidden state is returned."""
+    """Read one column: puts its keys and values into the cache and returns its hidden state."""
     return model.body(embedded, rotation, attend_at(*cached, column, seen))
 
 
 @cache
 def compiled_step(backend: str) -> Callable[..., Tensor]:
-    """`step`, which is compiled when it is first called with tensors of some shapes."""
+    """`step`, compiled at the first call with tensors of some shapes."""
     return torch.compile(step, backend=backend, dynamic=False)

@@ -1,9 +1,9 @@
-"""From logits to a choice: guidance, temperature, top-k, top-p, and a draw by given noise.
+"""From logits to a class: guidance, temperature, top-k, top-p, and a draw with given noise.
 
 A class is drawn as argmax(logits / temperature + noise) with Gumbel noise (Gumbel 1954), which follows
-softmax(logits / temperature) exactly. The noise of a position is fixed beforehand by the seed: the choice is
-a function of the logits, and logits that differ little give the same class as often as any sampler can make
-them. Decoding in parallel (jacobi.py) rests on both.
+softmax(logits / temperature) exactly. The seed fixes the noise of every position beforehand. So the class is
+a function of the logits, and logits that differ little give the same class as often as any sampler could:
+decoding in parallel (jacobi.py) relies on both.
 """
 
 import math

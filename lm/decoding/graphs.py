@@ -1,13 +1,13 @@
-"""One position after the other on a GPU, each as one replay of a CUDA graph; the same ids as one by one.
+"""Decoding by CUDA graphs: one replay for each position, with the ids of sequential decoding.
 
-A position takes hundreds of kernels, each done sooner than Python can launch the next. So what happens
-between two ids of a block is recorded once a clip, in some hundredths of a second, and then replayed:
+A position takes hundreds of kernels, each done sooner than Python can launch the next. So the work between
+two ids of a block is recorded once a clip, which takes some hundredths of a second, and then replayed:
 
     id before -> embedding -> layers -> head -> choice -> id,   column + 1
 
-Nothing in it waits for the processor: the column stands in a tensor, and noise is drawn ahead for many
-positions. Few rows go through kernels of their own (kernels.py), any others through `InferenceBody`, which
-then reads the whole cache under a mask, since shapes in a graph never change.
+Nothing in it waits for the CPU: the column is a tensor, and noise is drawn ahead for many positions. A few
+rows go through kernels of their own (kernels.py), more rows through `InferenceBody`, which then reads the
+whole cache under a mask, since shapes in a graph never change.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,12 +23,12 @@ from .decoder import Decoder
 from .drawing import POSITIONS_AT_ONCE
 
 _SHORTEST = 16
-"""Positions side by side in one block from which recording pays."""
+"""Consecutive positions of one block from which recording pays."""
 
 
 @torch.inference_mode()
 def decide_by_graphs(decoder: Decoder, chooser: Chooser) -> Iterator[int]:
-    """Fill in one column to sample after the other; after each how many are on their way."""
+    """Fill in the columns to sample, one after the other; yields how many are launched after each."""
     done, total = 0, len(decoder.rows.sampled)
     graphs: dict[int, PositionGraph] = {}
     while done < total:
@@ -46,7 +46,7 @@ def decide_by_graphs(decoder: Decoder, chooser: Chooser) -> Iterator[int]:
 
 
 class PositionGraph:
-    """What happens between two ids of a block, recorded at the sampled position `first`.
+    """The work between two ids of a block, recorded at the sampled position `first`.
 
     Args:
         block: of the position and of the one before it.
@@ -91,10 +91,10 @@ class PositionGraph:
 
 
 def recorded(step: Callable[[], None]) -> Callable[[], None]:
-    """A function that does again what `step` does now, on the same tensors; it is called once before."""
+    """A function that replays what `step` does now, on the same tensors. `step` runs once before."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # what is compiled or set up at a first call cannot be recorded
+    with torch.cuda.stream(stream):  # the set-up and compilation of a first call cannot be recorded
         step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
@@ -104,7 +104,7 @@ def recorded(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def _body_of(decoder: Decoder) -> Callable[[Tensor, Tensor], Tensor]:
-    """(embedded, column) -> hidden state, by kernels for few rows or by the layers as they are."""
+    """(embedded, column) -> hidden state, by kernels for a few rows, else by the decoder's own body."""
     try:
         from . import kernels
     except ImportError:  # PyTorch's CUDA builds bring Triton where there is one

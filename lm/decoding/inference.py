@@ -1,9 +1,9 @@
-"""The transformer's body as generation runs it: the model's own weights in as few operations as can be.
+"""The layers as generation runs them: `PrefixLM.body` with the same weights in fewer operations.
 
-At one position a pass all weights are read once and hardly anything is computed, so what each small
-operation costs to launch is felt. Queries and keys are normed and turned together, features stay where the
-projection put them, and of the last layer only those positions are finished whose hidden states are wanted.
-`PrefixLM.body` is the same function, written to be read.
+A pass over one position reads all weights once and computes hardly anything, so the launch of every small
+operation counts. What differs from `Layer.forward`: norms are folded, queries and keys are normed and turned
+together and before heads and positions change places, and the last layer is finished only for the positions
+whose hidden states are wanted. Training keeps the plain form, whose gradients need no weights joined.
 """
 
 import torch
@@ -15,11 +15,11 @@ from ..model.rms_norm import FoldedNorm
 from ..model.transformer import PrefixLM
 
 Turn = tuple[Tensor, Tensor]
-"""Cosines and signed sines for every feature of a head: (rows, columns, 1, head_dim)."""
+"""A `Rotation` with positions before heads: (rows, columns, 1, head_dim)."""
 
 
 class InferenceBody:
-    """The layers of a model; it copies nothing but the weights of the norms."""
+    """The layers of a model and the last norm; copies only the weights of the norms."""
 
     def __init__(self, model: PrefixLM):
         self.layers = model.layer_list()
@@ -30,7 +30,7 @@ class InferenceBody:
         self.norm = FoldedNorm(model.norm.weight)
 
     def turn(self, rotation: Rotation) -> Turn:
-        """What `__call__` needs of `PrefixLM.rotation`."""
+        """The rotation that `PrefixLM.rotation` gives, as `__call__` takes it."""
         cosine, signed_sine = (each.transpose(1, 2).to(self.norm.weight.dtype) for each in rotation)
         return cosine, signed_sine
 

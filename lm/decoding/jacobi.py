@@ -1,17 +1,16 @@
-"""Several positions in a pass, with the very ids that choosing one after the other gives.
+"""Jacobi decoding: several positions in a pass, with exactly the ids of sequential decoding.
 
 The id of a position is a function of the ids before it and of the position's own noise (drawing.py). So a
-pass may read guesses of the next ids and choose for every position behind them: as far as the guesses agree
-with what is chosen, both are what sequential decoding gives, and so is the first choice that disagrees. What
-was chosen behind it is the next pass' guess (a fixed-point iteration, Song et al. 2021, arXiv:2002.03629;
-with the same noise in every pass a near miss of the context hardly ever changes a choice, while fresh
-noise would change every uncertain one).
+pass may read guesses of the next ids and choose an id behind each. Up to the first choice that disagrees with
+its guess, and including it, the choices are those of sequential decoding; the later ones are the guesses of
+the next pass. This is a fixed-point iteration (Song et al. 2021, arXiv:2002.03629). The noise is the same in
+every pass: then a context that is nearly right hardly ever changes a choice, while fresh noise would change
+every uncertain one.
 
     read     a b | c' d' e'       b was chosen last; c' d' e' are guesses
     chosen         c  d  e  f     c = c' and d = d', but e is not e': c, d and e stay, f is a guess
 
-A position that was never chosen for is guessed to hold what stands at its place in a clip that is given, or
-one latent earlier.
+The first guess at a position is the id at its place in a clip that is given, or else one latent earlier.
 """
 
 from collections.abc import Iterator
@@ -26,9 +25,9 @@ from .decoder import Decoder
 
 @torch.inference_mode()
 def decide_in_parallel(decoder: Decoder, chooser: Chooser, window: int) -> Iterator[int]:
-    """Fill in the columns to sample, up to `window` in a pass; after each pass how many are filled.
+    """Fill in the columns to sample, up to `window` in a pass; yields how many are filled after each pass.
 
-    Rows advance together, by what the slowest of them allows.
+    Rows advance together, by the number of ids that agree in all of them.
     """
     rows = decoder.rows
     sources = rows.at_same_place([0, 1])
@@ -50,7 +49,7 @@ def decide_in_parallel(decoder: Decoder, chooser: Chooser, window: int) -> Itera
 
 
 def _reach(decoder: Decoder, done: int, window: int) -> int:
-    """Columns from the sampled one of index `done` on that lie side by side in one block."""
+    """How many consecutive columns of one block, at most `window`, follow from sampled index `done` on."""
     rows = decoder.rows
     first = rows.sampled[done]
     for count in range(1, min(window, len(rows.sampled) - done)):

@@ -1,9 +1,9 @@
-"""Whole codes drawn from the likeliest ones, where a head predicts them digit by digit.
+"""Joint sampling: temperature, top-k and top-p act on whole codes, although a head predicts digit by digit.
 
-Temperature, top-k and top-p of digits are not those of codes: among codes a tempered first digit has the
-probability sum over d1 of p(d0, d1)^(1/T), which favours digits whose codes are few and likely, and not
-p(d0)^(1/T). Here they act on codes, as with a flat softmax, of the likeliest beginnings. At temperature 1
-without top-k and top-p both are the same, and give the same codes for the same noise.
+On codes they differ from the same settings on each digit: with temperature T over codes the first digit has
+the probability sum over d1 of p(d0, d1)^(1/T), which favours digits whose codes are few and likely, and not
+p(d0)^(1/T). Here they act on codes as with a flat softmax, but only on those with the likeliest first digits.
+At temperature 1 without top-k and top-p both ways are the same and give the same codes for the same noise.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,9 @@
-"""One position of a few rows through the layers, in six kernels a layer (Triton, CUDA).
+"""Triton kernels (CUDA) for one position of a few rows: six a layer.
 
-With one or two rows a product reads a matrix once and computes hardly anything, and what lies between two
-products costs more to launch than to do. So a norm is part of the product behind it, SwiGLU and the
-residual of the one before it, and attention is divided among programs that read 64 columns each:
+With one or two rows a matrix product reads the matrix once and computes hardly anything, and the operations
+between two products cost more to launch than to run. So a norm is part of the product that follows it, SwiGLU
+and the residual are part of the product before them, and attention is divided among programs that read 64
+columns each:
 
     project (norm; queries, keys, values) -> attend (norm, turn, cache; 64 columns) -> merge
     -> project (add) -> project (norm; gate and value, SwiGLU) -> project (add)
@@ -11,7 +12,7 @@ residual of the one before it, and attention is divided among programs that read
 change to `Layer`, `Attention` or `RMSNorm` has to be made here too. Every sum is made in float32.
 
 From Hopper on a kernel is launched while the one before it still runs, and loads its weights meanwhile (CUDA
-C++ programming guide, "programmatic dependent launch"). Nothing else may be touched before `_wait`. On an
+C++ programming guide, "programmatic dependent launch"). Only weights may be read before `_wait`. On an
 H200 that is faster with the 300m body, not with 1b (benchmarks/results/gpu.md).
 """
 
@@ -41,7 +42,7 @@ _LEAST_HEAD, _LEAST_QUERIES = 16, 16  # of the tensor cores' products
 
 
 def can_run(model: PrefixLM, rows: int) -> bool:
-    """Whether the kernels know these weights and this number of rows."""
+    """Whether the kernels support the types and sizes of these weights, and this number of rows."""
     head_dim, dtype = model.config.head_dim, model.norm.weight.dtype
     products = (each for each in model.layers.modules() if hasattr(each, "weight"))
     return (
@@ -54,7 +55,7 @@ def can_run(model: PrefixLM, rows: int) -> bool:
 
 
 class KernelBody:
-    """The layers of a model for one column at a time, which stands in a tensor.
+    """The layers of a model for one column at a time, whose number is a tensor.
 
     Args:
         cache: whose keys and values it reads and extends.
@@ -69,7 +70,7 @@ class KernelBody:
         rows, config = len(start), model.config
         parts = -(-cache.columns // _COLUMNS)
         new = self.cosine.new_empty
-        # Of every part of the columns: the highest score, the sum of the weights, and what they read.
+        # Of every part of the columns: the highest score, the sum of the weights, and attention's output.
         self.parts = (
             new(rows, config.heads, parts),
             new(rows, config.heads, parts),
@@ -174,7 +175,7 @@ def project(
 
 @cache
 def early(device: torch.device) -> dict[str, Any]:
-    """Options of a launch: whether it may begin before what was launched before it has ended."""
+    """Options of a launch: whether a kernel may start before the previous one has ended."""
     is_hopper = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
     return {"EARLY": True, "launch_pdl": True} if is_hopper else {"EARLY": False}
 
@@ -182,7 +183,7 @@ def early(device: torch.device) -> dict[str, Any]:
 @triton.jit
 @no_type_check
 def _wait(EARLY: tl.constexpr):
-    """For all that was launched before; what comes after may then be launched."""
+    """Wait for the kernels launched before, and let the next one start."""
     if EARLY:
         gdc_wait()
         gdc_launch_dependents()

@@ -1,9 +1,9 @@
-"""Weights in 8 bits for generation: half to a quarter of the bytes that every token reads.
+"""int8 weights for generation: a token reads half to a quarter of the bytes.
 
-A row of a matrix is round(row / scale) with scale = max |row| / 127, so a weight is off by at most
-max |row| / 254. On CPUs a few positions at a time go through a product of bfloat16 activations with int8
-weights (activations then have 8 bits, too; the same kernel is ten times slower for float32); many positions,
-and all on GPUs, where torch.compile merges the two, are multiplied by the weights turned back.
+A row of a matrix is stored as round(row / scale) with scale = max |row| / 127, so the error of a weight is at
+most max |row| / 254. On CPUs a few positions at a time go through a kernel that multiplies bfloat16
+activations (with 8 bits of precision, too) by int8 weights; it is ten times slower for float32. Many
+positions, and all on GPUs, are multiplied by the dequantized weights; there torch.compile merges both steps.
 """
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..model.transformer import PrefixLM
 
 ROWS_OF_KERNEL = 16
-"""With more rows the CPU's int8 kernel is slower than a product with the weights turned back."""
+"""With more rows the CPU's int8 kernel is slower than a product with dequantized weights."""
 
 _KERNEL_STEP = 16  # features that the CPU's kernel takes at a time; it reads past the end of other sizes
 

@@ -1,4 +1,4 @@
-"""Rows of a batch side by side, their prefixes ending in the same column.
+"""The rows of a batch, aligned so that all prefixes end in the same column.
 
             prefix, aligned at its end     | output, the same layout in every row
     row 0   .   .   bos  task  text  text  | bov  v  v  v  v  eov  eos
@@ -21,7 +21,7 @@ from ..model.transformer import PrefixLM
 from .inference import InferenceBody, Turn
 
 POSITIONS_AT_ONCE = 4096
-"""Positions of prompts that go through the model together, which bounds what a pass holds."""
+"""Most positions of prompts in one pass, which bounds its memory."""
 
 _OF_FEATURES = ("features", "features_at")
 
@@ -45,12 +45,12 @@ class Prompts:
 
 @dataclass(eq=False)
 class Rows:
-    """Aligned rows, with all that the layout fixes computed once.
+    """Aligned rows, with everything that the layout fixes computed once.
 
     Args:
         ids: filled in as they are chosen.
         block, coordinates: as in `Batch`.
-        place: the part of the model's input that does not depend on ids, given features in it.
+        place: the part of the model's input that does not depend on ids (`PrefixLM.place`).
         turn: the rotation of every position, as `InferenceBody` takes it.
         start: first column of every row; those before it belong to nobody.
         prefix: columns of the longest prefix.

@@ -19,7 +19,7 @@ Rotation = tuple[Tensor, Tensor]
 """Cosines of the angles, and their sines: negative for the first half of a head's features."""
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer, queries, keys, values) -> values read; a layer knows neither masks nor caches."""
+"""(layer, queries, keys, values) -> attention's output; a layer knows neither masks nor caches."""
 
 
 class Attention(nn.Module):
@@ -93,21 +93,21 @@ def masked_attention(
     values: Float[Tensor, "batch kv_heads keys head_dim"],
     mask: Bool[Tensor, "#batch 1 #queries keys"] | None,
 ) -> Float[Tensor, "batch heads queries head_dim"]:
-    """Scaled dot-product attention under a boolean mask (None: everything is seen), grouped-query."""
+    """Scaled dot-product attention, grouped-query, under a boolean mask; None: every key is visible."""
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
         return _attention_by_products(queries, keys, values, mask)
     shared = queries.shape[1] // keys.shape[1]
     if queries.is_cuda and queries.dtype == torch.float32 and shared > 1:
-        # The kernel for float32 knows no shared keys; without it all scores would be held.
+        # The memory-efficient kernel for float32 knows no shared keys; any other would hold all scores.
         keys, values = (each.repeat_interleave(shared, dim=1) for each in (keys, values))
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, enable_gqa=True)
 
 
 def _attention_by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """The same as plain matrix products.
+    """`masked_attention` by plain matrix products.
 
-    On CPUs that multiply in bfloat16 these are so much faster than the fused kernel that holding the scores
-    pays (forward and backward, 32 x 230 positions, 8 heads of 32: 45 against 140 ms).
+    On CPUs that multiply in bfloat16 this is faster than the fused kernel, although it holds the scores
+    (forward and backward, 32 x 230 positions, 8 heads of 32: 45 against 140 ms).
     """
     batch, heads, length, head_dim = queries.shape
     kv_heads = keys.shape[1]
@@ -127,8 +127,10 @@ def rotary_angles(
 ) -> Float[Tensor, "batch length waves"]:
     """Angle of every pair of features that turns, at every position.
 
-    Each axis turns its own share of the head's features (dims, even numbers), by wavelengths spaced
-    evenly on a log scale from the shortest to the longest, in units of that coordinate.
+    Args:
+        dims: features of a head that each axis turns; even.
+        wavelengths: the shortest and the longest of each axis, in units of its coordinate; those between
+            are evenly spaced on a log scale.
     """
     axes = []
     for axis, (dim, (shortest, longest)) in enumerate(zip(dims, wavelengths, strict=True)):
@@ -139,7 +141,7 @@ def rotary_angles(
 
 
 def rotation_of(angles: Float[Tensor, "*batch length half"]) -> Rotation:
-    """What `rotate` takes for these angles."""
+    """The rotation by these angles, as `rotate` takes it."""
     cosine, sine = angles.cos(), angles.sin()
     return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
 

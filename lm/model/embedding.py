@@ -1,9 +1,9 @@
-"""What enters the language model at a position: the id that stands there, and the place.
+"""The model's input at a position: an embedding of the id there, plus one of the place.
 
-The place is known before anything is generated: it is part of the layout, not of the content. Besides its
-own segment each position is told the segment and coordinates of the *next* one, whose id it is to predict
-(the target-aware positions of Yu et al. 2024, arXiv:2411.00776, section 3.2): a small model then need not
-work out that a row of codes has ended and the next begins.
+The place is part of the layout and so known before anything is generated. Each position is told its own
+segment, and the segment and coordinates of the *next* position, whose id it has to predict (the target-aware
+positions of Yu et al. 2024, arXiv:2411.00776, section 3.2): a small model then need not work out that a row
+of codes has ended and the next begins.
 """
 
 from functools import reduce

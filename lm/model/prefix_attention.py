@@ -10,11 +10,11 @@
 
 (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.2; the mask is Raffel et al. 2020's prefix LM.)
 
-Only under a mask on a GPU is the whole square of scores computed. `prefix_attention` chooses for a batch:
+Only `MaskedAttention` on a GPU computes the whole square of scores. `prefix_attention` chooses for a batch:
 
     SplitAttention     long examples on CPUs: flash calls for the three parts of the picture
-    FlexAttention      CUDA: one compiled kernel that leaves out blocks of 128 x 128 that nobody sees; not for
-                       short rows with narrow heads on Hopper
+    FlexAttention      CUDA: one compiled kernel that skips invisible blocks of 128 x 128; not for short rows
+                       with narrow heads on Hopper
     MaskedAttention    everything else: under a mask, on CPUs some queries at a time
 """
 
@@ -36,10 +36,10 @@ LONG_EXAMPLE = 768
 LONG_ROW = 1344
 """Positions up to which a mask beat FlexAttention on an H200, 8 rows, heads of 64 features: forward 0.80
 against 3.27 ms, with the backward pass 2.43 against 4.43 (benchmarks/results/gpu.md). Longer rows were not
-measured side by side; reckoned from FlexAttention's kernels in a training the two are even at 1,761."""
+compared directly; the kernel times of a training with FlexAttention suggest a tie at 1,761 positions."""
 _NARROW_HEAD = 64
-"""Features of a head up to which that holds. With 128 FlexAttention's forward kernel is no slower than its
-backward one: together they took at most 2.3 ms for 8 rows of 1,761."""
+"""Features of a head up to which a mask was faster. With 128 features FlexAttention's forward kernel is no
+slower than its backward kernel: both took at most 2.3 ms together for 8 rows of 1,761."""
 _SMALLEST_FLEX_HEAD = 16
 _HOPPER = 9  # of compute capability
 
@@ -57,7 +57,7 @@ def prefix_attention(batch: Batch, head_dim: int) -> Attend:
 
 
 def mask_is_faster(length: int, head_dim: int, capability: tuple[int, int]) -> bool:
-    """Whether a mask was ahead of FlexAttention on a GPU of this compute capability, for rows of this length.
+    """Whether a mask beat FlexAttention on a GPU of this compute capability, for rows of this length.
 
     Only Hopper was measured; there PyTorch's kernel for a mask in half precision is cuDNN's.
     """
@@ -138,7 +138,7 @@ def _sees(batch: Batch) -> Callable[[Any, Any, Any, Any], Tensor]:
     """(row, head, query, key), all numbers that broadcast -> whether the query may see the key."""
     position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
     example = batch.example
-    # On padding this means nothing, as there only a position itself is seen.
+    # Meaningless on padding, whose positions see only themselves.
     in_prefix = position < (batch.start + batch.prefix_length)[example]
     is_padding = example < 0
     return lambda row, head, query, key: (query == key) | (

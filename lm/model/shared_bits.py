@@ -1,12 +1,12 @@
-"""Rows of tables that share what their digits have in common: the bits.
+"""Embedding and head tables whose rows share a vector for every bit of their digit.
 
-A code of lookup-free quantisation is a row of signs, and codes that differ in one of them look nearly alike.
-A table with a row for each digit would learn every row from the times that this one digit was seen. Here
+A code of lookup-free quantisation is a row of signs, and codes that differ in one sign look nearly alike. An
+ordinary table learns the row of a digit only when this very digit occurs. Here
 
     table[d] = own[d] + sum over bits i of sign_i(d) * bits[i]
 
-in all tables of a code's digits: embeddings, heads, and what a head reads of the digits before. The sum is
-what is stored when a model is exported, so a trained model is one like any other.
+in all tables of a code's digits: embeddings, heads, and the tables by which a head reads earlier digits. An
+exported model stores the sum, so it is like any other.
 """
 
 import torch
@@ -18,7 +18,7 @@ from .transformer import PrefixLM
 
 
 class SharedBits(nn.Module):
-    """The parametrization of one table: see above."""
+    """The parametrization of one table: own[d] + sum over bits i of sign_i(d) * bits[i]."""
 
     signs: Tensor
 
@@ -38,10 +38,10 @@ def share_bits(model: PrefixLM, is_trained: bool = False) -> None:
     """Let the digits of every block that has several share their bits.
 
     Args:
-        is_trained: the tables have been learnt and stay as they are at first.
+        is_trained: the tables are trained already; the shared vectors start at zero and change nothing.
 
     Raises:
-        ValueError: if a digit has no whole number of bits, or no block has several digits.
+        ValueError: if the size of a digit is no power of 2, or no block has several digits.
     """
     blocks = [block for block in model.blocks if len(block.factors) > 1]
     if not blocks:

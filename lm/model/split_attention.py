@@ -1,4 +1,4 @@
-"""Prefix attention by flash calls that need no mask; see prefix_attention.py for the picture."""
+"""Prefix attention by flash-attention calls that need no mask; see prefix_attention.py for the picture."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -105,19 +105,19 @@ class _Split(torch.autograd.Function):
 
 
 def _parts(prefix: int, length: int) -> list[tuple[slice, slice, bool]]:
-    """(queries, keys, is_causal) of the calls that make up all that is seen, each score once."""
+    """(queries, keys, is_causal) of the calls that together compute every visible score once."""
     given, rest = slice(0, prefix), slice(prefix, length)
     parts = [(given, given, False), (rest, given, False), (rest, rest, True)]
     return [part for part in parts if all(some.stop > some.start for some in part[:2])]
 
 
 def _read(q: Tensor, k: Tensor, v: Tensor, prefix: int) -> tuple[Tensor, Tensor]:
-    """Values read by examples' queries, and the log-sum-exp of their scores."""
+    """Attention's output for the examples' queries, and the log-sum-exp of their scores."""
     length = q.shape[2]
     if prefix == length:
         return _flash(q, k, v)
     if prefix <= _SHORT_PREFIX * length:
-        # One causal call is cheaper than two that are merged; what it says of the prefix is replaced.
+        # One causal call is cheaper than two that are merged; its output for the prefix is replaced.
         read, lse = _flash(q, k, v, is_causal=True)
         if prefix:
             some = slice(0, prefix)
@@ -136,7 +136,7 @@ def _flash(q: Tensor, k: Tensor, v: Tensor, is_causal: bool = False) -> tuple[Te
 
 
 def _merged(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """What queries read from two sets of keys together, from what they read of each."""
+    """Attention over two sets of keys, from the output and log-sum-exp over each."""
     lse = torch.logaddexp(one[1], other[1])
     shares = [(part_lse - lse).exp()[..., None] * part for part, part_lse in (one, other)]
     return shares[0] + shares[1], lse

@@ -1,4 +1,4 @@
-"""The prefix language model: ids and their layout in, hidden states and heads out."""
+"""The prefix language model: from ids and their layout to hidden states, which the heads turn into logits."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -39,11 +39,11 @@ class LMConfig:
         kv_heads: heads of keys and values, each shared by heads / kv_heads query heads.
         hidden: width of the feed-forward block between its two matrices.
         rotary_dims: features of a head that turn with time, row and column; even, at most dim / heads in all.
-            What is left does not turn: with it a code finds the words of a text wherever it stands itself.
-        rotary_wavelengths: shortest and longest wavelength of each axis. Grids are small: a row or column
-            runs to 64 at most, so 4 (a quarter turn a step) to 256 (never a whole turn over the grid) tells
-            every distance apart, where the usual 10,000 would leave most features all but still. Time
-            counts video latents: audio moves by about 1/20 a step, so its wavelengths start at 0.5.
+            The other features do not turn: by them a code finds the words of a text from any position.
+        rotary_wavelengths: shortest and longest wavelength of each axis. Grids are small: rows and columns
+            number at most 64, so wavelengths from 4 (a quarter turn a step) to 256 (no whole turn over the
+            grid) tell all distances apart; with the usual 10,000 most features would hardly turn. Time is
+            in video latents: an audio code is about 1/20 after the last, so wavelengths start at 0.5.
         segments: roles that a position may have.
         head: `factorized` predicts a code digit by digit, `full` by one softmax over its whole block.
         visual_factors: sizes of the digits of a visual code, the lowest first, where they are not to be the
@@ -88,7 +88,7 @@ class LMConfig:
 
 
 class PrefixLM(PretrainedMixin, nn.Module):
-    """Transformer over records; it knows ranges of ids and coordinates, never what they mean.
+    """Transformer over a `Batch`; it knows ranges of ids and coordinates, never what they mean.
 
     Args:
         config: sizes.
@@ -132,7 +132,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
         return cast(list[Layer], list(self.layers))  # nn.ModuleList knows of modules only
 
     def place(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
-        """The part of the input that is there before any id: what the layout fixes, and given features."""
+        """The part of the input that no id changes: what the layout fixes, and given features."""
         following = F.pad(batch.example[:, 1:], (0, 1), value=-1)
         has_next = ((following == batch.example) & (following >= 0)).float()
         placed = self.places(batch.segment, self._angles(batch.coordinates), has_next)
@@ -147,7 +147,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
     def body(
         self, embedded: Float[Tensor, "batch length dim"], rotation: Rotation, attend: Attend
     ) -> Float[Tensor, "batch length dim"]:
-        """All layers; `attend` sees which keys and values belong to a layer's queries."""
+        """All layers and the last norm; `attend` knows which keys and values a layer's queries see."""
         hidden = embedded
         for layer in self.layers:
             hidden = layer(hidden, rotation, attend)

@@ -1,10 +1,10 @@
-"""What a model costs: parameters by part and the floating-point operations of a training step.
+"""What a model costs: parameters by part and the floating-point operations (FLOPs) of a training step.
 
-Counted are the products that the mathematics asks for, two operations for each multiplication: of the
-matrices of the layers at every position, of a head at every target of its block, and of attention at every
-pair of a query and a key that it sees. The backward pass costs twice the forward one. What a technique
-computes again or in vain (activation checkpointing, masked scores) does not count, so that a share of the
-peak (model-FLOPs utilisation; Chowdhery et al. 2022, arXiv:2204.02311, appendix B) tells how well it is used.
+The count is of the products that the mathematics needs, two operations for each multiplication: the matrices
+of the layers at every position, a head at every target of its block, and attention at every pair of a query
+and a key that it sees. The backward pass costs twice the forward pass. Work that a technique repeats or
+wastes (activation checkpointing, masked scores) does not count, so that model-FLOPs utilisation (Chowdhery et
+al. 2022, arXiv:2204.02311, appendix B) shows how well the hardware is used.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def training_flops(model: PrefixLM, batch: Batch, target_block: Int[Tensor, " ta
 
 
 def forward_flops(model: PrefixLM, batch: Batch, target_block: Int[Tensor, " targets"]) -> Float[Tensor, ""]:
-    """Operations of the forward pass of a batch; to generate its targets, with a cache, takes as many.
+    """Operations of the forward pass of a batch, and of generating its targets with a cache.
 
     Args:
         target_block: index into `model.blocks` of every target.
@@ -69,13 +69,13 @@ def forward_flops(model: PrefixLM, batch: Batch, target_block: Int[Tensor, " tar
 
 
 def visible_pairs(batch: Batch) -> Int[Tensor, ""]:
-    """How many (query, key) pairs attention has to look at: the whole prefix, then all that came before."""
+    """Number of (query, key) pairs that attention needs: prefix with prefix, then causal."""
     prefix, length = batch.prefix_length, batch.length
     return (prefix**2 + (length * (length + 1) - prefix * (prefix + 1)) // 2).sum()
 
 
 def matrix_weights(module: nn.Module) -> int:
-    """Number of weights that a position is multiplied by: of linear maps, not of tables and norms."""
+    """Number of weights in matrix products: of linear maps, not of tables and norms."""
     return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear))
 
 

@@ -1,4 +1,4 @@
-"""Starting from the weights of a trained model: all of them, or low-rank changes of its matrices."""
+"""Fine-tuning: starting from the weights of a model folder, and low-rank adaptation (LoRA)."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..vocabulary import Vocabulary
 
 
 def start_from(model: PrefixLM, vocabulary: Vocabulary, folder: Path) -> None:
-    """Fill a model with the weights of a model folder; tables and heads of new blocks stay as they are.
+    """Load the weights of a model folder; tables and heads of new blocks keep their initial values.
 
     Args:
         vocabulary: of `model`: the blocks of the folder's vocabulary, and others after them.
@@ -74,7 +74,7 @@ class LowRank(nn.Module):
 
 
 def add_low_rank(model: PrefixLM, rank: int) -> None:
-    """Freeze a model but for low-rank changes of the matrices in its layers.
+    """Freeze a model, except for low-rank changes of the matrices in its layers.
 
     Raises:
         ValueError: if the rank is not positive.
@@ -88,7 +88,7 @@ def add_low_rank(model: PrefixLM, rank: int) -> None:
 
 
 def merged_state(model: PrefixLM) -> dict[str, Tensor]:
-    """The weights under the names that they have without low-rank changes, these added to them."""
+    """The state dict of the plain model: parametrized weights (low-rank, shared bits) are summed up."""
     state = {name: value for name, value in model.state_dict().items() if ".parametrizations." not in name}
     for name, module in model.named_modules():
         if parametrize.is_parametrized(module, "weight"):

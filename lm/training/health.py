@@ -1,4 +1,4 @@
-"""Signs of how a training fares: certainty of the heads, use of the codes."""
+"""Diagnostics of a training: entropy of the heads' predictions, perplexity and histogram of target codes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..batch import Batch
 from ..model.transformer import PrefixLM
 
-ENTROPY_ROWS = 256  # positions of a block whose predictions are looked at
+ENTROPY_ROWS = 256  # positions of a block whose predictions count
 HISTOGRAM_BARS = 64
 
 
@@ -35,7 +35,7 @@ def head_entropies(
     """Mean entropy in nats of what every head predicts for each digit: "visual/0", "visual/1", ...
 
     Args:
-        hidden: what the model made of the batch. Some positions of each block are looked at.
+        hidden: the model's output for the batch, of which some positions of each block are used.
     """
     entropies: dict[str, float] = {}
     for index, block in enumerate(model.blocks):
@@ -67,7 +67,7 @@ class CodeUsage:
     def report(self) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Perplexity and counts of the codes of each block, which are then forgotten.
 
-        The perplexity is exp(entropy), the number of codes in even use that would carry as much.
+        The perplexity is exp(entropy): as many codes, used evenly, would have the same entropy.
         """
         counts, self.counts = self.counts, {}
         shares = {name: each.double() / each.sum() for name, each in counts.items()}

@@ -1,4 +1,4 @@
-"""Training of the language model on batches of records; run by `videolm lm fit --config ...`."""
+"""The Lightning module that trains the language model; run by `videolm lm fit --config ...`."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -14,9 +14,9 @@ from ...training.ema import averaged
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
-from ...training.skipped_steps import BadSteps
+from ...training.skipped_steps import SkippedSteps
 from ..batch import Batch
-from ..model.recomputing import recompute_layers
+from ..model.activation_checkpointing import checkpoint_layers
 from ..model.shared_bits import share_bits as share_bits_of
 from ..model.transformer import LMConfig, PrefixLM
 from ..vocabulary import Vocabulary
@@ -37,13 +37,13 @@ class LanguageModelTraining(LightningModule):
     The loss is the mean over the targets of all processes and accumulated batches. Logged are the loss,
     nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task, the gradients' norm,
     the entropy of each head, the perplexity of the target codes (TensorBoard and wandb also show their
-    histogram), positions read per second and the share of the hardware's peak (model-FLOPs utilisation). What
-    is validated and exported is the running average of the weights, if there is one.
+    histogram), positions read per second and the share of the hardware's peak (model-FLOPs utilisation).
+    Validation and export use the EMA of the weights, if there is one.
 
     Args:
         model: sizes of the model.
         vocabulary: from the datamodule, which has it from the tokenizers.
-        learning_rate: of the matrices inside the layers after the warm-up.
+        learning_rate: of the matrices inside the layers, after the warm-up.
         adam_learning_rate: of embeddings, heads and norms, likewise.
         warmup_steps: steps of linear rise.
         schedule: "cosine" falls to zero at the last step, "wsd" stays and falls over the last
@@ -54,17 +54,17 @@ class LanguageModelTraining(LightningModule):
         z_loss: weight of the squared log-sum-exps of the logits in what is trained (see `loss_of`).
         weight_decay: of the matrices inside the layers.
         table_weight_decay: of embeddings and heads; norms have none.
-        ema_decay: share of the old average of the weights in the new one; None keeps no average.
-        activation_checkpointing: 1 computes the activations of all layers again in the backward pass, 2 of
-            every second one, 0 of none.
+        ema_decay: share of the old average of the weights (EMA) in the new one; None keeps no average.
+        activation_checkpointing: 1 recomputes the activations of all layers in the backward pass, 2 those
+            of every second layer, 0 none.
         compile: compile the layers (torch.compile), which takes a minute or two at the start.
         init_from: a model folder whose weights to start from.
         lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
             added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
         share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
             lookup-free quantisation.
-        max_skipped_steps: steps in a row with a loss or gradients that are no numbers, after which the
-            training ends; each of them is skipped.
+        max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
+            the training ends.
         text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
     """
 
@@ -99,7 +99,7 @@ class LanguageModelTraining(LightningModule):
         if lora_rank:
             add_low_rank(self.model, lora_rank)
         self.average = None if ema_decay is None else averaged(self.model, ema_decay)
-        recompute_layers(self.model, activation_checkpointing)
+        checkpoint_layers(self.model, activation_checkpointing)
         if compile:
             for layer in self.model.layers:
                 layer.compile()
@@ -112,7 +112,7 @@ class LanguageModelTraining(LightningModule):
         self.z_loss = z_loss
         self.weight_decay = weight_decay
         self.table_weight_decay = table_weight_decay
-        self.bad_steps = BadSteps(max_skipped_steps)
+        self.skipped_steps = SkippedSteps(max_skipped_steps)
         self._mean = TargetMean()
         self._usage = CodeUsage()
         self._throughput: Throughput | None = None
@@ -160,12 +160,12 @@ class LanguageModelTraining(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Correct the accumulated gradients, measure and clip them; drop those that are no numbers."""
+        """Correct the accumulated gradients, measure and clip them; skip the step if they are non-finite."""
         weights = [each for group in optimizer.param_groups for each in group["params"]]
         factor = self._mean.correction(self.trainer.accumulate_grad_batches)
         norm = float(gradient_norm(weights)) * factor
         self.log("train/gradient_norm", norm, batch_size=1)
-        if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
+        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             return
         limit = gradient_clip_val if gradient_clip_algorithm != "value" else None
         scale = factor * (min(1.0, limit / (norm + 1e-6)) if limit else 1.0)

@@ -1,10 +1,10 @@
-"""How much memory each device of a training needs, told before anybody starts it.
+"""An estimate of the memory that each device of a training needs, before the training starts.
 
-Weights, gradients and the states of the optimizer are counted on the training itself, made without memory
-(device "meta"). Activations are what autograd keeps of one layer that runs on tensors without memory, so that
-they follow the layer's code. The sum is the most that can be there at once: as the backward pass begins, with
-the gradients of an accumulation. Attention counts as its fused forms do, without a square of scores. What
-libraries hold for themselves and an allocator cannot use is not counted: leave a tenth of a device for it.
+Weights, gradients and optimizer states are counted on the training module itself, made without memory (device
+"meta"). Activations are what autograd keeps of one layer, run on tensors without memory, so that the count
+follows the layer's code. The sum is the peak: the start of the backward pass, with the gradients of earlier
+accumulated batches. Attention counts in its fused form, without a square of scores. What libraries reserve
+and fragmentation wastes is not counted: leave a tenth of a device for it.
 """
 
 from collections import defaultdict
@@ -104,10 +104,10 @@ def memory_of(training: LanguageModelTraining, vocabulary: Vocabulary, plan: Pla
 
 
 def kept_bytes(run: Callable[[], object], besides: Iterable[Tensor] = ()) -> int:
-    """Bytes of all that autograd keeps of a call for its backward pass.
+    """Bytes that autograd keeps of a call for its backward pass.
 
     Args:
-        besides: tensors that are there anyway, such as weights.
+        besides: tensors that exist anyway, such as weights, and do not count.
     """
     kept: dict[int, UntypedStorage] = {}
 
@@ -127,10 +127,10 @@ def _size(tensors: Iterable[Tensor]) -> int:
 
 
 def _size_of_states(training: LanguageModelTraining) -> int:
-    """Of what the optimizer remembers after a step.
+    """Bytes of the optimizer's states.
 
-    Only one weight of every shape of a group takes the step, which is made without memory but not without
-    time: all of them have states of the same sizes.
+    Only one weight of every shape of a group takes a step, since all of them have states of the same sizes
+    and even a step without memory takes time.
     """
     optimizer = training.make_optimizer()
     alike: dict[tuple[int, torch.Size], list[nn.Parameter]] = defaultdict(list)
@@ -150,9 +150,10 @@ def _tensors(state: Mapping[str, object]) -> list[Tensor]:
 
 
 def _layers(model: PrefixLM, vocabulary: Vocabulary, plan: Plan) -> tuple[int, int, int]:
-    """Bytes that all layers keep, of copies of their weights among what they use, and that one works with.
+    """Bytes of the activations of all layers, of their weights' copies in half precision, and of work space.
 
-    A layer works with gradients of about half of what it keeps, and with that itself if it is recomputed.
+    The work space of a layer is gradients of about half of what it keeps, and its activations themselves if
+    they are recomputed.
     """
     one, two = (_kept_by_layer(model, vocabulary, plan, rows) for rows in (1, 2))
     own, copies = (two - one) * plan.rows, 2 * one - two
@@ -197,8 +198,8 @@ def _kept_by_head(model: PrefixLM, block: Block, plan: Plan) -> int:
 
 
 def _gathered(model: PrefixLM, plan: Plan) -> int:
-    """Bytes of weights that a process holds beside its share: what belongs to no layer or head all the time,
-    a layer or head that is at work, the one fetched meanwhile, and the whole gradient of the first."""
+    """Bytes of weights that a process holds beside its share: those outside layers and heads all the time,
+    the layer or head at work, the one that is being gathered, and the whole gradient of the first."""
     itemsize = 2 if plan.is_half else 4
     units = [_size(unit.parameters()) for unit in (*model.layers, *model.heads.values())]
     rest = _size(model.parameters()) - sum(units)
@@ -216,7 +217,7 @@ def _logits(model: PrefixLM, plan: Plan) -> int:
 
 
 class _FusedAttention(torch.autograd.Function):
-    """What fused attention keeps, whatever the mask."""
+    """Keeps for the backward pass what fused attention keeps, whatever the mask."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

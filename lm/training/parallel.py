@@ -2,10 +2,10 @@
 
     videolm lm fit ... --trainer.strategy fsdp2
 
-Each layer and each head is a unit: its weights are gathered when it is needed and let go after
+Each layer and each head is a unit: its weights are gathered when it runs and freed after it
 (`torch.distributed.fsdp.fully_shard`). With a tensor-parallel size above 1 the matrices of the layers are
-divided inside a group as well, and each process makes its part of every product with them; attention itself
-and all that lies between the products is computed by each of the group.
+also divided inside a group, and each process computes its part of every product with them; attention and
+everything else between the products is computed by every process of the group.
 """
 
 from pathlib import Path
@@ -54,10 +54,10 @@ def shard(model: PrefixLM, mesh: DeviceMesh, half: bool) -> None:
 
 
 def _tensor_plan() -> dict[str, ParallelStyle]:
-    """Rows of the matrices that come first are divided, columns of those that project back.
+    """The first matrix of a block is divided by rows, the one that projects back by columns.
 
-    `project_in` makes several things at once (queries, keys and values; gate and value), whose borders are
-    not those of the parts: its outputs are gathered before they are taken apart.
+    `project_in` computes several things at once (queries, keys and values; gate and value), and the parts of
+    the processes do not end where these do: its outputs are gathered before they are split.
     """
     plan: dict[str, ParallelStyle] = {}
     for block in ("attention.", ""):

@@ -11,7 +11,7 @@ from videolm.data.synthetic.corpus import Corpus
 from videolm.evaluation.evaluate_model import evaluate_model
 from videolm.evaluation.metrics.shapes import words_of
 from videolm.evaluation.protocols.shapes import PROBES, judge, run_shapes
-from videolm.evaluation.protocols.shapes_exam import HeldOut
+from videolm.evaluation.protocols.shapes_exam import ExamSettings, HeldOut
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.decoding.sampling import Sampling
 
@@ -87,7 +87,7 @@ def test_unprompted_noise_is_not_readable_and_real_clips_are(real, training) -> 
 @pytest.fixture(scope="module")
 def evaluation(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evaluation")
-    evaluate_model(model_folder, "shapes", "synthetic", out, clips=3, seed=0, sampling={"temperature": 1.0})
+    evaluate_model(model_folder, "shapes", out, ExamSettings(clips=3, sampling=Sampling(temperature=1.0)))
     return out
 
 
@@ -115,22 +115,22 @@ def test_tasks_that_a_model_lacks_are_left_out(model: VideoLM) -> None:
     small = VideoLM(
         config, model.vocabulary, model.lm, model.video_tokenizer, model.audio_tokenizer, model.text_tokenizer
     )
-    report = run_shapes(small, "synthetic", clips=2, seed=0, sampling=Sampling()).report
+    report = run_shapes(small, ExamSettings(clips=2)).report
     assert set(report["tasks"]) == {"unconditional"}
 
 
 def test_only_the_tasks_that_are_asked_for_are_scored(model: VideoLM) -> None:
     tasks = ("video_to_audio", "unconditional")
-    report = run_shapes(model, "synthetic", 2, 0, Sampling(), tasks).report
+    report = run_shapes(model, ExamSettings(clips=2, tasks=tasks)).report
     assert set(report["tasks"]) == set(tasks)
     assert set(report["unseen_pairs"]["tasks"]) == {"video_to_audio"}
     with pytest.raises(ValueError, match="'inpaint' cannot be scored; this model and protocol know text"):
-        run_shapes(model, "synthetic", 2, 0, Sampling(), ("unconditional", "inpaint"))
+        run_shapes(model, ExamSettings(clips=2, tasks=("unconditional", "inpaint")))
 
 
-def test_an_unknown_protocol_is_refused_by_name(model_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown protocol 'fvd'; there are shapes, shapes-all, msr-vtt"):
-        evaluate_model(model_folder, "fvd", "synthetic", tmp_path, 1, 0, {})
+def test_the_report_says_how_codes_were_drawn(evaluation: Path) -> None:
+    sampling = json.loads((evaluation / "report.json").read_text())["sampling"]
+    assert sampling.items() >= {"temperature": 1.0, "top_p": None, "guidance_scale": 1.0}.items()
 
 
 def _frozen(clip: Clip, from_frame: int) -> Clip:

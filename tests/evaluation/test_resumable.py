@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from videolm.evaluation.resumable import Item, Part, same_settings, work_through
+from videolm.evaluation.resumable import Item, Part, Share, work_through
 
 
 def part(folder: Path, asked: list[int] | None = None, count: int = 10, size: int = 4) -> Part:
@@ -31,12 +31,12 @@ def test_items_and_reasons_come_back_in_order(tmp_path: Path) -> None:
 def test_processes_share_the_work_and_nothing_is_done_twice(tmp_path: Path) -> None:
     asked: list[int] = []
     first, second = part(tmp_path, asked), part(tmp_path, asked)
-    assert not work_through("test", [first], rank=1, world=2)
+    assert not work_through("test", [first], Share(1, 2))
     assert first.num_done == 4
     assert asked == [4, 5, 6, 7]
-    assert work_through("test", [second], rank=0, world=2)
+    assert work_through("test", [second], Share(0, 2))
     assert sorted(asked) == list(range(10))
-    assert work_through("test", [second], rank=0, world=1)
+    assert work_through("test", [second])
     assert len(asked) == 10
 
 
@@ -102,13 +102,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         list(done.read())
 
 
-def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
-    same_settings(tmp_path / "settings.json", {"seed": 0, "sizes": (1, 2)})
-    same_settings(tmp_path / "settings.json", {"seed": 0, "sizes": (1, 2)})
-    with pytest.raises(ValueError, match="holds results with seed 0; this run has 1: choose another --out"):
-        same_settings(tmp_path / "settings.json", {"seed": 1, "sizes": (1, 2)})
-
-
-def test_a_rank_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="rank is 2 of 2; expected 0 to 1"):
-        work_through("test", [part(tmp_path)], rank=2, world=2)
+@pytest.mark.parametrize("rank", [-1, 2])
+def test_a_rank_that_does_not_exist_is_refused(rank: int) -> None:
+    with pytest.raises(ValueError, match=f"rank is {rank} of 2; expected 0 to 1"):
+        Share(rank, 2)

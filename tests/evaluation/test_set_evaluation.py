@@ -138,6 +138,20 @@ def test_an_interrupted_evaluation_goes_on_to_equal_results(evaluations, sets, t
     assert scores_of(tmp_path / "killed") == scores_of(evaluations["other"])
 
 
+def test_results_of_other_settings_are_not_mixed(evaluations, sets) -> None:
+    other, size = evaluations["other"], SetSettings(num_frames=9, height=16, width=16)
+    with pytest.raises(ValueError, match=r"results made with size None, now \[16, 16\]: choose"):
+        evaluate_sets(sets["real"], sets["other"], other, size)
+
+
+def test_results_of_an_earlier_version_go_on(evaluations, sets) -> None:
+    """Its record is of these names; renaming a field of the settings must not strand what is there."""
+    record = json.loads((evaluations["other"] / "work/settings.json").read_text())
+    own = {"num_frames": 9, "fps": None, "size": None, "seed": 0, "splits": 1}
+    assert record.items() >= own.items()
+    assert record.keys() - own.keys() == {"real", "generated", "clips", "networks", "lpips"}
+
+
 def test_an_unreadable_clip_is_left_out_and_named(sets, clips, tmp_path: Path) -> None:
     bad = write_set(tmp_path / "bad", clips[10:14])
     (bad / "001.mp4").write_bytes(b"nothing")

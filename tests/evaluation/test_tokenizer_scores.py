@@ -10,15 +10,8 @@ from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.pixels import pixels_from_frames
 from videolm.data.media.psnr import psnr
 from videolm.data.synthetic.corpus import Corpus
-from videolm.evaluation.metrics.reconstruction import ssim
-from videolm.evaluation.tokenizer_scores import (
-    frame_quality,
-    predictions,
-    score_tokenizer,
-    table,
-    worst,
-    write_scores,
-)
+from videolm.evaluation.metrics.reconstruction import frame_quality, ssim, worst
+from videolm.evaluation.tokenizer_scores import baselines, score_tokenizer, table, write_scores
 
 BEST = 10 * math.log10(255**2 * 12)  # of identical frames
 BASELINES = ["first frame repeated", "last frame repeated", "mean image"]
@@ -88,7 +81,7 @@ def test_the_distance_of_reconstructions_is_zero_without_loss_and_is_named_by_it
 
 def test_the_last_frame_seen_is_the_one_before_the_group():
     frames = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1).expand(-1, 8, 8, 3)[:9]
-    predicted = predictions(frames, temporal_stride=4)
+    predicted = baselines(frames, temporal_stride=4)
     assert predicted["last frame repeated"][:, 0, 0, 0].tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
     assert predicted["first frame repeated"][:, 0, 0, 0].tolist() == [0] * 8
     assert predicted["mean image"][:, 0, 0, 0].tolist() == [4] * 8
@@ -96,7 +89,7 @@ def test_the_last_frame_seen_is_the_one_before_the_group():
 
 def test_no_still_picture_is_nearer_than_the_mean_image():
     frames = noise(9, 16, 16)
-    mean = predictions(frames, 4)["mean image"]
+    mean = baselines(frames, 4)["mean image"]
     error = (mean.double() - frames[1:]).square().mean()
     for other in (frames[0], frames[4], mean[0] ^ 1):
         assert error < (other.double() - frames[1:]).square().mean()
@@ -105,7 +98,7 @@ def test_no_still_picture_is_nearer_than_the_mean_image():
 def test_a_prediction_sees_no_more_than_it_says():
     frames, changed = noise(9, 16, 16), noise(9, 16, 16)
     changed[5:] = noise(4, 16, 16, seed=1)
-    before, after = predictions(frames, 4), predictions(changed, 4)
+    before, after = baselines(frames, 4), baselines(changed, 4)
     for name in ("first frame repeated", "last frame repeated"):
         assert torch.equal(before[name], after[name])
 

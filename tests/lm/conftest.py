@@ -1,4 +1,4 @@
-"""Small vocabularies, sequences and models shared by the language model's tests."""
+"""Small vocabularies, examples and models shared by the language model's tests."""
 
 from dataclasses import replace
 
@@ -18,8 +18,8 @@ def vocabulary() -> Vocabulary:
 
 
 @pytest.fixture
-def make_sequence(vocabulary):
-    """A sequence `bos VIDEO text | bov visual eov boa audio eoa eos`; `given` visual codes are forced."""
+def make_example(vocabulary):
+    """An example `bos VIDEO text | bov visual eov boa audio eoa eos`; `given` visual codes are forced."""
 
     def make(text: int = 3, grid=(2, 2, 2), audio: int = 2, given: int = 0, seed: int = 0) -> Example:
         generator = torch.Generator().manual_seed(seed)
@@ -68,11 +68,11 @@ def make_sequence(vocabulary):
 
 
 @pytest.fixture
-def make_batch(make_sequence):
-    """A batch of sequences with text of the given lengths."""
+def make_batch(make_example):
+    """A batch of examples with text of the given lengths."""
 
     def make(*texts: int, **options) -> Batch:
-        return Batch.collate([make_sequence(text, seed=seed, **options) for seed, text in enumerate(texts)])
+        return Batch.collate([make_example(text, seed=seed, **options) for seed, text in enumerate(texts)])
 
     return make
 

@@ -4,15 +4,15 @@ import torch
 from videolm.lm.batch import Batch
 
 
-def test_rows_are_their_sequences_followed_by_padding_without_weight(make_sequence):
-    sequences = [make_sequence(text, seed=text) for text in (1, 4)]
-    batch = Batch.collate(sequences)
+def test_rows_are_their_examples_followed_by_padding_without_weight(make_example):
+    examples = [make_example(text, seed=text) for text in (1, 4)]
+    batch = Batch.collate(examples)
     assert len(batch) == 2 and batch.tasks == ("text_to_video",) * 2
-    for row, sequence in enumerate(sequences):
-        length = len(sequence)
-        assert batch.length[row] == length and batch.prefix_length[row] == sequence.prefix_length
+    for row, example in enumerate(examples):
+        length = len(example)
+        assert batch.length[row] == length and batch.prefix_length[row] == example.prefix_length
         for name in ("ids", "block", "segment", "coordinates", "forced", "weight"):
-            assert torch.equal(getattr(batch, name)[row, :length], getattr(sequence, name))
+            assert torch.equal(getattr(batch, name)[row, :length], getattr(example, name))
         assert not batch.weight[row, length:].any()
     assert 0 < batch.padding_share == pytest.approx((batch.example < 0).float().mean().item())
 
@@ -25,10 +25,10 @@ def test_moving_to_a_device_moves_every_tensor(make_batch):
     assert moved.tasks == ("text_to_video",) * 2
 
 
-def test_packed_rows_hold_their_sequences_one_after_the_other(make_sequence):
-    first, second, third = (make_sequence(text, seed=text) for text in (1, 4, 2))
+def test_packed_rows_hold_their_examples_one_after_the_other(make_example):
+    first, second, third = (make_example(text, seed=text) for text in (1, 4, 2))
     batch = Batch.of_rows([[first, second], [third]])
     assert len(batch) == 2 and batch.row.tolist() == [0, 0, 1] and batch.start.tolist() == [0, len(first), 0]
-    for index, sequence in enumerate((first, second, third)):
-        assert torch.equal(batch.ids[batch.example == index], sequence.ids)
+    for index, example in enumerate((first, second, third)):
+        assert torch.equal(batch.ids[batch.example == index], example.ids)
     assert (batch.example[1, len(third) :] == -1).all() and (batch.example[0] >= 0).all()

@@ -15,6 +15,16 @@ ROOT = Path(__file__).parents[2]
 _NOT_PACKAGED = {"tests", "benchmarks", "examples", "docs", "build", "dist", "runs"}
 
 
+def source_files(pattern: str) -> list[Path]:
+    """Files below the folders that are packaged."""
+    return [
+        path
+        for folder in ROOT.iterdir()
+        if folder.is_dir() and folder.name not in _NOT_PACKAGED and not folder.name.startswith(".")
+        for path in folder.rglob(pattern)
+    ]
+
+
 def run(*command: str, cwd: Path = ROOT) -> str:
     result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -53,14 +63,13 @@ def test_every_source_folder_is_packaged():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     folders = {
         ".".join(["videolm", *path.parent.relative_to(ROOT).parts])
-        for path in ROOT.glob("*/**/*.py")
-        if (top := path.relative_to(ROOT).parts[0]) not in _NOT_PACKAGED and not top.startswith(".")
+        for path in source_files("*.py")
     }
     assert folders | {"videolm", "videolm.configs"} == listed
     assert all((ROOT / Path(*name.split(".")[1:])).is_dir() for name in listed)
 
 
-def test_the_wheel_holds_sources_and_configs(tmp_path):
+def test_the_wheel_holds_sources_configs_and_templates(tmp_path):
     # From a copy, as a build leaves files in its source; no isolation, as it needs setuptools alone.
     source = tmp_path / "source"
     skipped = shutil.ignore_patterns(".*", "runs", "build", "dist", "tests", "benchmarks", "__pycache__")
@@ -71,6 +80,8 @@ def test_the_wheel_holds_sources_and_configs(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"videolm/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     assert configs and configs <= names
+    templates = {f"videolm/{path.relative_to(ROOT)}" for path in source_files("*.jinja")}
+    assert templates and templates <= names
     assert "videolm/tasks/definitions/text_to_video.py" in names
     assert not [name for name in names if "/tests/" in name or name.startswith("tests")]
 

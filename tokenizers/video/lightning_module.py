@@ -31,7 +31,7 @@ from ...training.ema import averaged
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
-from ...training.skipped_steps import BadSteps
+from ...training.skipped_steps import SkippedSteps
 from .adversarial import Adversary
 from .config import VideoTokenizerConfig
 from .discriminator import DiscriminatorConfig
@@ -142,7 +142,7 @@ class VideoTokenizerTraining(LightningModule):
         counts = torch.zeros(self.tokenizer.codebook_size, dtype=torch.long)
         self.register_buffer("train_counts", counts, persistent=False)
         self.register_buffer("val_counts", counts.clone(), persistent=False)
-        self.bad_steps = BadSteps(max_skipped_steps)
+        self.bad_steps = SkippedSteps(max_skipped_steps)
         self._last_loss = torch.zeros(())
         self._reported_step = 0
 
@@ -220,7 +220,7 @@ class VideoTokenizerTraining(LightningModule):
         is non-finite now and then, with a discriminator (PyTorch 2.11 and 2.13).
         """
         norm = float(gradient_norm(self.parameters()))
-        if self.bad_steps.skips(self, optimizer, norm, float(self._last_loss)):
+        if self.bad_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
 

@@ -20,7 +20,7 @@ from videolm.data.curation import captioning as recaptioning
 from videolm.data.curation.captioner import Unanswered, Unreachable
 from videolm.data.curation.captioning import PROMPT, caption_source
 from videolm.data.curation.open_captioner import captioner_of
-from videolm.data.curation.openai_captioner import KEY, Patience, ServerCaptioner
+from videolm.data.curation.openai_captioner import KEY, RetryPolicy, ServerCaptioner
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.streams import MediaError
 from videolm.data.sources.entry import Entry
@@ -30,7 +30,7 @@ from videolm.generation.prompt_expansion import fitting
 from videolm.tasks.task import load_task
 
 COLOURS = ("red", "green", "blue")
-IMPATIENT = Patience(seconds=30.0, pauses=(0.0, 0.0))
+IMPATIENT = RetryPolicy(seconds=30.0, pauses=(0.0, 0.0))
 
 
 def completion(text) -> bytes:
@@ -99,7 +99,11 @@ def server(monkeypatch) -> Iterator[ChatServer]:
 @pytest.fixture
 def reading_here(monkeypatch):
     """Files are read without a process of their own, to save its start."""
-    monkeypatch.setattr(recaptioning, "in_order", lambda function, indices, *_: map(function, indices))
+
+    def map_here(function, indices, *_):
+        return map(function, indices)
+
+    monkeypatch.setattr(recaptioning, "map_in_processes", map_here)
 
 
 def film(colour: int, num_frames: int = 8, size: int = 32) -> Clip:
@@ -268,7 +272,7 @@ def test_a_server_that_is_silent_or_endless_is_given_up(server, monkeypatch):
     server.reply = lambda request: (200, {}, b" " * 20_000)
     with pytest.raises(Unanswered, match="does not come to an end"):
         ServerCaptioner(server.address, "looker", IMPATIENT)("Say something.")
-    captioner = ServerCaptioner(server.address, "looker", Patience(seconds=0.2, pauses=(0.0,)))
+    captioner = ServerCaptioner(server.address, "looker", RetryPolicy(seconds=0.2, pauses=(0.0,)))
     server.reply = lambda request: time.sleep(2) or (200, {}, completion("too late"))
     with pytest.raises(Unanswered, match="timed out"):
         captioner("Say something.")

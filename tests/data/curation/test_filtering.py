@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from videolm.cli import main as cli
-from videolm.data.analysis.shots import distance, find_cuts, looks_of
+from videolm.data.analysis.shots import find_cuts, hamming_distance, measure_shot
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.sources.manifest import read_manifest
 from videolm.data.synthetic.corpus import Corpus
@@ -25,14 +25,15 @@ def test_cuts_are_found_and_motion_is_none():
 
 def test_looks_tell_still_from_moving_blurred_from_sharp_and_copies_from_others():
     frames = frames_of(1)
-    assert looks_of(frames[:1].expand(12, -1, -1, -1)).motion == 0 < looks_of(frames).motion
+    assert measure_shot(frames[:1].expand(12, -1, -1, -1)).motion == 0 < measure_shot(frames).motion
     blurred = torch.nn.functional.avg_pool2d(frames.permute(0, 3, 1, 2).float(), 7, 1, 3)
     blurred = blurred.permute(0, 2, 3, 1).to(torch.uint8)
-    assert looks_of(blurred).sharpness < looks_of(frames).sharpness / 2
-    own = looks_of(frames).fingerprint
+    assert measure_shot(blurred).sharpness < measure_shot(frames).sharpness / 2
+    own = measure_shot(frames).fingerprint
     brighter = (frames.float() * 0.9 + 12).to(torch.uint8)
-    assert distance(own, looks_of(brighter).fingerprint) < 4
-    assert sum(distance(own, looks_of(frames_of(number)).fingerprint) >= 4 for number in range(2, 8)) >= 5
+    assert hamming_distance(own, measure_shot(brighter).fingerprint) < 4
+    others = [measure_shot(frames_of(number)).fingerprint for number in range(2, 8)]
+    assert sum(hamming_distance(own, other) >= 4 for other in others) >= 5
 
 
 def test_the_list_holds_the_shots_that_may_stay(tmp_path, capsys):

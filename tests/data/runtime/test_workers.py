@@ -9,46 +9,47 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from videolm.data.runtime.workers import Lost, Worker, WorkerError, in_order
+from videolm.data.runtime.workers import Lost, Worker, WorkerError, map_in_processes
 
 
 def test_results_come_in_order_from_several_processes():
-    assert list(in_order(math.factorial, range(9), 2, 60)) == [math.factorial(index) for index in range(9)]
-    arrays = list(in_order(np.arange, [3, 0, 2], 2, 60))
+    factorials = list(map_in_processes(math.factorial, range(9), 2, 60))
+    assert factorials == [math.factorial(index) for index in range(9)]
+    arrays = list(map_in_processes(np.arange, [3, 0, 2], 2, 60))
     assert [each.tolist() for each in arrays] == [[0, 1, 2], [], [0, 1]]
     assert arrays[0].dtype == np.int64
 
 
 def test_what_hangs_is_killed_and_the_next_item_is_computed():
     start = time.monotonic()
-    results = list(in_order(time.sleep, [0, 1000, 0], 1, 5.0))
+    results = list(map_in_processes(time.sleep, [0, 1000, 0], 1, 5.0))
     assert results == [None, Lost("given up after 5 s"), None]
     assert time.monotonic() - start < 100
 
 
 def test_a_crash_costs_one_item():
-    names = list(in_order(signal.raise_signal, [signal.SIGSEGV, signal.SIGCONT], 1, 60))
+    names = list(map_in_processes(signal.raise_signal, [signal.SIGSEGV, signal.SIGCONT], 1, 60))
     assert names == [Lost("its reader died (signal 11)"), None]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded under Linux only")
 def test_memory_is_bounded():
-    lost, small = in_order(np.ones, [2**34, 1], 1, 60)
+    lost, small = map_in_processes(np.ones, [2**34, 1], 1, 60)
     assert isinstance(lost, Lost) and "memory" in lost.reason
     assert small.tolist() == [1]
 
 
 def test_output_of_a_library_does_not_get_among_the_answers():
-    assert list(in_order(print, range(3), 1, 60)) == [None] * 3
+    assert list(map_in_processes(print, range(3), 1, 60)) == [None] * 3
 
 
 def test_a_mistake_in_the_function_is_raised_here():
     with pytest.raises(WorkerError, match="math domain error"):
-        list(in_order(math.sqrt, [-1], 1, 60))
+        list(map_in_processes(math.sqrt, [-1], 1, 60))
 
 
 def test_leaving_early_ends_the_processes():
-    results = in_order(time.sleep, [0, *[1000] * 20], 2, 1000)
+    results = map_in_processes(time.sleep, [0, *[1000] * 20], 2, 1000)
     next(results)
     start = time.monotonic()
     results.close()

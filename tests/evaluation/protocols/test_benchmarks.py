@@ -14,14 +14,13 @@ from videolm.data.analysis.depth import FlatDepth
 from videolm.data.analysis.geometry import EstimatedGeometry
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.synthetic.corpus import Corpus
-from videolm.evaluation.benchmark_run import BenchmarkRun, RunSettings, run_benchmark
-from videolm.evaluation.metrics.weights_folder import WeightsFolder
+from videolm.evaluation.benchmark_run import BenchmarkRun, RunSettings, Sources, run_benchmark
 from videolm.evaluation.protocols.benchmark import Footage, Wanted
 from videolm.evaluation.protocols.footage import drawn, read_footage
 from videolm.evaluation.protocols.registry import BENCHMARKS
 from videolm.evaluation.protocols.ucf101 import class_in_words
+from videolm.evaluation.resumable import Share
 
-NO_WEIGHTS = WeightsFolder()
 STILL = EstimatedGeometry(lambda clip: torch.zeros(clip.num_frames, 2, clip.height, clip.width), FlatDepth())
 
 
@@ -111,9 +110,8 @@ def data(video: Clip, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 
 
 def run(name: str, model_folder: Path, data: dict[str, Path], out: Path, cases: int = 3) -> dict:
-    settings = RunSettings(cases=cases)
-    benchmark = BENCHMARKS[name]
-    run_benchmark(benchmark, model_folder, data[name], out, settings, NO_WEIGHTS, geometry=STILL)
+    sources = Sources(model_folder, data[name], geometry=STILL)
+    run_benchmark(BENCHMARKS[name], sources, out, RunSettings(clips=cases))
     return json.loads((out / "report.json").read_text())
 
 
@@ -213,11 +211,10 @@ def test_a_stopped_run_goes_on_to_the_same_clips(model_folder, data, tmp_path, m
 
 def test_two_processes_make_the_clips_of_one(model_folder, data, tmp_path) -> None:
     whole = run("msr-vtt", model_folder, data, tmp_path / "whole", cases=20)
-    benchmark, out = BENCHMARKS["msr-vtt"], tmp_path / "shared"
-    arguments = benchmark, model_folder, data["msr-vtt"], out, RunSettings(cases=20)
-    assert not run_benchmark(*arguments, NO_WEIGHTS, rank=1, world=2)
-    written = run_benchmark(*arguments, NO_WEIGHTS, rank=0, world=2)
-    assert written
+    sources = Sources(model_folder, data["msr-vtt"])
+    arguments = BENCHMARKS["msr-vtt"], sources, tmp_path / "shared", RunSettings(clips=20)
+    assert not run_benchmark(*arguments, share=Share(1, 2))
+    assert run_benchmark(*arguments, share=Share(0, 2))
     shared = json.loads((tmp_path / "shared" / "report.json").read_text())
     assert shared["scores"] == whole["scores"]
 

@@ -27,9 +27,8 @@ from videolm.evaluation.protocols.shapes_all import (
     moves_alike,
     run_shapes_all,
 )
-from videolm.evaluation.protocols.shapes_exam import HeldOut
+from videolm.evaluation.protocols.shapes_exam import ExamSettings, HeldOut
 from videolm.generation.pipeline import VideoLM
-from videolm.lm.decoding.sampling import Sampling
 from videolm.tasks.conditions import Material
 from videolm.tasks.masks import Mask, draw_mask
 from videolm.tasks.task import load_task, task_names
@@ -220,7 +219,7 @@ def test_impacts_are_seen_when_clicks_are_heard(real) -> None:
 @pytest.fixture(scope="module")
 def evaluation(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("all")
-    evaluate_model(model_folder, "shapes-all", "synthetic", out, clips=3, seed=0, sampling={})
+    evaluate_model(model_folder, "shapes-all", out, ExamSettings(clips=3))
     return out
 
 
@@ -239,8 +238,8 @@ def test_the_report_scores_every_task_with_chance_and_ceiling(evaluation: Path) 
 
 def test_the_best_of_several_paintings_shows_more_of_what_is_known(model_folder: Path) -> None:
     model = VideoLM.from_pretrained(model_folder)
-    asked = (model, "synthetic", 1, 0, Sampling(), ("inpainting",))
-    reports = [run_shapes_all(*asked, best_of=tries).report for tries in (1, 12)]
+    settings = ExamSettings(clips=1, tasks=("inpainting",))
+    reports = [run_shapes_all(model, settings, best_of=tries).report for tries in (1, 12)]
     splits = [(report["tasks"], report["unseen_pairs"]["tasks"]) for report in reports]
     one, best = ([tasks["inpainting"]["psnr_known"]["score"] for tasks in each] for each in splits)
     assert best[0] >= one[0] and best[1] >= one[1] and best != one

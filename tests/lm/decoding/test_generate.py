@@ -101,15 +101,15 @@ def test_guidance_scale_one_needs_no_unconditional_rows_and_ignores_them(make_mo
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.5])
-def test_rows_are_the_same_alone_and_in_any_batch(make_model, make_sequence, scale):
+def test_rows_are_the_same_alone_and_in_any_batch(make_model, make_example, scale):
     model = make_model().double()
     sampling = DrawSettings(top_p=0.95, guidance_scale=scale)
     texts = (4, 1, 7)
-    sequences = [make_sequence(text, seed=text) for text in texts]
-    without = [make_sequence(text // 2, seed=text) for text in texts]
+    examples = [make_example(text, seed=text) for text in texts]
+    without = [make_example(text // 2, seed=text) for text in texts]
     together = generate(
         model,
-        blanked(Batch.collate(sequences)),
+        blanked(Batch.collate(examples)),
         sampling,
         generators(*texts),
         blanked(Batch.collate(without)),
@@ -117,7 +117,7 @@ def test_rows_are_the_same_alone_and_in_any_batch(make_model, make_sequence, sca
     for row, text in enumerate(texts):
         alone = generate(
             model,
-            blanked(Batch.collate([sequences[row]])),
+            blanked(Batch.collate([examples[row]])),
             sampling,
             generators(text),
             blanked(Batch.collate([without[row]])),
@@ -138,7 +138,7 @@ def test_given_positions_stay_and_sampled_ids_lie_in_their_blocks(make_model, ma
     assert len(ids[free].unique()) > 10
 
 
-def test_rows_of_one_prompt_share_its_reading(make_model, make_sequence, monkeypatch):
+def test_rows_of_one_prompt_share_its_reading(make_model, make_example, monkeypatch):
     """Five rows of two prompts, guided: three different prompts are read, each once, with equal ids."""
     model = make_model().double()
     read = []
@@ -149,12 +149,12 @@ def test_rows_of_one_prompt_share_its_reading(make_model, make_sequence, monkeyp
         return original(decoder, prompts, stop)
 
     monkeypatch.setattr(Decoder, "_read_some", watched)
-    sequences = [make_sequence(text, seed=text) for text in (4, 2, 4, 4, 2)]
-    without = [make_sequence(0)] * 5
+    examples = [make_example(text, seed=text) for text in (4, 2, 4, 4, 2)]
+    without = [make_example(0)] * 5
     sampling = DrawSettings(guidance_scale=2.0)
 
     def run(some, seeds):
-        batch, bare = (Batch.collate([rows[index] for index in some]) for rows in (sequences, without))
+        batch, bare = (Batch.collate([rows[index] for index in some]) for rows in (examples, without))
         return generate(model, blanked(batch), sampling, generators(*seeds), blanked(bare))
 
     together = run(range(5), range(5))
@@ -189,7 +189,7 @@ def test_seeds_choose_the_ids(make_model, make_batch):
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_sampled_codes_follow_the_models_distribution(make_model, make_batch, make_sequence):
+def test_sampled_codes_follow_the_models_distribution(make_model, make_batch, make_example):
     """Many rows of one prompt: the first code's frequencies against the head's probabilities."""
     model = make_model(scale=0.15)
     rows = 2048
@@ -200,7 +200,7 @@ def test_sampled_codes_follow_the_models_distribution(make_model, make_batch, ma
     low = head.logits(hidden).softmax(-1)[0]
     high = torch.cat([head.logits(hidden, [torch.tensor([digit])]).softmax(-1) for digit in range(4)])
     probability = (low[:, None] * high).T.flatten()
-    many = blanked(Batch.collate([make_sequence(3, grid=(1, 1, 1), audio=0)] * rows))
+    many = blanked(Batch.collate([make_example(3, grid=(1, 1, 1), audio=0)] * rows))
     ids = generate(model, many, DrawSettings(), generators(*range(rows)))
     found = torch.bincount(ids[:, column] - block.start, minlength=32) / rows
     common = probability * rows >= 5
@@ -222,14 +222,14 @@ def test_a_layout_without_anything_to_sample_is_returned(make_model, make_batch)
     assert torch.equal(generate(make_model(), batch, GREEDY, generators(0)), batch.ids)
 
 
-def test_rows_of_different_layouts_are_refused(make_model, make_sequence):
-    def run(*sequences):
-        generate(make_model(), Batch.collate(sequences), GREEDY, generators(*range(len(sequences))))
+def test_rows_of_different_layouts_are_refused(make_model, make_example):
+    def run(*examples):
+        generate(make_model(), Batch.collate(examples), GREEDY, generators(*range(len(examples))))
 
     with pytest.raises(ValueError, match="same in every row"):
-        run(make_sequence(3), make_sequence(3, audio=3))
+        run(make_example(3), make_example(3, audio=3))
     with pytest.raises(ValueError, match="expected one layout"):
-        run(make_sequence(3), make_sequence(3, given=1))
+        run(make_example(3), make_example(3, given=1))
 
 
 def test_mistakes_are_named(make_model, make_batch):

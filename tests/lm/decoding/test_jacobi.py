@@ -52,10 +52,10 @@ def test_ids_are_those_of_sequential_decoding(make_model, make_batch, head, samp
     assert torch.equal(generate(model, batch, parallel, generators(0, 1, 2), without), expected)
 
 
-def test_codes_follow_the_models_distribution(make_model, make_sequence):
+def test_codes_follow_the_models_distribution(make_model, make_example):
     """2,048 rows: how often pairs of neighbours are drawn, by chi-square against sequential decoding."""
     model, rows = make_model(scale=0.15), 2048
-    batch = Batch.collate([make_sequence(3, grid=(1, 1, 2), audio=0)] * rows)
+    batch = Batch.collate([make_example(3, grid=(1, 1, 2), audio=0)] * rows)
     counts = []
     for sampling, seed in ((DrawSettings(decoding="jacobi", window=2), 0), (DrawSettings(), rows)):
         ids = generate(model, batch, sampling, generators(*range(seed, seed + rows)))

@@ -51,13 +51,13 @@ def test_prefix_does_not_see_the_output(make_model, make_batch):
     assert not changed[:6].any() and changed[6:].all()
 
 
-def test_rows_are_the_same_alone_and_beside_longer_ones(make_model, make_sequence):
+def test_rows_are_the_same_alone_and_beside_longer_ones(make_model, make_example):
     model = make_model()
-    sequences = [make_sequence(text, seed=text) for text in (0, 5, 2)]
-    together = model(Batch.collate(sequences))
-    for row, sequence in enumerate(sequences):
-        alone = model(Batch.collate([sequence]))[0]
-        torch.testing.assert_close(together[row, : len(sequence)], alone, atol=1e-4, rtol=1e-4)
+    examples = [make_example(text, seed=text) for text in (0, 5, 2)]
+    together = model(Batch.collate(examples))
+    for row, example in enumerate(examples):
+        alone = model(Batch.collate([example]))[0]
+        torch.testing.assert_close(together[row, : len(example)], alone, atol=1e-4, rtol=1e-4)
 
 
 def test_coordinates_segments_and_the_next_place_matter(make_model, make_batch):

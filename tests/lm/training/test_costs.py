@@ -26,12 +26,12 @@ def test_visible_pairs_are_those_of_the_mask(make_batch):
     assert visible_pairs(batch) == count
 
 
-def test_products_are_those_that_torch_counts(make_model, make_sequence, monkeypatch):
+def test_products_are_those_that_torch_counts(make_model, make_example, monkeypatch):
     """Of one example without padding, all but those of attention."""
     # The counter does not know products that are added in place.
     monkeypatch.setattr(heads, "_add_product", lambda total, left, right: total.add_(left @ right))
     model = make_model()
-    batch = Batch.collate([make_sequence(3)])
+    batch = Batch.collate([make_example(3)])
     with FlopCounterMode(display=False) as counter:
         loss = loss_of(model, batch)
         loss.total.backward()

@@ -24,16 +24,16 @@ def test_heads_that_know_nothing_have_the_entropy_of_guessing(make_model, make_b
     }
 
 
-def test_perplexity_counts_the_codes_of_targets_only(make_model, make_sequence):
+def test_perplexity_counts_the_codes_of_targets_only(make_model, make_example):
     from videolm.lm.batch import Batch
 
     model, usage = make_model(), CodeUsage()
     start = model.blocks[1].start
     for codes in ([1, 1, 2, 2], [1, 1, 2, 2]):
-        sequence = make_sequence(3, grid=(1, 2, 3), audio=0, given=2)
-        place = (sequence.block == 1).nonzero().squeeze(1)
-        sequence.ids[place] = torch.tensor([5, 6, *codes]) + start  # the first two are given
-        usage.add(model, Batch.collate([sequence]))
+        example = make_example(3, grid=(1, 2, 3), audio=0, given=2)
+        place = (example.block == 1).nonzero().squeeze(1)
+        example.ids[place] = torch.tensor([5, 6, *codes]) + start  # the first two are given
+        usage.add(model, Batch.collate([example]))
     perplexities, counts = usage.report()
     assert perplexities == {"visual": pytest.approx(2.0)}
     assert counts["visual"].nonzero().squeeze(1).tolist() == [1, 2] and counts["visual"].sum() == 8

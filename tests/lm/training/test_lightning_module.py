@@ -8,7 +8,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.utils.data import DataLoader
 
 from videolm.lm.batch import Batch
-from videolm.lm.model.recomputing import recompute_layers
+from videolm.lm.model.activation_checkpointing import checkpoint_layers
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.training.loss import loss_of
@@ -146,11 +146,11 @@ def test_matrices_of_the_layers_are_orthogonalized_and_the_rest_is_not(fit):
     assert decays == [module.weight_decay, 0.0, module.table_weight_decay]
 
 
-def test_accumulated_batches_have_the_gradient_of_one_joint_batch(record, make_sequence):
+def test_accumulated_batches_have_the_gradient_of_one_joint_batch(record, make_example):
     """Whatever their numbers of targets, also in a last step of fewer batches."""
-    short = [make_sequence(3, grid=(1, 1, 2), audio=0)]
-    long = [make_sequence(1, grid=(3, 2, 2), seed=1), make_sequence(0, seed=2)]
-    last = [make_sequence(2, seed=3)]
+    short = [make_example(3, grid=(1, 1, 2), audio=0)]
+    long = [make_example(1, grid=(3, 2, 2), seed=1), make_example(0, seed=2)]
+    last = [make_example(2, seed=3)]
     frozen = {"learning_rate": 0.0, "adam_learning_rate": 0.0}
     parts = record([Batch.collate(each) for each in (short, long, last)], accumulated=2, **frozen)
     joint = record([Batch.collate(each) for each in (short + long, last)], **frozen)
@@ -159,19 +159,20 @@ def test_accumulated_batches_have_the_gradient_of_one_joint_batch(record, make_s
         torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_that_is_no_number_changes_nothing_and_the_next_one_counts(record, make_batch):
+def test_a_non_finite_step_changes_nothing_and_the_next_one_counts(record, make_batch):
     batch = make_batch(3, 0, 2)
     with pytest.warns(UserWarning, match="step 1 is skipped: the loss is|step 1 is skipped: the gradients"):
         module = record([batch] * 3, spoilt=range(1, 2))
     assert [bool(step) for step in module.gradients] == [True, False, True]
     unspoilt = record([batch] * 2)
-    assert module.bad_steps.skipped == 1 and unspoilt.bad_steps.skipped == 0
+    assert module.skipped_steps.skipped == 1 and unspoilt.skipped_steps.skipped == 0
     # What the second of the good steps saw is what it sees when nothing goes wrong between.
     torch.testing.assert_close(module.gradients[2], unspoilt.gradients[1])
 
 
-def test_steps_that_are_no_numbers_end_the_training_when_there_are_too_many(record, make_batch):
-    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="at step 4, the 3th"):
+def test_too_many_non_finite_steps_in_a_row_end_the_training(record, make_batch):
+    message = "at step 4, and 3 steps in a row were non-finite"
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match=message):
         record([make_batch(3)] * 9, spoilt=range(2, 9), max_skipped_steps=3)
 
 
@@ -194,7 +195,7 @@ def test_layers_whose_activations_are_computed_again_have_the_same_gradients(rec
 def test_activation_checkpointing_keeps_less_in_memory(make_model, make_batch):
     def kept(every: int) -> int:
         model, batch = make_model(), make_batch(3, 0, 2)
-        recompute_layers(model, every)
+        checkpoint_layers(model, every)
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(
             lambda saved: sizes.append(saved.numel()) or saved, lambda saved: saved

@@ -84,15 +84,15 @@ def test_targets_without_a_head_are_refused(make_model, make_batch):
         loss_of(make_model(), batch)
 
 
-def test_packed_rows_have_the_losses_and_gradients_of_single_ones(make_model, make_sequence):
+def test_packed_rows_have_the_losses_and_gradients_of_single_ones(make_model, make_example):
     model = make_model().double()
-    sequences = [
-        make_sequence(text, given=given, seed=text) for text, given in ((3, 0), (1, 2), (5, 0), (2, 1))
+    examples = [
+        make_example(text, given=given, seed=text) for text, given in ((3, 0), (1, 2), (5, 0), (2, 1))
     ]
-    for sequence in sequences:
-        object.__setattr__(sequence, "weight", sequence.weight.double())
-    single = loss_of(model, Batch.collate(sequences))
-    packed = loss_of(model, Batch.of_rows([sequences[:2], sequences[2:]]))
+    for example in examples:
+        object.__setattr__(example, "weight", example.weight.double())
+    single = loss_of(model, Batch.collate(examples))
+    packed = loss_of(model, Batch.of_rows([examples[:2], examples[2:]]))
     assert torch.equal(single.block, packed.block)
     torch.testing.assert_close(packed.total, single.total)
     order = [loss.example.argsort(stable=True) for loss in (packed, single)]

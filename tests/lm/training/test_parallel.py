@@ -84,10 +84,10 @@ def train_on(processes: int, *arguments) -> None:
 
 
 @pytest.fixture
-def examples(make_sequence):
-    """Four sequences with different numbers of targets, so that the halves differ."""
+def examples(make_example):
+    """Four examples with different numbers of targets, so that the halves differ."""
     lengths = ((3, (1, 1, 2)), (0, (1, 2, 2)), (2, (3, 2, 2)), (1, (2, 2, 2)))
-    return [make_sequence(text, grid=grid, seed=seed) for seed, (text, grid) in enumerate(lengths)]
+    return [make_example(text, grid=grid, seed=seed) for seed, (text, grid) in enumerate(lengths)]
 
 
 @pytest.fixture

@@ -234,7 +234,7 @@ def test_a_step_with_a_gradient_that_is_no_number_changes_nothing():
 
 
 def test_steps_without_numbers_end_the_training_when_there_are_too_many():
-    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="at step 2, the 2th"):
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="step 2, and 2 steps"):
         spoil(range(1, 9), 4, max_skipped_steps=2)
 
 

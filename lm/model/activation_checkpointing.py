@@ -1,6 +1,6 @@
-"""Activation checkpointing: layers that keep only their input and compute the rest again when it is needed.
+"""Activation checkpointing: layers keep only their input and recompute the rest in the backward pass.
 
-It lowers the memory of a layer's activations to that of one tensor (batch, length, dim) for a third more
+A layer's activations then take the memory of one tensor (batch, length, dim), for a third more matrix
 products (Chen et al. 2016, arXiv:1604.06174).
 """
 
@@ -11,11 +11,14 @@ from torch.utils.checkpoint import checkpoint
 from .transformer import PrefixLM
 
 
-def recompute_layers(model: PrefixLM, every: int) -> None:
-    """Make every so-many-th layer of a model such a one, in place; names of weights stay.
+def checkpoint_layers(model: PrefixLM, every: int) -> None:
+    """Checkpoint every n-th layer of a model, in place; the names of the weights stay.
 
     Args:
-        every: 1 takes all layers, 2 every second one, 0 none.
+        every: n; 1 takes all layers, 0 none.
+
+    Raises:
+        ValueError: if it is negative.
     """
     if every < 0:
         raise ValueError(f"activation_checkpointing is {every}; expected 0 (none), 1 (all layers), 2, …")

@@ -1,0 +1,157 @@
+"""The three jobs of `videolm evaluate`, each a record of the options that it uses.
+
+    CorpusJob      a protocol of the embedded corpus       --model M --protocol shapes
+    BenchmarkJob   a benchmark of the literature           --model M --protocol ucf101 --data UCF-101
+    SetsJob        anybody's clips against real ones       --real DIR --generated DIR
+
+The fields of a job, and those of the records among them, have the names and defaults of the options.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..data.analysis.open_geometry import geometry_of
+from .benchmark_run import RunSettings, Sources, run_benchmark
+from .evaluate_model import PROTOCOLS, evaluate_model
+from .metrics.weights_folder import WeightsFolder
+from .protocols.registry import BENCHMARKS
+from .protocols.shapes_exam import ExamSettings
+from .resumable import ALL, Share
+from .score_logging import Logger
+from .set_evaluation import SetSettings, evaluate_sets
+
+
+@dataclass(frozen=True)
+class CorpusJob:
+    """Score a model by a protocol of the embedded corpus."""
+
+    title: ClassVar[str] = "protocol {}"
+    model: Path
+    protocol: str = "shapes"
+    out: Path | None = None
+    settings: ExamSettings = field(default_factory=ExamSettings)
+
+    def run(self) -> list[Path]:
+        out = self.out or self.model.parent / "evaluation"
+        return evaluate_model(self.model, self.protocol, out, self.settings)
+
+
+@dataclass(frozen=True)
+class BenchmarkJob:
+    """Score a model by a benchmark of the literature.
+
+    Raises:
+        ValueError: if there is no data set, or a depth model that the benchmark does not use.
+    """
+
+    title: ClassVar[str] = "protocol {}"
+    model: Path
+    protocol: str
+    data: Path | None = None
+    depth: str | None = None
+    weights: Path | None = None
+    trust: bool = False
+    out: Path | None = None
+    settings: RunSettings = field(default_factory=RunSettings)
+    share: Share = ALL
+    logger: tuple[Logger, ...] = ("csv",)
+
+    def __post_init__(self) -> None:
+        benchmark = BENCHMARKS[self.protocol]
+        if self.data is None:
+            raise ValueError(f"protocol {self.protocol} needs --data, a folder with {benchmark.layout}")
+        if self.depth is not None and not benchmark.needs_geometry:
+            task = benchmark.task
+            raise ValueError(f"protocol {self.protocol} has no use for --depth: {task} needs no geometry")
+
+    def run(self) -> list[Path]:
+        assert self.data is not None
+        weights, geometry = WeightsFolder(self.weights, self.trust), geometry_of(self.depth)
+        return run_benchmark(
+            BENCHMARKS[self.protocol],
+            Sources(self.model, self.data, weights, geometry),
+            self.out or self.model.parent / f"evaluation-{self.protocol}",
+            self.settings,
+            share=self.share,
+            loggers=self.logger,
+        )
+
+
+@dataclass(frozen=True)
+class SetsJob:
+    """Score clips against real ones."""
+
+    title: ClassVar[str] = "a comparison of --real and --generated"
+    real: Path
+    generated: Path
+    weights: Path | None = None
+    trust: bool = False
+    out: Path | None = None
+    settings: SetSettings = field(default_factory=SetSettings)
+    share: Share = ALL
+    logger: tuple[Logger, ...] = ("csv",)
+
+    def run(self) -> list[Path]:
+        return evaluate_sets(
+            self.real,
+            self.generated,
+            self.out or self.generated.absolute().parent / "evaluation",
+            self.settings,
+            WeightsFolder(self.weights, self.trust),
+            share=self.share,
+            loggers=self.logger,
+        )
+
+
+Job = CorpusJob | BenchmarkJob | SetsJob
+
+
+def job_of(given: Mapping[str, Any]) -> Job:
+    """The job that the given options ask for.
+
+    Args:
+        given: values by the names of options, without those that are not given.
+
+    Raises:
+        ValueError: if options are missing, have no meaningful value, or are not used by the job.
+    """
+    kind = _kind(given)
+    if unused := given.keys() - set(option_names(kind)):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given if name in unused)
+        title = kind.title.format(given.get("protocol", CorpusJob.protocol))
+        raise ValueError(f"{title} has no use for {names}")
+    return _made(kind, given)
+
+
+def option_names(record: type[Any]) -> Iterator[str]:
+    """The names of the options that are fields of a record, or of a record in it."""
+    for each in fields(record):
+        if isinstance(each.type, type) and is_dataclass(each.type):
+            yield from option_names(each.type)
+        else:
+            yield each.name
+
+
+def _kind(given: Mapping[str, Any]) -> type[Job]:
+    if given.keys() & {"real", "generated"}:
+        if not given.keys() >= {"real", "generated"}:
+            raise ValueError("expected --real and --generated together")
+        return SetsJob
+    if "model" not in given:
+        raise ValueError("expected --model, or --real and --generated")
+    protocol = given.get("protocol", CorpusJob.protocol)
+    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS)):
+        raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(known)}")
+    return CorpusJob if protocol in PROTOCOLS else BenchmarkJob
+
+
+def _made(record: type[Any], given: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {}
+    for each in fields(record):
+        if isinstance(each.type, type) and is_dataclass(each.type):
+            values[each.name] = _made(each.type, given)
+        elif each.name in given:
+            values[each.name] = given[each.name]
+    return record(**values)
