@@ -21,7 +21,7 @@ from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.scene import LASTING_MOTIONS, Scene
 from videolm.evaluation.protocols.shapes_exam import corpus_of
 from videolm.generation.best_of import fit_of
-from videolm.generation.long_video.drift import kept, rounds, rounds_at, windows
+from videolm.generation.long_video.drift import read_correctly, rounds, rounds_at, windows
 from videolm.generation.long_video.long_video import LongPrompt, generate_long
 from videolm.generation.long_video.script import Line, Segment
 from videolm.generation.pipeline import VideoLM
@@ -104,8 +104,8 @@ def over_time(model: VideoLM, scenes: Sequence[Scene], made: Sequence[tuple[Clip
     table: list[Record] = []
     for number in range(len(cut[0])):
         turns = rounds_at(segments, number * size + size - 1)
-        own = kept([each[number] for each in cut], scenes)
-        alone = kept([each[turns] for each in again], scenes)
+        own = read_correctly([each[number] for each in cut], scenes)
+        alone = read_correctly([each[turns] for each in again], scenes)
         table.append(
             {"seconds": (number + 1) * size / model.clips.fps, "segments": turns}
             | asdict(own)

@@ -1,4 +1,4 @@
-"""Words of a command line to the arguments of a function, whose signature and docstring are the help.
+"""A command line parsed into the arguments of a function, whose signature and docstring are its help.
 
 A parameter that is a record (a frozen dataclass) stands for options of the names of its fields:
 
@@ -14,7 +14,10 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 
 class Options:
@@ -29,32 +32,45 @@ class Options:
         self.skip, self.defaults = set(skip), defaults
 
 
-def parse(command: Callable[..., Any], program: str, words: list[str]) -> dict[str, Any] | str:
-    """The arguments of `command` in `words`, or its help if they ask for it.
+def parse(command: Callable[..., Any], program: str, words: list[str]) -> dict[str, Any]:
+    """The arguments of `command` in `words`.
 
     Raises:
         jsonargparse.ArgumentError: if they do not fit the signature.
         ValueError: if a record refuses its values.
     """
-    from jsonargparse import ArgumentParser
-
-    description = inspect.cleandoc(command.__doc__ or "").split("\nArgs:")[0].strip()
-    parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
     records = _records(command)
-    parser.add_function_arguments(command, as_positional=True, as_group=False, skip=set(records))
-    for record, options in records.values():
-        skipped: set[str | int] = {*options.skip}
-        parser.add_class_arguments(record, as_positional=True, as_group=True, skip=skipped)
-        parser.set_defaults({name: options.defaults[name] for name in options.defaults.keys() - options.skip})
-    if set(words) & {"-h", "--help"}:
-        return _as_typed(parser.format_help())
-    values = parser.parse_args(_with_values(as_parsed(words), command, records)).as_dict()
+    given_words = _with_values(as_parsed(words), command, records)
+    values = _parser(command, program, records).parse_args(given_words).as_dict()
     for name, (record, options) in records.items():
         # A skipped field may be the name of a parameter of the command itself, which keeps its value.
         own = {field.name for field in fields(record)} - options.skip
         given = {field: values.pop(field) for field in own & values.keys()}
         values[name] = record(**options.defaults | given)
     return values
+
+
+def help_of(command: Callable[..., Any], program: str) -> str:
+    """What the signature and the docstrings say, in a user's words: options as they are typed, no nulls."""
+    text = _parser(command, program, _records(command)).format_help()
+    text = re.sub(r"--\w+", lambda match: match[0].replace("_", "-"), text)
+    text = re.sub(r"\s+\|\s+null,\s+default:\s+null\)", ")", text)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+
+
+def _parser(
+    command: Callable[..., Any], program: str, records: dict[str, tuple[Any, Options]]
+) -> "ArgumentParser":
+    from jsonargparse import ArgumentParser
+
+    description = inspect.cleandoc(command.__doc__ or "").split("\nArgs:")[0].strip()
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=False)
+    parser.add_function_arguments(command, as_positional=True, as_group=False, skip=set(records))
+    for record, options in records.values():
+        skipped: set[str | int] = {*options.skip}
+        parser.add_class_arguments(record, as_positional=True, as_group=True, skip=skipped)
+        parser.set_defaults({name: options.defaults[name] for name in options.defaults.keys() - options.skip})
+    return parser
 
 
 def as_parsed(words: list[str]) -> list[str]:
@@ -101,10 +117,3 @@ def _with_values(
         else:
             result.append(word)
     return [f"{word}=true" if is_switch(word) else word for word in result]
-
-
-def _as_typed(text: str) -> str:
-    """jsonargparse's help in a user's words: options as they are typed, and nothing about absent values."""
-    text = re.sub(r"--\w+", lambda match: match[0].replace("_", "-"), text)
-    text = re.sub(r"\s\|\s+null,\s+default:\s+null\)", ")", text)
-    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)

@@ -1,4 +1,4 @@
-"""The commands about sources of clips: `videolm data …`."""
+"""The commands about clips: `videolm data …`, the embedded corpus as files, and encoding into shards."""
 
 from dataclasses import replace
 from pathlib import Path

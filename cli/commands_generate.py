@@ -1,4 +1,4 @@
-"""The commands of tasks: which there are, and generating with them."""
+"""The commands that list tasks, generate with them and describe models."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `videolm info` prints, of a folder or of a config (training_cost.py)."""
+"""What `videolm info` prints, of a model folder or of a config (training_cost.py)."""
 
 from pathlib import Path
 from typing import Any

@@ -19,7 +19,7 @@ from . import (
     commands_training,
     commands_workflows,
 )
-from .arguments import as_parsed, parse
+from .arguments import as_parsed, help_of, parse
 
 
 def demo(
@@ -122,11 +122,10 @@ def call(command: Callable[..., list[Path] | None], program: str, arguments: lis
     """Parse the arguments of a command as its signature says and call it."""
     if "arguments" in inspect.signature(command).parameters:  # LightningCLI parses these itself
         return command(as_parsed(arguments))
-    values = parse(command, program, arguments)
-    if isinstance(values, str):
-        print(values)
+    if set(arguments) & {"-h", "--help"}:
+        print(help_of(command, program))
         return None
-    return command(**values)
+    return command(**parse(command, program, arguments))
 
 
 def overview(words: list[str] = ()) -> str:  # type: ignore[assignment]

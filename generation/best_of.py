@@ -1,7 +1,7 @@
-"""Which of several clips is the best: fits its text, or paints what is known as it is.
+"""The best of several clips: the one that fits its text best, or that shows known pixels best.
 
-Of texts `DescribedFit` asks the embedded corpus' reader, `ClipFit` a CLIP model from a local folder.
-`nearest_known` needs neither, nor a text.
+How well a clip fits a text is judged by the reader of the embedded corpus (`DescribedFit`) or by a CLIP model
+from a local folder (`ClipFit`). `nearest_known` compares paintings with the given video and needs no text.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ..data.synthetic.scene import COLOURS, SHAPES
 from ..tasks.masks import Mask
 from ..tokenizers.text.clip_similarity import ClipSimilarity
 
-_FRAMES = 8  # looked at by CLIP
+_FRAMES = 8  # that CLIP is shown
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Fit(Protocol):
 
 
 def fit_of(judge: str) -> Fit:
-    """ "describe", or the folder of a CLIP model.
+    """The judge of a name: "describe", or the folder of a CLIP model.
 
     Raises:
         FileNotFoundError, ValueError: if there is no such folder, or no CLIP model in it.
@@ -38,7 +38,7 @@ def fit_of(judge: str) -> Fit:
 
 
 def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
-    """The clip that fits the text best, of several as good the first.
+    """The clip that fits the text best; the first one if several fit equally well.
 
     Raises:
         ValueError: if there is no text.
@@ -49,11 +49,10 @@ def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
 
 
 def nearest_known(tries: Sequence[Clip], given: Clip, known: Mask) -> Clip:
-    """Of several paintings, as they are decoded, the one with the most dB in the known pixels.
+    """The painting with the highest PSNR over the known pixels, before these are put back.
 
-    That is the mean over the frames of which something is known. A model paints the known pixels, too, and in
-    one go with the others: an object that it paints in another place or phase than the given video's also
-    misses what the mask leaves of it.
+    The PSNR is the mean over the frames that have known pixels. The model generates known and unknown pixels
+    together, so an object painted in the wrong place or phase is wrong in its known part as well.
     """
     some = known.flatten(1).any(1)
     return max(tries, key=lambda clip: float(psnr(given.frames[some], clip.frames[some], known[some]).mean()))
@@ -62,7 +61,7 @@ def nearest_known(tries: Sequence[Clip], given: Clip, known: Mask) -> Clip:
 class DescribedFit:
     """The share of the text's words (colour, shape, motion, camera) that `describe` reads in the clip.
 
-    What it is not sure of counts by its confidence, less than any word that it says.
+    Ties are broken by the reader's confidence, which counts less than any word.
     """
 
     def __call__(self, clip: Clip, text: str) -> float:

@@ -1,6 +1,6 @@
-"""Clips kept exactly: what a later step goes on from is bit for bit what an earlier one made.
+"""Intermediate clips on disk, without loss: a resumed run goes on from exactly what an earlier step made.
 
-Films are compressed with losses, so work that goes on from its own results keeps them as .safetensors too.
+Video files are lossy, so chains and long videos also write their clips as .safetensors.
 """
 
 import json
@@ -17,22 +17,22 @@ from ..data.runtime.files import replacing
 SUFFIX = ".safetensors"
 
 
-def keep_clip(clip: Clip, path: Path) -> None:
-    """Write a clip; nothing is seen of the file before it is complete."""
+def cache_clip(clip: Clip, path: Path) -> None:
+    """Write a clip; the file appears when it is complete."""
     tensors, values = take_apart(clip)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"clip": json.dumps(values)})
 
 
-def kept_clip(path: Path) -> Clip:
-    """Read what `keep_clip` wrote.
+def cached_clip(path: Path) -> Clip:
+    """The clip that `cache_clip` wrote.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it holds no clip.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no kept clip {path}")
+        raise FileNotFoundError(f"there is no cached clip {path}")
     try:
         with safe_open(path, "pt") as file:
             values = json.loads(file.metadata()["clip"])
@@ -42,10 +42,10 @@ def kept_clip(path: Path) -> Clip:
         raise ValueError(f"{path} holds no clip; remove it to have it made again") from error
 
 
-def kept_or_made(path: Path | None, make: Callable[[], Clip]) -> Clip:
-    """The clip that a file keeps, or else what `make` gives, which it keeps from now on; None keeps none."""
+def cached_or_made(path: Path | None, make: Callable[[], Clip]) -> Clip:
+    """The clip of a file, or else what `make` returns, written to it; without a path nothing is written."""
     if path is None:
         return make()
     if not path.is_file():
-        keep_clip(make(), path)
-    return kept_clip(path)
+        cache_clip(make(), path)
+    return cached_clip(path)

@@ -1,4 +1,4 @@
-"""Warnings as a command tells them: each once, in one line, when the work is done."""
+"""Warnings of a command, printed as notes: each once, when the work is done."""
 
 import warnings
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a model is asked to go on from, checked against its task and brought to the model's sizes."""
+"""Prompts: what a task is given, checked against the task and brought to the model's sizes and rates."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from ..tasks.clip_size import SizeChoice
 from ..tasks.masks import Mask, mask_of_frames, read_mask
 from ..tasks.task import Task
 
-# Share of a frame below which it is not worth while to paint around a video.
+# A video that leaves less of the frame than this free is cut to fill it; nothing is painted around it.
 _LEAST_TO_PAINT = 0.05
 
 Given = Clip | str | Path

@@ -1,4 +1,4 @@
-"""Short prompts in the words of the long captions that a model learnt from: `videolm generate --expand`."""
+"""Expansion of short prompts into long captions like those of training: `videolm generate --expand`."""
 
 import re
 from collections.abc import Callable

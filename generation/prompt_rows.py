@@ -1,4 +1,4 @@
-"""From a prompt to what the language model reads: a layout, the codes in it, and what comes back as given."""
+"""Prompts as the language model reads them: layouts, the given codes, and media to put into the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

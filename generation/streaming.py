@@ -1,7 +1,7 @@
-"""Frames as soon as their codes are there.
+"""Streaming: frames are decoded as soon as their codes are generated.
 
-The codes of a clip are generated latent by latent and the video tokenizer decodes causally, so the first
-frame of 17 can be seen after a fifth of the work.
+Codes are generated latent by latent and the video tokenizer decodes causally, so the first of 17 frames is
+there after a fifth of the work.
 """
 
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class ClipStream:
 
     @property
     def codes(self) -> Codes:
-        """All parts of the sequence; what is not sampled yet is without meaning."""
+        """All parts of the sequence; codes that are not sampled yet have no meaning."""
         return self.row.layout.unpack(self.generation.ids[0].cpu())
 
     @property

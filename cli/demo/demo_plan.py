@@ -1,4 +1,4 @@
-"""The commands of the demo, as they follow from its arguments."""
+"""The stages of the demo and their commands."""
 
 import inspect
 import shlex

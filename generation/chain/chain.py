@@ -1,4 +1,4 @@
-"""Tasks one after the other, each led by the results of earlier ones: `videolm chain`.
+"""Tasks one after the other, each conditioned on results of earlier ones: `videolm chain`.
 
     steps = [
         Step("picture", "text_to_image", text="a red square"),
@@ -7,8 +7,8 @@
     ]
     clips = run_chain(VideoLM.from_pretrained("runs/mine/model"), steps, keep=Path("runs/mine/chain"))
 
-No task is trained for this: what goes from step to step are pixels and samples, which the next one encodes
-as it would a user's own (Kondratyuk et al. 2024, arXiv:2312.14125, figures 7 and 10).
+No task is trained for this: steps hand over pixels and samples, which the next step encodes like a user's
+own files (Kondratyuk et al. 2024, arXiv:2312.14125, figures 7 and 10).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
-from ..clip_cache import SUFFIX, keep_clip, kept_clip
+from ..clip_cache import SUFFIX, cache_clip, cached_clip
 from ..pipeline import VideoLM
 from ..prompt import Given, Prompt
 
@@ -132,7 +132,7 @@ def checked(steps: Sequence[Step]) -> list[Step]:
 
 
 def file_of(folder: Path, steps: Sequence[Step], name: str) -> Path:
-    """The file that keeps a step's result exactly."""
+    """The file that caches a step's result without loss."""
     number = [step.name for step in steps].index(name) + 1
     return folder / f"{number:02d}-{name}{SUFFIX}"
 
@@ -145,7 +145,7 @@ def _result(
     keep: Path | None,
     tell: Callable[[float], None],
 ) -> Clip:
-    """A step's clip: the one that is kept, if it was made of the same; made, and kept, otherwise."""
+    """A step's clip: the cached one if it was made with the same settings, else a new one, cached."""
     step = steps[number]
     if keep is None:
         return _made(model, step, clips, tell)
@@ -153,14 +153,14 @@ def _result(
     record = MadeWith(path.with_suffix(".json"), _made_of(model, steps, number, keep))
     if not (path.is_file() and record.is_same):
         clip = _made(model, step, clips, tell)
-        keep_clip(clip, path)
+        cache_clip(clip, path)
         write_clip(clip, shown(path, clip))
         record.write()
-    return kept_clip(path)
+    return cached_clip(path)
 
 
 def shown(path: Path, clip: Clip) -> Path:
-    """Where the clip of a kept file is to be looked at."""
+    """The picture or video that shows the clip of a cache file."""
     return path.with_suffix(".png" if clip.num_frames == 1 else ".mp4")
 
 

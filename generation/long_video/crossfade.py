@@ -1,4 +1,4 @@
-"""Where one window of a long video goes over into the next: sounds are faded, and how well all fits.
+"""The join of two windows of a long video: their sounds are crossfaded, and the join is measured.
 
     earlier  ─────────────────────╲
     later            ╱─────────────────────     the fade ends where the earlier sound ends
@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 FADE_SECONDS = 0.02
-AROUND_SECONDS = 0.1  # on either side, with which a join is compared
+AROUND_SECONDS = 0.1  # on either side of a join, for comparison
 _USUAL = 0.99  # quantile of the changes around that counts as usual
 
 Sound = Float[Tensor, "channels samples"]

@@ -1,7 +1,7 @@
-"""How far a long video drifts: what is read of it over time, beside rounds through the tokenizer alone.
+"""Drift of a long video: whether its colour and shape can still be read after many segments.
 
-Every segment of a long video encodes what the last one decoded. Rounds of encoding and decoding without the
-language model show how much of the drift is the tokenizer's.
+Every segment encodes what the last one decoded. Repeated encoding and decoding without the language model
+shows how much of the drift is the tokenizer's.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .script import Segment
 
 
 @dataclass(frozen=True)
-class Kept:
+class ReadCorrectly:
     """Shares of clips in which the right word is read."""
 
     colour: float
@@ -41,11 +41,11 @@ def rounds_at(segments: Sequence[Segment], frame: int) -> int:
     return sum(segment.first <= frame for segment in segments)
 
 
-def kept(clips: Sequence[Clip], scenes: Sequence[Scene]) -> Kept:
-    """In how many clips `describe` reads the colour and shape that they should show; silence is wrong."""
+def read_correctly(clips: Sequence[Clip], scenes: Sequence[Scene]) -> ReadCorrectly:
+    """In how many clips `describe` reads the right colour and shape; an abstention is wrong."""
     readings = [describe(clip) for clip in clips]
     pairs = list(zip(readings, scenes, strict=True))
-    return Kept(
+    return ReadCorrectly(
         colour=sum(reading.colour == scene.colour for reading, scene in pairs) / len(pairs),
         shape=sum(reading.shape == scene.shape for reading, scene in pairs) / len(pairs),
     )

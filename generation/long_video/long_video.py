@@ -4,9 +4,9 @@
                       | given frames  | new frames    |
                                       | given frames  | new frames    |
 
-The last 1 + 4k frames that are there are encoded as the beginning of a new clip, whose rest the model
-generates (Kondratyuk et al. 2024, arXiv:2312.14125, figure 5). It is pixels that are taken over, since
-codes amid a clip are not those of a clip's beginning: the first code of a clip stands for one frame alone.
+The last 1 + 4k frames made so far are encoded as the beginning of a new clip, and the model generates the
+rest of it (Kondratyuk et al. 2024, arXiv:2312.14125, figure 5). Pixels are handed over and not codes: the
+first latent of a clip codes one frame, those in the middle code four.
 
     prompt = LongPrompt([Line("a red square spins")], seconds=10)
     clip, report = generate_long(VideoLM.from_pretrained("runs/demo/model"), prompt)
@@ -26,7 +26,7 @@ from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
 from ..best_of import Fit, fit_of
-from ..clip_cache import SUFFIX, kept_or_made
+from ..clip_cache import SUFFIX, cached_or_made
 from ..notes import notes
 from ..pipeline import VideoLM
 from ..prompt import Given, fitted
@@ -117,7 +117,7 @@ def generate_long(
         tell = partial(_tell, report, segment.number, len(segments))
         first_seed = seed + segment.number * best_of
         make = partial(maker.window, segment, tail, first_seed, tell)
-        window = kept_or_made(keep and keep / f"{segment.number:04d}{SUFFIX}", make)
+        window = cached_or_made(keep and keep / f"{segment.number:04d}{SUFFIX}", make)
         joins = made.join(window, segment.given, align=sound == "of each window")
         rows.append(_row(segment, maker.task(segment), first_seed, clips.fps, *joins))
         tell(1)

@@ -1,4 +1,4 @@
-"""What a long video shows when: the lines of a script, and the segments in which it is made.
+"""The script of a long video: lines of text, and the segments that are generated from them.
 
 A script is a text file with one line for each segment, or JSONL that says how long each line holds:
 

@@ -1,4 +1,4 @@
-"""A long video as far as it is made: frames and sound, to which windows are joined."""
+"""The frames and sound of a long video made so far, to which windows are joined."""
 
 import torch
 from torch import Tensor

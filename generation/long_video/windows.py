@@ -1,4 +1,4 @@
-"""One window of a long video: a clip of the model's length that begins with what is there already."""
+"""One window of a long video: a clip of the model's length that begins with the last frames made so far."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

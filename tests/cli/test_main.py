@@ -199,7 +199,6 @@ print(*[name for name in {HEAVY} if name in sys.modules])
 def test_switches_stand_before_positional_arguments() -> None:
     def parsed(*words: str) -> dict[str, object]:
         values = parse(COMMANDS["data inspect"], "videolm", list(words))
-        assert isinstance(values, dict)
         return {name: values[name] for name in ("source", "quick", "json")}
 
     assert parsed("--quick", "mydata") == {"source": "mydata", "quick": True, "json": False}
@@ -218,7 +217,7 @@ def test_commands_that_sample_take_every_field_of_the_sampling(name: str) -> Non
     words = [f"--{field.replace('_', '-')}={value}" for field, value in asdict(asked).items()]
     command, *rest = name.split()
     values = parse(COMMANDS[command], command, ["--model", "m", "--out", "o", *rest, *words])
-    assert isinstance(values, dict) and values["sampling"] == asked
+    assert values["sampling"] == asked
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from videolm.data.synthetic.corpus import Corpus
 from videolm.generation.chain import chain as chain_module
 from videolm.generation.chain.chain import Step, run_chain
 from videolm.generation.chain.chain_file import read_chain
-from videolm.generation.clip_cache import kept_clip
+from videolm.generation.clip_cache import cached_clip
 from videolm.generation.pipeline import VideoLM
 
 TEXT = "a red square moves left"
@@ -181,6 +181,6 @@ def test_the_command_keeps_every_result(model_folder: Path, clip: Clip, tmp_path
     output = capsys.readouterr().out
     assert all(f"wrote {path}" in output and path.is_file() for path in written)
     assert read_clip(written[1]).num_frames == 9
-    assert kept_clip(tmp_path / "out" / "03-video_to_audio.safetensors").waveform is not None
+    assert cached_clip(tmp_path / "out" / "03-video_to_audio.safetensors").waveform is not None
     assert main([*command, "--model", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

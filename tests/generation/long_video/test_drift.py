@@ -4,7 +4,7 @@ import torch
 
 from videolm.data.synthetic.corpus import Corpus
 from videolm.data.synthetic.scene_sampling import SceneDistribution
-from videolm.generation.long_video.drift import Kept, kept, rounds, rounds_at, windows
+from videolm.generation.long_video.drift import ReadCorrectly, read_correctly, rounds, rounds_at, windows
 from videolm.generation.long_video.script import Segment
 
 
@@ -15,10 +15,10 @@ def test_words_are_right_until_the_clip_loses_what_it_shows():
     scenes = [corpus.scene(index) for index in indices]
     first, second = zip(*(windows(corpus[index], 9) for index in indices), strict=True)
     assert all(each.num_frames == 9 for each in (*first, *second))
-    assert kept(first, scenes) == Kept(1.0, 1.0)
+    assert read_correctly(first, scenes) == ReadCorrectly(1.0, 1.0)
     for clip in second:
         clip.frames[:] = clip.frames[..., [1, 2, 0]]
-    assert kept(second, scenes).colour < 0.5
+    assert read_correctly(second, scenes).colour < 0.5
 
 
 def test_rounds_go_on_from_what_the_last_one_decoded(model, clip):

@@ -10,7 +10,7 @@ import torch
 from videolm.cli.main import main
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.reading import read_clip
-from videolm.generation.clip_cache import keep_clip, kept_clip
+from videolm.generation.clip_cache import cache_clip, cached_clip
 from videolm.generation.long_video.long_video import LongPrompt, generate_long
 from videolm.generation.long_video.script import Line
 from videolm.generation.pipeline import VideoLM
@@ -47,7 +47,7 @@ def test_every_window_begins_with_the_frames_before_it(model, tmp_path):
     starts = [0, 9, 13, 17]
     assert [row["first_frame"] for row in report["segments"]] == starts
     for number, first in enumerate(starts):
-        window = kept_clip(tmp_path / f"{number:04d}.safetensors")
+        window = cached_clip(tmp_path / f"{number:04d}.safetensors")
         begin = max(first - 5, 0)
         shown = clip.frames[begin : begin + 9]
         assert torch.equal(window.frames[: len(shown)], shown)
@@ -181,10 +181,10 @@ def test_what_the_model_cannot_use_is_refused(model, prompt, sampling, message):
         generate_long(model, prompt, sampling=Sampling(**sampling))
 
 
-def test_kept_clips_come_back_exactly(clip, tmp_path):
+def test_cached_clips_come_back_exactly(clip, tmp_path):
     for kept in (clip, replace(clip, waveform=None, sample_rate=None, caption=None, fps=29.97)):
-        keep_clip(kept, tmp_path / "x.safetensors")
-        again = kept_clip(tmp_path / "x.safetensors")
+        cache_clip(kept, tmp_path / "x.safetensors")
+        again = cached_clip(tmp_path / "x.safetensors")
         assert torch.equal(again.frames, kept.frames)
         assert (again.fps, again.sample_rate, again.caption) == (kept.fps, kept.sample_rate, kept.caption)
         assert (again.waveform is None) == (kept.waveform is None)
@@ -193,7 +193,7 @@ def test_kept_clips_come_back_exactly(clip, tmp_path):
     for content in (b"", b"\x08\0\0\0\0\0\0\0{}      "):
         (tmp_path / "x.safetensors").write_bytes(content)
         with pytest.raises(ValueError, match="holds no clip; remove it"):
-            kept_clip(tmp_path / "x.safetensors")
+            cached_clip(tmp_path / "x.safetensors")
 
 
 def test_the_command_writes_video_report_and_segments(model_folder: Path, clip: Clip, tmp_path, capsys):
