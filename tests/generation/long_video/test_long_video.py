@@ -208,7 +208,7 @@ def test_the_command_writes_video_report_and_segments(model_folder: Path, clip: 
     assert len(list((tmp_path / "out" / "segments").iterdir())) == 2
     assert "wrote " in capsys.readouterr().out
     assert main([*command, "--script", str(script), "--seconds", "2"]) == 2
-    assert "holds a long video made with prompt {" in capsys.readouterr().err
+    assert "holds a long video made with prompt.seconds 1.5, now 2.0: choose" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
