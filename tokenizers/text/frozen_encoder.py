@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ...data.runtime.files import read_json, replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
-from ...data.runtime.quiet_transformers import quiet_transformers
+from ...data.runtime.transformers_loading import NO_CODE, quiet_transformers
 from ..audio.torchaudio_guard import tolerate_torchaudio
 from .sentencepiece_tokenizer import TextTokenizer
 
@@ -75,9 +75,9 @@ class TextEncoder:
         local = folder.is_dir()
         try:
             with quiet_transformers():
-                pieces = T5Tokenizer.from_pretrained(source, local_files_only=local)
+                pieces = T5Tokenizer.from_pretrained(source, local_files_only=local, **NO_CODE)
                 loaded: Any = T5EncoderModel.from_pretrained(
-                    source, dtype=torch.float32, output_loading_info=True, local_files_only=local
+                    source, dtype=torch.float32, output_loading_info=True, local_files_only=local, **NO_CODE
                 )
                 model, report = loaded  # a pair, because of output_loading_info
         except Exception as error:  # transformers raises many types for what is absent or damaged
