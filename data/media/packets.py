@@ -23,6 +23,8 @@ from av.video.stream import VideoStream
 from .streams import OPTIONS, Blob, first_time, has_film, open_media, tick
 
 _BEFORE_START = 10  # seconds
+# Seconds by which reordering may put off frames of containers without times of display.
+_REORDERED = 1.0
 # Compressed bytes that are held while the last key frame is looked for.
 _MOST_HELD = 2**26
 # FFmpeg's AVFMT_TS_DISCONT: in files of this kind time stamps may start again.
@@ -182,15 +184,35 @@ def _until(packets: Iterator[Packet], begin: float) -> tuple[list[Packet], bool]
     decoded, no later key frame is.
     """
     held, num_bytes, has_key = list[Packet](), 0, False
+    order = DecodingOrder()
     for packet in packets:
-        shown, decoded = times_of(packet)
+        shown, _ = times_of(packet)
         if packet.is_keyframe and shown is not None and shown <= begin:
             held, num_bytes, has_key = [], 0, True
         held.append(packet)
         num_bytes += packet.size
-        if (decoded is not None and decoded > begin) or num_bytes > _MOST_HELD:
+        if order.is_past(packet, begin) or num_bytes > _MOST_HELD:
             break
     return held, has_key
+
+
+class DecodingOrder:
+    """Tells from packets in order when no later one is shown by some time."""
+
+    def __init__(self) -> None:
+        self.late = 0.0
+
+    def is_past(self, packet: Packet, time: float) -> bool:
+        """Whether neither this packet nor any after it is shown by `time`.
+
+        What is decoded later is shown later, but for files whose times of decoding are all too late by what
+        reordering takes, or that have no others.
+        """
+        shown, decoded = times_of(packet)
+        if shown is None or decoded is None:
+            return False
+        self.late = max(self.late, decoded - shown, _REORDERED if packet.pts is None else 0.0)
+        return min(shown, decoded) > time and decoded > time + self.late
 
 
 def times_of(packet: Packet) -> tuple[float | None, float | None]:

@@ -19,8 +19,6 @@ from .waveform import fit_length, place
 
 # Timestamps of sound that are off by less are rounding of the container; following them would be audible.
 _JITTER = 0.02
-# Seconds that an audio decoder needs before its output is right.
-_PREROLL = 0.25
 
 
 def resample(
@@ -78,7 +76,7 @@ def decode_sound(
     kind = _sound_kind(stream)
     resampler = av.AudioResampler(format="flt")
     pieces, position, surplus = [], None, 0
-    for time, frame in decode_audio(container, stream, begin - _PREROLL, begin + seconds):
+    for time, frame in decode_audio(container, stream, begin, begin + seconds):
         kind = _sound_kind(frame) if position is None else kind
         if _sound_kind(frame) != kind:
             raise MediaError("its sound changes sample rate or channels on the way")
