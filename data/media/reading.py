@@ -181,7 +181,7 @@ def read_waveform(
     media: str | Path | Blob,
     *,
     start: float = 0.0,
-    end: float | None = None,
+    seconds: float | None = None,
     sample_rate: int | None = None,
     channels: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -189,22 +189,24 @@ def read_waveform(
     """The first audio stream of any file, and its sample rate.
 
     Args:
-        start, end: seconds after its first sample; all of it if not given.
+        start: seconds after its first sample.
+        seconds: at most so many; all of it if not given.
 
     Raises:
         FileNotFoundError: if there is no such file.
         MediaError: if it has no sound, cannot be decoded or is over the limits.
     """
     media = as_media(media)
+    end = None if seconds is None else start + seconds
     _check_request(start, end, None, None, None, None)
     with open_media(media) as container:
         if not container.streams.audio:
             raise MediaError("it has no sound")
-        most = limits.max_seconds if end is None else end - start
-        check_duration(container, start, inf if end is None else most, limits)
+        most = limits.max_seconds if seconds is None else seconds
+        check_duration(container, start, inf if seconds is None else seconds, limits)
         first = first_time(container.streams.audio[0])
         waveform, native = decode_sound(container, first + start, most)
-        is_too_long = end is None and waveform.shape[1] >= limits.max_seconds * native
+        is_too_long = seconds is None and waveform.shape[1] >= limits.max_seconds * native
         if not waveform.shape[1] or is_too_long:
             raise MediaError(f"its sound is empty or longer than {limits.max_seconds:g} s")
         sample_rate = sample_rate or native
