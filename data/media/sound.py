@@ -1,7 +1,7 @@
 """Read the sound of media files, placed by its timestamps, and resample it."""
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 
 import av
@@ -12,14 +12,34 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from .streams import Blob, MediaError, decodable, decode_audio, open_media, tick
+from .decoding import decode_audio
+from .streams import Blob, MediaError, decodable, open_media, tick
 from .timing import audio_samples
 from .waveform import fit_length, place
 
+# Samples that are resampled at once.
+_AT_ONCE = 2**16
+# Where the channels of a sound with so many are: left, right, centre, low frequencies, surround.
+_PLACES = {
+    3: ("L", "R", "C"),
+    4: ("L", "R", "C", "S"),
+    5: ("L", "R", "C", "Ls", "Rs"),
+    6: ("L", "R", "C", "LFE", "Ls", "Rs"),
+    7: ("L", "R", "C", "LFE", "S", "Ls", "Rs"),
+    8: ("L", "R", "C", "LFE", "Ls", "Rs", "Ls", "Rs"),
+}
+# What each adds to left and right (ITU-R BS.775-3, table 2).
+_WEIGHTS = {
+    "L": (1.0, 0.0),
+    "R": (0.0, 1.0),
+    "C": (0.5**0.5, 0.5**0.5),
+    "LFE": (0.0, 0.0),
+    "S": (0.5**0.5, 0.5**0.5),
+    "Ls": (0.5**0.5, 0.0),
+    "Rs": (0.0, 0.5**0.5),
+}
 # Timestamps of sound that are off by less are rounding of the container; following them would be audible.
 _JITTER = 0.02
-# Seconds that an audio decoder needs before its output is right.
-_PREROLL = 0.25
 
 
 def resample(
@@ -36,15 +56,47 @@ def resample(
     new_channels = new_channels or channels
     if num_samples == 0:
         return waveform.new_zeros(new_channels, 0)
-    mixed_channels = 1 if channels == 1 else new_channels
-    if (sample_rate, channels) != (new_rate, mixed_channels):
-        layout, options = _layout(mixed_channels), {"rematrix_maxval": "1.0"}
-        resampler = av.AudioResampler(format="flt", layout=layout, rate=new_rate, options=options)
-        pieces = (audio_frame(piece, sample_rate) for piece in waveform.split(2**16, dim=1))
-        converted = [frame for piece in chain(pieces, [None]) for frame in resampler.resample(piece)]
-        waveform = torch.cat([samples_of(frame) for frame in converted], dim=1)
-        waveform = fit_length(waveform, round(num_samples * Fraction(new_rate, sample_rate)))
+    if (sample_rate, channels) != (new_rate, 1 if channels == 1 else new_channels):
+        waveform = torch.cat(list(resampled([waveform], sample_rate, new_rate, new_channels)), dim=1)
     return waveform.expand(new_channels, -1).contiguous()
+
+
+def resampled(
+    pieces: Iterable[Float[Tensor, "channels _"]],
+    sample_rate: int,
+    new_rate: int,
+    new_channels: int | None = None,
+) -> Iterator[Float[Tensor, "new_channels _"]]:
+    """As `resample`, of sound that comes in pieces; one channel stays one."""
+    resampler, mixed, taken, given = None, 0, 0, 0
+    for piece in pieces:
+        if resampler is None:
+            mixed = 1 if piece.shape[0] == 1 else new_channels or piece.shape[0]
+            options = {"rematrix_maxval": "1.0"}
+            resampler = av.AudioResampler("flt", _layout(mixed), new_rate, options=options)
+        taken += piece.shape[1]
+        for part in piece.split(_AT_ONCE, dim=1) if piece.shape[1] else ():
+            for frame in resampler.resample(audio_frame(part, sample_rate)):
+                given += frame.samples
+                yield samples_of(frame)
+    if resampler is None:
+        return
+    left = round(taken * Fraction(new_rate, sample_rate)) - given
+    tail = [samples_of(frame) for frame in resampler.resample(None)]
+    yield fit_length(torch.cat([torch.zeros(mixed, 0), *tail], dim=1), max(left, 0))
+
+
+def mixed_down(waveform: Float[Tensor, "channels samples"]) -> Float[Tensor, "2 samples"]:
+    """Surround sound in two channels by ITU-R BS.775-3, table 2; softer where the sum would clip.
+
+    Centre and surround channels are added at -3 dB, the low-frequency effects left out. Channels come in
+    FFmpeg's order of layouts with so many: 3.0, 4.0, 5.0, 5.1, 6.1, 7.1; further ones are taken for surround
+    channels, left and right in turn.
+    """
+    places = _PLACES.get(len(waveform), _PLACES[8] + ("Ls", "Rs") * len(waveform))[: len(waveform)]
+    weights = torch.tensor([_WEIGHTS[place] for place in places]).T
+    mixed = weights @ waveform.float()
+    return mixed / max(1.0, float(mixed.abs().max()) if mixed.numel() else 1.0)
 
 
 def read_sound(
@@ -77,7 +129,7 @@ def decode_sound(
     kind = _sound_kind(stream)
     resampler = av.AudioResampler(format="flt")
     pieces, position, surplus = [], None, 0
-    for time, frame in decode_audio(container, stream, begin - _PREROLL):
+    for time, frame in decode_audio(container, stream, begin, begin + seconds):
         kind = _sound_kind(frame) if position is None else kind
         if _sound_kind(frame) != kind:
             raise MediaError("its sound changes sample rate or channels on the way")
@@ -92,6 +144,9 @@ def decode_sound(
             position += converted.samples
         surplus = _surplus(frame)
     sample_rate, _, channels = kind
+    bad = sum(int((~piece.isfinite()).sum()) for _, piece in pieces)
+    if bad:
+        raise MediaError(f"its sound has {bad} samples that are no finite numbers (NaN or infinite)")
     length = max(0, min((position or 0) - surplus, round(seconds * sample_rate)))
     return place(pieces, channels, length), sample_rate
 
