@@ -24,6 +24,7 @@ from .sound import decode_sound, read_sound, resample
 from .streams import (
     DEFAULT_LIMITS,
     Blob,
+    EmptyPart,
     Limits,
     MediaError,
     as_media,
@@ -75,7 +76,7 @@ def read_clip(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        MediaError: if it has no pictures in that part, cannot be decoded or is over the limits.
+        MediaError: if it has no pictures in that part (`EmptyPart`), cannot be decoded or is over the limits.
         ValueError: if an argument makes no sense.
     """
     _check_request(start, end, fps, num_frames, height, width)
@@ -96,7 +97,7 @@ def read_clip(
         pictures = islice(frames_at(timed, begin + lead, float(1 / rate)), most)
         frames = collect(map(Scaler(stream, size, limits), pictures), rate, limits)
         if not frames:
-            raise MediaError(f"it has no pictures after {start:g} s")
+            raise EmptyPart(f"it has no pictures after {start:g} s")
     clip = Clip(torch.stack(frames), float(rate), caption=caption)
     if not sound:
         return clip

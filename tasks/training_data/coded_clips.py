@@ -12,18 +12,18 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ...data.codes.bucketed_shards import read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
-from ...data.loading.clip_sources import FileSource, SyntheticSource, open_source
+from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
 from ...data.runtime.progress import progress
 from ...data.sources.selection import ClipSelection, conditions
 from ..task import Task
-from .clip_encoder import ClipEncoder, encode_clips
+from .clip_encoder import ClipEncoder, encode_windows, windows_of
 
 _TOGETHER = 32
 
@@ -45,6 +45,10 @@ class CodedClips(Protocol):
     def long_caption(self, index: int, /) -> str | None: ...
 
     def source_of(self, index: int, /) -> str: ...
+
+    def key_of(self, index: int, /) -> str:
+        """By what the clip is held out of training or not; empty of the embedded corpus."""
+        ...
 
     def has(self, index: int, part: str, /) -> bool:
         """Whether the clip has codes of this name."""
@@ -86,6 +90,11 @@ class SizedClips:
         part, own = self._place(index)
         return part.source_of(own)
 
+    def key_of(self, index: int) -> str:
+        """By what a clip is held out of training or not; empty of the embedded corpus."""
+        part, own = self._place(index)
+        return part.key_of(own)
+
     def has(self, index: int, name: str) -> bool:
         """Whether a clip has codes of this name."""
         part, own = self._place(index)
@@ -107,7 +116,7 @@ class LiveCorpus:
         return len(self.source)
 
     def __getitem__(self, index: int) -> CodedClip:
-        return next(encode_clips(self.encoder, [self.source[index]]))[0]
+        return encode_windows(self.encoder, windows_of(self.source[index]))[0]
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.source.captions(index)
@@ -117,6 +126,9 @@ class LiveCorpus:
 
     def source_of(self, index: int) -> str:
         return self.source.name(index)
+
+    def key_of(self, index: int) -> str:
+        return ""
 
     def has(self, index: int, part: str) -> bool:
         return part in self.clips.shapes
@@ -133,13 +145,16 @@ class CodedFiles:
         self.clips = encoder.clips
         self.skipped: list[tuple[str, str]] = []
         self._clips: list[CodedClip] = []
-        readings = (source[index] for index in range(len(source)))
+        waiting: list[tuple[Reading, int]] = []
         with progress("encode", len(source)) as report:
-            while group := list(islice(readings, _TOGETHER)):
-                self.skipped += [(each.name, each.problem) for each in group if each.problem]
-                for clips in encode_clips(encoder, group):
-                    self._clips += clips
-                report(len(self._clips) + len(self.skipped))
+            for number in range(len(source)):
+                reading = source[number]
+                self.skipped += [(reading.name, reading.problem)] if reading.problem else []
+                waiting += windows_of(reading)
+                while len(waiting) >= _TOGETHER or (waiting and number == len(source) - 1):
+                    self._clips += encode_windows(encoder, waiting[:_TOGETHER])
+                    del waiting[:_TOGETHER]
+                report(number + 1)
         if self.skipped:
             warnings.warn(f"left out {len(self.skipped)} files, such as {self.skipped[0][1]}", stacklevel=2)
         if not self._clips:
@@ -159,6 +174,9 @@ class CodedFiles:
 
     def source_of(self, index: int) -> str:
         return self._clips[index].source
+
+    def key_of(self, index: int) -> str:
+        return self._clips[index].key
 
     def has(self, index: int, part: str) -> bool:
         return part in self._clips[index].codes
