@@ -3,7 +3,7 @@
     SHARDS/index.json               format of the clips, fingerprints, the list of shards
            shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
                                     has_audio
-           shard-00000.jsonl        a clip a line: captions, source, other keys of its entry, and its key
+           shard-00000.jsonl        a clip a line: captions, source, path, other keys of its entry
            shard-00000.json         its record: checksums, hash of the entries' names, skipped entries, how
                                     much of its footage was used
 
@@ -28,7 +28,7 @@ from ..runtime.files import read_json, replacing, write_json
 from ..runtime.made_with import as_json, refuse_others
 from ..runtime.remote import RemoteFolder, is_address
 from ..sources.entry import LONG_CAPTION
-from ..sources.held_out import group_key, relative_path
+from ..sources.held_out import SplitKey, group_of, relative_path
 from .clip_format import ClipFormat
 from .footage import Footage
 
@@ -47,14 +47,14 @@ class CodedClip:
         captions: what is seen, in one or several ways of saying it; empty if unknown.
         source: where the clip comes from; windows of one file share it.
         extra: whatever else a manifest says.
-        key: by which it is held out of training or not (data/sources/held_out.py); empty of the corpus.
+        path: of its file, relative to its source (data/sources/held_out.py); empty of the embedded corpus.
     """
 
     codes: dict[str, Tensor]
     captions: tuple[str, ...] = ()
     source: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
-    key: str = ""
+    path: str = ""
 
     @property
     def long_caption(self) -> str | None:
@@ -234,7 +234,7 @@ class ShardReader:
             for name in self.clips.shapes
             if name != "audio" or line["has_audio"]
         }
-        return CodedClip(codes, self.captions(index), line["source"], line["extra"], self.key_of(index))
+        return CodedClip(codes, self.captions(index), line["source"], line["extra"], self.key_of(index).path)
 
     def captions(self, index: int) -> tuple[str, ...]:
         return tuple(self._lines[index][2]["captions"])
@@ -245,14 +245,15 @@ class ShardReader:
     def source_of(self, index: int) -> str:
         return self._lines[index][2]["source"]
 
-    def key_of(self, index: int) -> str:
-        """By what a clip is held out of training or not; empty of the embedded corpus."""
+    def key_of(self, index: int) -> SplitKey:
+        """By what a clip is held out of training or not."""
         line = self._lines[index][2]
-        if "key" in line or "split" in self.source:
-            return line.get("key", "")
-        # Of an older version: from what it did write, the part of a file (film.mp4@1.5) without its start.
-        path = re.sub(r"@[\d.e+-]+$", "", line["source"])
-        return group_key(line["extra"]) or relative_path(path, str(self.source.get("source", "")))
+        path = line.get("path", "")
+        if not path and "split" not in self.source:
+            # Of an older version: the name of its source, without the start of a part (film.mp4@1.5).
+            name = re.sub(r"@[\d.e+-]+$", "", line["source"])
+            path = relative_path(name, str(self.source.get("source", "")))
+        return SplitKey(group_of(line["extra"]), path)
 
     def has(self, index: int, part: str) -> bool:
         """Whether a clip has codes of this name."""
@@ -296,7 +297,7 @@ def _line(text: str, path: Path) -> dict[str, Any]:
         captions, source, has_audio = line["captions"], line["source"], line["has_audio"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
-    is_text = isinstance(source, str) and isinstance(line.get("key", ""), str)
+    is_text = isinstance(source, str) and isinstance(line.get("path", ""), str)
     if not (isinstance(captions, list) and is_text and isinstance(has_audio, bool)):
         raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
     extra = line.get("extra")
@@ -318,7 +319,7 @@ def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dic
     tensors["has_audio"] = torch.tensor(has_audio)
     lines = [
         {"captions": clip.captions, "source": clip.source, "has_audio": sounds, "extra": clip.extra}
-        | ({"key": clip.key} if clip.key else {})
+        | ({"path": clip.path} if clip.path else {})
         for clip, sounds in zip(waiting, has_audio, strict=True)
     ]
     with replacing(path.with_suffix(".safetensors")) as temporary:

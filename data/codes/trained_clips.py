@@ -2,17 +2,20 @@
 
     MODEL/video_tokenizer/clips.json    {"height": 48, "width": 48, "num_frames": 17, "fps": 8.0, …}
 
-It stands beside the tokenizer's own config.json, whose fingerprint it does not change. A folder without it, as
-of an older version or another project's tokenizer, has no such size.
+It stands beside the tokenizer's own config.json, whose fingerprint it does not change. A folder without it,
+as of an older version or another project's tokenizer, has no such size.
 """
 
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 from warnings import warn
 
 from ..runtime.files import read_json, write_json
 
+# The settings that say the size of a clip.
+SIZES = ("height", "width", "num_frames", "fps")
 _FILE = "clips.json"
 
 
@@ -34,6 +37,11 @@ class TrainedClips:
 
     def __str__(self) -> str:
         return f"{self.num_frames} frames of {self.height}x{self.width} at {self.fps:g} fps"
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """Height, width, num_frames and fps, by name."""
+        return {name: getattr(self, name) for name in SIZES}
 
     def save(self, folder: Path) -> None:
         """Write it into a tokenizer's folder."""

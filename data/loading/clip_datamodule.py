@@ -20,7 +20,7 @@ from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
 
 from ..codes.trained_clips import TrainedClips
 from ..sources.entry import Entry
-from ..sources.held_out import VALIDATION_SHARE, by_place, held_out, split_key
+from ..sources.held_out import VALIDATION_SHARE, by_place, deciding, held_out, split_key
 from ..sources.manifest import read_manifest
 from ..sources.selection import ClipSelection, conditions
 from ..synthetic.corpus import corpus_of, is_corpus
@@ -124,9 +124,9 @@ class ClipDataModule(LightningDataModule):
             ValueError: if it is not well formed, too small to hold any out, or has nothing for one of the
                 buckets.
         """
-        if is_corpus(self.source, self.where) and self.validation_source is not None:
-            raise ValueError("the embedded corpus has clips of its own to validate on; leave out validation_source")
         if is_corpus(self.source, self.where):
+            if self.validation_source is not None:
+                raise ValueError("the embedded corpus is validated on its own clips, not validation_source")
             self.validation = self._corpus(self.shape, self.seed, first=_FIRST_VALIDATION_INDEX)
             self.num_validated = self.validation_clips
             self.training = [self._corpus(*each, first=0) for each in self._training_streams()]
@@ -217,12 +217,13 @@ class ClipDataModule(LightningDataModule):
                 empty = self.source if not training else self.validation_source
                 raise ValueError(f"{empty} has no clips of its own{self._selection()} that fit")
             return training, validation[: self.validation_clips], self.validation_source
-        keys = [split_key(entry, self.source) for entry in entries]
+        keys = deciding([split_key(entry, self.source) for entry in entries])
         fitting = {keys[index] for index in range(len(entries)) if self._fits(entries[index])}
         if len(set(keys)) < 2 or not fitting:
+            found = f"{len(entries)} clips of {len(set(keys))} files or groups{self._selection()}"
             raise ValueError(
-                f"{self.source} has {len(entries)} clips of {len(set(keys))} files or groups{self._selection()}, "
-                f"{len(fitting)} of which fit; too few to hold one out: give --data.validation_source"
+                f"{self.source} has {found}, {len(fitting)} of which fit; too few to hold one out: "
+                "give --data.validation_source"
             )
         outside = held_out(keys, self.validation_share)
         if not outside & fitting:

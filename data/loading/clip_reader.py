@@ -1,4 +1,4 @@
-"""The one reader of clips: a part of an entry of a list becomes a clip of the wanted size, or the reason why not.
+"""The one reader of clips: a part of an entry becomes a clip of the wanted size, or the reason why not.
 
 Training draws random windows (`WindowReader`, clip_dataset.py); encoding takes all windows of each entry once
 (clip_sources.py). Both know the length of a file from its header (probes.py), so that only what is used is
@@ -17,7 +17,7 @@ from ..media.timing import exact_rate
 from ..sources.entry import Entry
 from .probes import Probes
 
-# Shorter entries are read whole. Many have one key frame, and a window is decoded from the key frame before it.
+# Shorter entries are read whole: many have one key frame, from which any window has to be decoded.
 _WHOLE_SECONDS = 8.0
 # So often a window is drawn anew in a file that is shorter than its header says.
 _MOST_DRAWS = 4
@@ -129,7 +129,7 @@ class WindowReader:
         return window
 
     def _window(self, index: int, height: int, width: int, num_frames: int, place: float) -> Clip | str:
-        """As `read`; a reason that is returned holds for all windows of the entry, one that is raised may not."""
+        """As `read`; a reason that is returned holds for all windows of the entry, one raised perhaps not."""
         entry, info = self.entries[index], self.probes[index]
         if isinstance(info, str):
             return info

@@ -1,8 +1,8 @@
 """Sources of the clips that are encoded or scored: the embedded corpus, or a folder or list of files.
 
-Both are sequences of pieces. A piece of files is a short one or some windows of a long one, so that no film is
-ever held whole; it gives its clips or none, with the reason. Reading it is a pure function of the settings and
-its number, so any process can do it.
+Both are sequences of pieces. A piece of files is a short one or some windows of a long one, so that no film
+is ever held whole; it gives its clips or none, with the reason. Reading it is a pure function of the settings
+and its number, so any process can do it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class Reading:
         bucket: the number of the format that the clips have, of a source of several.
         geometry: their flow and depth, if known.
         first: how many windows of the entry stand in pieces before.
-        key: by which they are held out of training or not; empty of the embedded corpus.
+        path: of their file, relative to the source; empty of the embedded corpus.
         footage: how much of the entry was used; None of the embedded corpus.
     """
 
@@ -55,7 +55,7 @@ class Reading:
     bucket: int = 0
     geometry: Geometry | None = None
     first: int = 0
-    key: str = ""
+    path: str = ""
     footage: Footage | None = None
 
 
@@ -158,6 +158,7 @@ class FileSource:
         self.formats = (formats,) if isinstance(formats, ClipFormat) else tuple(formats)
         self.entries, self.windows = entries, windows
         self.description = description
+        self.keys = [split_key(entry, str(description.get("source", ""))) for entry in entries]
         self.probes = probes or Probes(entries)
         first = self.formats[0]
         self.reader = ClipReader(first.fps, first.sample_rate if first.has_audio else None, needs_sound=False)
@@ -236,13 +237,14 @@ class FileSource:
         footage = self._footage(piece, info, clips, count, is_read=clip is not None or not problem)
         if problem:
             return Reading(entry.name, problem=problem, bucket=bucket, footage=footage)
-        key = split_key(entry, str(self.description.get("source", "")))
-        extra = entry.extra
+        path, captions = self.keys[piece.entry].path, entry.captions
         return Reading(
-            entry.name, windows, entry.captions, extra, "", bucket, None, piece.first, key, footage
+            entry.name, windows, captions, entry.extra, "", bucket, None, piece.first, path, footage
         )
 
-    def _footage(self, piece: Piece, info: MediaInfo, clips: ClipFormat, count: int, is_read: bool) -> Footage:
+    def _footage(
+        self, piece: Piece, info: MediaInfo, clips: ClipFormat, count: int, is_read: bool
+    ) -> Footage:
         """How much of its entry a piece has used; the entry's length is counted with its first piece."""
         seconds, window = self.reader.seconds(self.entries[piece.entry], info), clips.num_frames / clips.fps
         if info.kind == "image":
@@ -265,7 +267,8 @@ class FileSource:
         clips = self.formats[(filled or formats)[0]]
         total = max(found // clips.num_frames, 1)
         total = min(total, self.windows or total)
-        together = min(max(_PIECE_BYTES // (clips.num_frames * clips.height * clips.width * 3), 1), _MOST_WINDOWS)
+        window_bytes = clips.num_frames * clips.height * clips.width * 3
+        together = min(max(_PIECE_BYTES // window_bytes, 1), _MOST_WINDOWS)
         return [
             Piece(
                 number,

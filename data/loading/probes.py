@@ -114,9 +114,9 @@ class Probes:
         entry = self.entries[index]
         file = _file_of(entry) if self.path is not None else None
         key = _key(entry)
-        stored = self._load().get(key) if file is not None else None
+        stored = self._load().get(key)
         try:
-            if stored is not None and self._is_same(file, FileIdentity.from_json(stored["file"])):
+            if file and stored and self._is_same(file, FileIdentity.from_json(stored["file"])):
                 return stored
             info = probe_header(entry.media)
             identity = None if file is None else self._identity(file).to_json()

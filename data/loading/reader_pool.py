@@ -58,7 +58,7 @@ class _ReadEntry:
             "problem": reading.problem,
             "bucket": reading.bucket,
             "first": reading.first,
-            "key": reading.key,
+            "path": reading.path,
             "footage": None if reading.footage is None else reading.footage.to_json(),
         }
 

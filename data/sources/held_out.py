@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..runtime.remote import is_address
 from .entry import Entry
@@ -21,20 +22,41 @@ VALIDATION_SHARE = 0.05
 GROUP = "group"
 
 
-def split_key(entry: Entry, source: str) -> str:
-    """What decides on which side an entry of a source stands.
+class SplitKey(NamedTuple):
+    """What decides on which side a clip stands.
+
+    Args:
+        group: of its entry; empty if there is none.
+        path: of its file, relative to the source; empty of the embedded corpus, which has a rule of its own.
+    """
+
+    group: str
+    path: str
+
+
+def split_key(entry: Entry, source: str) -> SplitKey:
+    """The key of an entry of a source.
 
     The path of a file outside of the source's folder is taken as it is listed: relative to the list, or
     absolute. A sample of a tar has the tar's name and its own.
     """
-    group = group_key(entry.extra)
-    return group if group is not None else relative_path(str(entry.path), source)
+    return SplitKey(group_of(entry.extra), relative_path(str(entry.path), source))
 
 
-def group_key(extra: Mapping[str, object]) -> str | None:
-    """The key of a clip that belongs to a group; None of one that does not."""
+def group_of(extra: Mapping[str, object]) -> str:
+    """The group that an entry's line gives; empty if it gives none."""
     group = extra.get(GROUP)
-    return None if group is None or group == "" else f"group {group}"
+    return "" if group is None else str(group)
+
+
+def deciding(keys: Sequence[SplitKey]) -> list[str]:
+    """For each clip what decides: its group, or the path where it has none.
+
+    A group that all clips share, as after `--where group=cats`, divides nothing: then the paths decide.
+    """
+    if len({key.group for key in keys}) == 1:
+        return [key.path for key in keys]
+    return [f"group {key.group}" if key.group else key.path for key in keys]
 
 
 def relative_path(path: str, source: str) -> str:

@@ -197,6 +197,6 @@ def encode_windows(encoder: ClipEncoder, windows: Sequence[tuple[Reading, int]])
     whole = encoder.encode(clips)
     altered = encoder.encode_variants(materials, names)
     return [
-        CodedClip(codes | variants, reading.captions, reading.name, reading.extra or {}, reading.key)
+        CodedClip(codes | variants, reading.captions, reading.name, reading.extra or {}, reading.path)
         for codes, variants, (reading, _) in zip(whole, altered, windows, strict=True)
     ]

@@ -16,11 +16,14 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ...data.codes.bucketed_shards import read_shards
+from ...data.codes.bucketed_shards import holds_shards, read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
 from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
+from ...data.loading.probes import cache_folder
 from ...data.runtime.progress import progress
+from ...data.runtime.remote import is_address
+from ...data.sources.held_out import SplitKey, group_of
 from ...data.sources.selection import ClipSelection, conditions
 from ..task import Task
 from .clip_encoder import ClipEncoder, encode_windows, windows_of
@@ -46,8 +49,8 @@ class CodedClips(Protocol):
 
     def source_of(self, index: int, /) -> str: ...
 
-    def key_of(self, index: int, /) -> str:
-        """By what the clip is held out of training or not; empty of the embedded corpus."""
+    def key_of(self, index: int, /) -> SplitKey:
+        """By what the clip is held out of training or not."""
         ...
 
     def has(self, index: int, part: str, /) -> bool:
@@ -90,8 +93,8 @@ class SizedClips:
         part, own = self._place(index)
         return part.source_of(own)
 
-    def key_of(self, index: int) -> str:
-        """By what a clip is held out of training or not; empty of the embedded corpus."""
+    def key_of(self, index: int) -> SplitKey:
+        """By what a clip is held out of training or not."""
         part, own = self._place(index)
         return part.key_of(own)
 
@@ -127,11 +130,39 @@ class LiveCorpus:
     def source_of(self, index: int) -> str:
         return self.source.name(index)
 
-    def key_of(self, index: int) -> str:
-        return ""
+    def key_of(self, index: int) -> SplitKey:
+        return SplitKey("", "")
 
     def has(self, index: int, part: str) -> bool:
         return part in self.clips.shapes
+
+
+class NoClips:
+    """No clips of a size."""
+
+    def __init__(self, clips: ClipFormat):
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, index: int) -> CodedClip:
+        raise IndexError(index)
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        raise IndexError(index)
+
+    def long_caption(self, index: int) -> str | None:
+        raise IndexError(index)
+
+    def source_of(self, index: int) -> str:
+        raise IndexError(index)
+
+    def key_of(self, index: int) -> SplitKey:
+        raise IndexError(index)
+
+    def has(self, index: int, part: str) -> bool:
+        raise IndexError(index)
 
 
 class CodedFiles:
@@ -175,8 +206,9 @@ class CodedFiles:
     def source_of(self, index: int) -> str:
         return self._clips[index].source
 
-    def key_of(self, index: int) -> str:
-        return self._clips[index].key
+    def key_of(self, index: int) -> SplitKey:
+        clip = self._clips[index]
+        return SplitKey(group_of(clip.extra), clip.path)
 
     def has(self, index: int, part: str) -> bool:
         return part in self._clips[index].codes
@@ -232,9 +264,43 @@ def clips_of_source(
         where=conditions(selection.where),
         count=selection.clips,
         split=selection.split,
+        windows=None,
         seed=selection.seed,
+        probe_cache=cache_folder(None),
     )
     if isinstance(entries, SyntheticSource):
         return SizedClips([LiveCorpus(encoder, entries)]), encoder
-    assert isinstance(entries, FileSource)  # as the encoder has one format
     return SizedClips([CodedFiles(encoder, entries)]), encoder
+
+
+def clips_to_validate(
+    source: str, formats: Sequence[ClipFormat], folder: Path, tasks: Sequence[Task]
+) -> SizedClips:
+    """Clips of a set of one's own, numbered by size as those of training are.
+
+    Args:
+        source: shards of some of the sizes of training; or clips, which are coded here and now in the first.
+        formats: of the clips of training.
+        folder: of the model with the tokenizers.
+        tasks: of the training.
+
+    Raises:
+        FileNotFoundError, ValueError: if there are no such clips, or of other sizes or tokenizers.
+    """
+    if is_address(source) or holds_shards(Path(source)):
+        found: Sequence[CodedClips] = read_shards(source)
+    else:
+        first = formats[0]
+        selection = ClipSelection(
+            source, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
+        )
+        varied = [task for task in tasks if first.variants.keys() >= set(task.variants)]
+        found = clips_of_source(selection, folder, varied)[0].parts
+    for part in found:
+        if part.clips not in formats:
+            raise ValueError(
+                f"{source} holds clips of other kinds than are trained on "
+                f"({formats[0].differences(part.clips)}); encode them alike"
+            )
+    of_format = {part.clips.name: part for part in found}
+    return SizedClips([of_format.get(clips.name) or NoClips(clips) for clips in formats])

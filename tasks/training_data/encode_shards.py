@@ -1,8 +1,8 @@
 """Whole sources to shards of codes: the work of `videolm encode`.
 
-The entries of a source are cut into pieces (short files, or some windows of a long one), and these into ranges
-of about as many clips, each of which becomes one shard (in each bucket). A shard depends on its range, the batch
-size and the tokenizers alone, so a resumed run, more workers or another engine give the same files.
+The entries of a source are cut into pieces (short files, or some windows of a long one), and these into
+ranges of about as many clips, each of which becomes one shard (in each bucket). A shard depends on its range,
+the batch size and the tokenizers alone, so a resumed run, more workers or another engine give the same files.
 """
 
 import re
@@ -42,7 +42,7 @@ class Encoded:
     clips: int
     with_audio: int
     skipped: list[tuple[str, str]]
-    footage: Footage = Footage()
+    footage: Footage
     windows: int | None = None
 
 

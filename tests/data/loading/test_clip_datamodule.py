@@ -202,7 +202,7 @@ def test_settings_that_cannot_work_are_refused(settings, said):
 
 
 def test_a_source_too_small_to_hold_clips_out_is_refused(folder):
-    with pytest.raises(ValueError, match="1 clips of 1 files or groups with is=one.*too few to hold one"):
+    with pytest.raises(ValueError, match=r"1 clips of 1 files or groups with is=one.*too few to hold one"):
         (folder / "captions.jsonl").write_text('{"path": "3.gif", "is": "one"}')
         module(folder, where=["is=one"])
 
@@ -345,7 +345,7 @@ def test_processes_take_batches_of_one_bucket_and_show_different_clips():
 
 @pytest.fixture
 def mixed(tmp_path) -> Path:
-    """Five square clips, two wide ones and two images, each all of one grey, told by its caption; 0 is held out."""
+    """Five square clips, two wide ones and two images, each of one grey, its caption; 0 is held out."""
     sizes = ["16x16.gif"] * 5 + ["16x28.gif"] * 2 + ["16x16.png"] * 2
     lines = []
     (held_out,), others = groups(held_out=True, number=1), groups(held_out=False, number=8)
