@@ -12,7 +12,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from .streams import Blob, MediaError, decodable, decode_audio, open_media, tick
+from .decoding import decode_audio
+from .streams import Blob, MediaError, decodable, open_media, tick
 from .timing import audio_samples
 from .waveform import fit_length, place
 
@@ -77,7 +78,7 @@ def decode_sound(
     kind = _sound_kind(stream)
     resampler = av.AudioResampler(format="flt")
     pieces, position, surplus = [], None, 0
-    for time, frame in decode_audio(container, stream, begin - _PREROLL):
+    for time, frame in decode_audio(container, stream, begin - _PREROLL, begin + seconds):
         kind = _sound_kind(frame) if position is None else kind
         if _sound_kind(frame) != kind:
             raise MediaError("its sound changes sample rate or channels on the way")
