@@ -12,19 +12,11 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
-from .sound import audio_frame, resampled
+from .sound import Sound, audio_frame, resampled
 from .timing import audio_samples, exact_rate
-
-
-@dataclass(frozen=True, eq=False)
-class Sound:
-    """Sound in pieces, one after the other; a film takes one or two channels."""
-
-    pieces: Iterable[Float[Tensor, "channels _"]]
-    sample_rate: int
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Read the sound of media files, placed by its timestamps, and resample it."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -86,6 +89,14 @@ def resampled(
     yield fit_length(torch.cat([torch.zeros(mixed, 0), *tail], dim=1), max(left, 0))
 
 
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """Sound in pieces, one after the other."""
+
+    pieces: Iterable[Float[Tensor, "channels _"]]
+    sample_rate: int
+
+
 def mixed_down(waveform: Float[Tensor, "channels samples"]) -> Float[Tensor, "2 samples"]:
     """Surround sound in two channels by ITU-R BS.775-3, table 2; softer where the sum would clip.
 
@@ -118,6 +129,36 @@ def read_sound(
     return fit_length(waveform, audio_samples(num_frames, fps, sample_rate)), sample_rate
 
 
+@contextmanager
+def stream_sound(
+    media: Path | Blob,
+    begin: float,
+    num_frames: int,
+    fps: float,
+    *,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    max_channels: int | None = None,
+) -> Iterator[Sound | None]:
+    """As `read_sound`, of a film of any length: the sound comes in pieces, one after the other.
+
+    Args:
+        max_channels: sound of more is mixed down to so many.
+    """
+    with open_media(media) as container:
+        if not container.streams.audio:
+            yield None
+            return
+        placed = _placed(container, begin, num_frames / fps + _JITTER)
+        first = next(placed, None)
+        own_rate, own_channels = _rate_and_channels(container, first)
+        rate = sample_rate or own_rate
+        channels = channels or min(own_channels, max_channels or own_channels)
+        pieces = _flowing(chain([] if first is None else [first], placed), own_channels)
+        new = resampled(pieces, own_rate, rate, channels)
+        yield Sound(_lasting(new, channels, audio_samples(num_frames, fps, rate)), rate)
+
+
 def decode_sound(
     container: InputContainer, begin: float, seconds: float
 ) -> tuple[Float[Tensor, "channels samples"], int]:
@@ -125,30 +166,89 @@ def decode_sound(
 
     Every piece goes where its time says, so sound that sets in late leaves silence, and so does a gap.
     """
+    pieces = list(_placed(container, begin, seconds))
+    sample_rate, channels = _rate_and_channels(container, pieces[0] if pieces else None)
+    end = pieces[-1].position + pieces[-1].samples.shape[1] - pieces[-1].surplus if pieces else 0
+    length = max(0, min(end, round(seconds * sample_rate)))
+    return place(((piece.position, piece.samples) for piece in pieces), channels, length), sample_rate
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Decoded sound.
+
+    Args:
+        position: of its first sample, counted from the beginning of what is read.
+        surplus: samples at its end that only fill up a codec's block.
+    """
+
+    position: int
+    samples: Float[Tensor, "channels _"]
+    surplus: int
+    sample_rate: int
+
+
+def _rate_and_channels(container: InputContainer, first: _Piece | None) -> tuple[int, int]:
+    """As the first piece has them; where there is none, as the header says."""
+    if first is not None:
+        return first.sample_rate, first.samples.shape[0]
+    sample_rate, _, channels = _sound_kind(container.streams.audio[0])
+    return sample_rate, channels
+
+
+def _placed(container: InputContainer, begin: float, seconds: float) -> Iterator[_Piece]:
+    """Pieces of sound from `begin` on. Sound that changes its rate or channels keeps those of the first."""
     stream = decodable(container.streams.audio[0])
-    kind = _sound_kind(stream)
-    resampler = av.AudioResampler(format="flt")
-    pieces, position, surplus = [], None, 0
+    first, kind, resampler, position = None, None, av.AudioResampler("flt"), None
     for time, frame in decode_audio(container, stream, begin, begin + seconds):
-        kind = _sound_kind(frame) if position is None else kind
-        if _sound_kind(frame) != kind:
-            raise MediaError("its sound changes sample rate or channels on the way")
-        dated = round((time - begin) * frame.sample_rate)
-        if position is None or abs(dated - position) > _JITTER * frame.sample_rate:
+        first = first or _sound_kind(frame)
+        sample_rate, layout, _ = first
+        if kind is not None and _sound_kind(frame) != kind:
+            resampler = av.AudioResampler("flt", layout, sample_rate)
+        kind = _sound_kind(frame)
+        dated = round((time - begin) * sample_rate)
+        if position is None or abs(dated - position) > _JITTER * sample_rate:
             position = dated
-        if position >= seconds * frame.sample_rate:
+        if position >= seconds * sample_rate:
             break
         for converted in resampler.resample(frame):
+            piece = samples_of(converted)
+            bad = int((~piece.isfinite()).sum())
+            if bad:
+                raise MediaError(
+                    f"its sound has samples that are no finite numbers, {bad} of {piece.numel()}"
+                )
             if position + converted.samples > 0:
-                pieces.append((position, samples_of(converted)))
+                yield _Piece(position, piece, _surplus(frame), sample_rate)
             position += converted.samples
-        surplus = _surplus(frame)
-    sample_rate, _, channels = kind
-    bad = sum(int((~piece.isfinite()).sum()) for _, piece in pieces)
-    if bad:
-        raise MediaError(f"its sound has {bad} samples that are no finite numbers (NaN or infinite)")
-    length = max(0, min((position or 0) - surplus, round(seconds * sample_rate)))
-    return place(pieces, channels, length), sample_rate
+
+
+def _flowing(placed: Iterable[_Piece], channels: int) -> Iterator[Float[Tensor, "channels _"]]:
+    """The pieces one after the other, silence where none is; of what overlaps the first is kept."""
+    at = 0
+    for piece in placed:
+        if piece.position > at:
+            yield torch.zeros(channels, piece.position - at)
+            at = piece.position
+        samples = piece.samples[:, at - piece.position : piece.samples.shape[1] - piece.surplus]
+        if samples.shape[1]:
+            at += samples.shape[1]
+            yield samples
+
+
+def _lasting(
+    pieces: Iterable[Float[Tensor, "channels _"]], channels: int, num_samples: int
+) -> Iterator[Float[Tensor, "channels _"]]:
+    """The pieces up to so many samples; silence fills up what they lack."""
+    left = num_samples
+    for piece in pieces:
+        yield piece.expand(channels, -1)[:, :left]
+        left -= min(left, piece.shape[1])
+        if not left:
+            return
+    while left:
+        yield torch.zeros(channels, min(left, _AT_ONCE))
+        left -= min(left, _AT_ONCE)
 
 
 def _sound_kind(sound: AudioStream | av.AudioFrame) -> tuple[int, str, int]:

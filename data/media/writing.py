@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..runtime.files import replacing
-from .film_writing import MP4, WEBM, Sound, write_film
+from .film_writing import MP4, WEBM, write_film
 from .gif_writing import write_gif
 from .pictures import collect
-from .sound import mixed_down
+from .sound import Sound, mixed_down
 from .streams import DEFAULT_LIMITS
 from .timing import exact_rate
 from .waveform import write_wav
