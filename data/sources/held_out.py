@@ -14,12 +14,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from warnings import warn
 
 from ..runtime.remote import is_address
 from .entry import Entry
 
 VALIDATION_SHARE = 0.05
 GROUP = "group"
+# Times the share from which on a warning says how much is held out.
+_MUCH = 3
 
 
 class SplitKey(NamedTuple):
@@ -100,6 +103,13 @@ def held_out(keys: Sequence[str], share: float, at_most: int | None = None) -> s
             break
         chosen.add(key)
         count += clips[key]
+    if count > max(_MUCH * share * len(keys), 1):
+        warn(
+            f"{count} of {len(keys)} clips are held out, those of {', '.join(sorted(chosen)[:3])}: a file or "
+            "group is never divided. Leave out `group` where it is a kind of clips, or give "
+            "--data.validation_source",
+            stacklevel=2,
+        )
     return chosen
 
 

@@ -456,7 +456,7 @@ def test_a_folder_of_files_is_tokenised_on_the_fly(run, settings, tmp_path):
 
 def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tmp_path):
     def long_too(number, clip):
-        extra = {"long_caption": f"at length {'zebra ' * (number + 1)}"}
+        extra = clip.extra | {"long_caption": f"at length {'zebra ' * (number + 1)}"}
         return replace(clip, captions=clip.captions if number % 2 else (), extra=extra)
 
     shards = rewritten(run, tmp_path / "shards", long_too)
