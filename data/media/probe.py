@@ -22,7 +22,9 @@ from .streams import (
     decodable,
     decode_video,
     duration,
+    film_seconds,
     first_time,
+    has_film,
     is_still,
     open_media,
     own_rate,
@@ -93,6 +95,37 @@ def probe(
         has_sound = bool(container.streams.audio)
     sound = _sound(media, whole, limits) if has_sound else (0, 0, None)
     return MediaInfo(*size, float(rate), num_frames, float(seconds), *sound), picture
+
+
+def probe_header(media: str | Path | Blob, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
+    """What a file's header says, for durations, rates and sizes: at most its first frame is decoded.
+
+    Where the header has no duration the packets are counted, undecoded. `num_frames` follows from rate and
+    duration where the header does not count frames; `loudness` is None. A song with cover art is a sound.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        MediaError: if it is no media file, its first frame cannot be decoded or is over the limits.
+    """
+    media = as_media(media)
+    with open_media(media) as container:
+        audio = container.streams.audio
+        # Of an unknown codec neither is known, and no sound can be read.
+        codec = audio[0].codec_context if audio else None
+        sound = (codec.sample_rate, codec.channels) if codec is not None else (0, 0)
+        if audio and not has_film(container):
+            return MediaInfo(0, 0, 0.0, 0, _seconds(container), *sound)
+        stream = picture_stream(container)
+        still = is_still(container, media)
+        rate = own_rate(container, stream, media)
+        seconds = 0.0 if still else film_seconds(container, stream, media, rate)
+        _, frame = next(decode_video(container, stream, first_time(stream)), (0.0, None))
+        if frame is None:
+            raise MediaError("it has no pictures that can be decoded")
+        size = Scaler(stream, None, limits).size_of(frame)
+        if still:
+            return MediaInfo(*size, 0.0, 1, 0.0, *sound)
+        return MediaInfo(*size, float(rate), stream.frames or round(seconds * rate), seconds, *sound)
 
 
 def _count(

@@ -7,6 +7,8 @@ one, and scaled while they are decoded, so that no long or large file is ever he
     clip = read_clip("holiday.mov", start=3, end=5, fps=8, height=128, width=128, sample_rate=16000)
 """
 
+import warnings
+from dataclasses import replace
 from itertools import islice
 from math import ceil, inf
 from pathlib import Path
@@ -50,6 +52,7 @@ def read_clip(
     width: int | None = None,
     sample_rate: int | None = None,
     channels: int | None = None,
+    sound: bool = True,
     caption: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Clip:
@@ -57,7 +60,8 @@ def read_clip(
 
     The picture is the first video stream (cover art only if there is no other), turned upright, with
     square pixels; transparency is dropped. The sound is the first audio stream, from the first frame of
-    the clip on, cut or filled with silence to the duration of the frames.
+    the clip on, cut or filled with silence to the duration of the frames. Sound that cannot be decoded is
+    left out with a warning that names the file.
 
     Args:
         media: a path, or a file's content.
@@ -67,6 +71,7 @@ def read_clip(
         num_frames: at most so many frames.
         height, width: frames are scaled until they cover this size, then cut around their centre.
         sample_rate, channels: of the sound; the file's own if not given.
+        sound: whether the clip gets its sound; without it no audio stream is opened.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -92,8 +97,15 @@ def read_clip(
         frames = collect(map(Scaler(stream, size, limits), pictures), rate, limits)
         if not frames:
             raise MediaError(f"it has no pictures after {start:g} s")
-    waveform, sample_rate = read_sound(media, begin, len(frames), float(rate), sample_rate, channels)
-    return Clip(torch.stack(frames), float(rate), waveform, sample_rate, caption)
+    clip = Clip(torch.stack(frames), float(rate), caption=caption)
+    if not sound:
+        return clip
+    try:
+        waveform, sample_rate = read_sound(media, begin, len(frames), float(rate), sample_rate, channels)
+    except MediaError as error:
+        warnings.warn(f"{error}; the clip is read without its sound", stacklevel=2)
+        return clip
+    return replace(clip, waveform=waveform, sample_rate=sample_rate)
 
 
 def read_waveform(

@@ -140,6 +140,11 @@ def picture_stream(container: InputContainer) -> VideoStream:
     return decodable((films or streams)[0])
 
 
+def has_film(container: InputContainer) -> bool:
+    """Whether there are pictures other than the cover of a song."""
+    return any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video)
+
+
 def decodable(stream: _Stream) -> _Stream:
     if stream.codec_context is None:
         raise MediaError(f"there is no decoder for its {stream.type}")
@@ -172,6 +177,21 @@ def own_rate(container: InputContainer, stream: VideoStream, media: Path | Blob)
         times = [packet.pts * tick(packet) for packet in packets if packet.pts is not None]
     span = max(times) - min(times) if times else 0
     return (len(times) - 1) / span if span else declared
+
+
+def film_seconds(
+    container: InputContainer, stream: VideoStream, media: Path | Blob, rate: Fraction
+) -> float:
+    """From the first frame to the end of the last, as the header says; else by the packets' times."""
+    if stream.duration:
+        return float(stream.duration * tick(stream))
+    if container.duration:
+        return container.duration / av.time_base
+    with open_media(media) as again:
+        packets = (packet for packet in again.demux(again.streams[stream.index]) if packet.size)
+        times = [packet.pts * tick(packet) if packet.pts is not None else None for packet in packets]
+    known = [time for time in times if time is not None]
+    return float(max(known) - min(known) + 1 / rate) if known else float(len(times) / rate)
 
 
 def check_duration(container: InputContainer, start: float, most: float, limits: Limits) -> None:

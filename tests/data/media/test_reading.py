@@ -1,5 +1,6 @@
 """Clips in and out of files."""
 
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from videolm.data.media.clip import Clip, write_clip
-from videolm.data.media.probe import probe
+from videolm.data.media.probe import probe, probe_header
 from videolm.data.media.reading import read_clip, read_waveform
 from videolm.data.media.sound import resample
 from videolm.data.media.streams import Limits, MediaError
@@ -465,3 +466,60 @@ def test_only_the_frames_asked_for_are_held(tmp_path):
     write_clip(Clip(frames, 8.0), tmp_path / "a.mp4")
     small = read_clip(tmp_path / "a.mp4", height=8, width=8, limits=Limits(max_bytes=40 * 8 * 8 * 3))
     assert np.array_equal(numbers(small.frames), [index % 6 for index in range(40)])
+
+
+def break_sound(path, how):
+    """The same file with a sound track of noise, or of a codec that nobody knows."""
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+        spans = [(packet.pos, packet.size) for packet in packets]
+    noise = np.random.default_rng(0)
+    data = bytearray(data)
+    if how == "noise":
+        for position, size in spans:
+            data[position : position + size] = noise.bytes(size)
+    else:
+        data = data.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["noise", "unknown"])
+def test_broken_sound_costs_the_sound_and_not_the_clip(tmp_path, clip, how):
+    write_clip(clip, tmp_path / "a.mp4")
+    break_sound(tmp_path / "a.mp4", how)
+    with pytest.warns(UserWarning, match=r"a\.mp4: .*without its sound") as said:
+        again = read_clip(tmp_path / "a.mp4", fps=8.0)
+    assert len(said) == 1
+    assert again.waveform is None
+    assert numbers(again.frames) == numbers(clip.frames)
+    info = probe_header(tmp_path / "a.mp4")
+    assert (info.kind, info.num_frames, info.seconds) == ("video", 9, 1.125)
+
+
+def test_without_sound_no_audio_is_decoded(tmp_path, clip):
+    write_clip(clip, tmp_path / "a.mp4")
+    break_sound(tmp_path / "a.mp4", "noise")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = read_clip(tmp_path / "a.mp4", sound=False)
+    assert (again.waveform, again.sample_rate) == (None, None)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
+def test_a_header_tells_size_rate_length_and_sound(tmp_path, clip, suffix):
+    write_clip(clip, tmp_path / f"a{suffix}")
+    info, (whole, _) = probe_header(tmp_path / f"a{suffix}"), probe(tmp_path / f"a{suffix}")
+    assert (info.kind, info.height, info.width, info.num_frames) == ("video", 32, 48, 9)
+    assert info.fps == pytest.approx(8, rel=0.01)
+    assert info.seconds == pytest.approx(1.125, abs=0.02)
+    assert (info.sample_rate, info.channels) == (whole.sample_rate, whole.channels)
+
+
+def test_a_header_has_the_size_as_displayed(tmp_path):
+    turn = lambda stream: stream.set_display_rotation(-90)  # noqa: E731
+    times = [index / 8 for index in range(9)]
+    info = probe_header(encode_by_hand(tmp_path / "a.mp4", plain_frames(9), times, prepare=turn))
+    assert (info.height, info.width) == (48, 32)
+    write_clip(Clip(four_corners()[None], 8.0), tmp_path / "a.png")
+    assert (probe_header(tmp_path / "a.png").kind, probe_header(tmp_path / "a.png").fps) == ("image", 0.0)
