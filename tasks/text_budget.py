@@ -1,4 +1,4 @@
-"""How much of a caption a model reads, and how many pieces its text tokenizer has: both follow from the captions.
+"""Pieces of a caption that a model reads, and pieces of its text tokenizer: both follow from the captions.
 
 The embedded corpus has 65 words and captions of up to 20 pieces, so it keeps the smallest of each. A caption
 of 20 words in plain English takes about 30 pieces of 4096, and some 60 of 512.

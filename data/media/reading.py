@@ -111,11 +111,15 @@ def read_clip(
 def read_waveform(
     media: str | Path | Blob,
     *,
+    seconds: float | None = None,
     sample_rate: int | None = None,
     channels: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Float[Tensor, "channels samples"], int]:
-    """The whole first audio stream of any file, and its sample rate.
+    """The whole first audio stream of any file, or its beginning, and its sample rate.
+
+    Args:
+        seconds: of the beginning, at most; nothing after it is decoded.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -125,9 +129,9 @@ def read_waveform(
     with open_media(media) as container:
         if not container.streams.audio:
             raise MediaError("it has no sound")
-        check_duration(container, 0.0, inf, limits)
+        check_duration(container, 0.0, seconds or inf, limits)
         first = first_time(container.streams.audio[0])
-        waveform, native = decode_sound(container, first, limits.max_seconds)
+        waveform, native = decode_sound(container, first, min(seconds or inf, limits.max_seconds))
         if not 0 < waveform.shape[1] < limits.max_seconds * native:
             raise MediaError(f"its sound is empty or longer than {limits.max_seconds:g} s")
         sample_rate = sample_rate or native

@@ -34,7 +34,7 @@ from .coded_clips import clips_of_shards, clips_of_source
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import LONG_CAPTIONS, Mixture
 
-# Clips whose captions decide on pieces of text; more would only take longer, at 0.2 ms each with an encoder's.
+# Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
 _CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
 
 

@@ -27,7 +27,7 @@ _ALIKE = (
     ("*", "•", "·", "∙"),
 )
 _CLASS_OF = {char: alike for alike in _ALIKE for char in alike}
-# Of a word that training never showed, a shown beginning stands for it if it is most of it: circle of circles.
+# For a word that training never showed, a beginning that it showed stands if it is most of it: circle(s).
 _LEAST_STEM, _STEM_SHARE = 3, 0.6
 # Shorter pieces spell letters one by one, which says nothing to a model.
 _LEAST_PIECE = 2
@@ -70,6 +70,7 @@ class PieceReader:
 
     def __call__(self, text: str) -> Reading:
         """Read a text; one that training showed throughout gets the ids that SentencePiece gives it."""
+        text = well_formed(text)
         ids: list[int] = self.pieces.encode(text)
         if self.seen.issuperset(ids):
             return Reading(ids)
@@ -98,7 +99,7 @@ class PieceReader:
 
     def _word(self, word: str, left_out: dict[str, None], read_as: dict[str, str]) -> list[int]:
         """The pieces of what has no blanks."""
-        ids = self.pieces.encode(word)
+        ids: list[int] = self.pieces.encode(word)
         if self.seen.issuperset(ids):
             return ids
         runs = ["".join(run) for _, run in groupby(word, self._kind)]
@@ -113,19 +114,15 @@ class PieceReader:
 
     def _unseen_word(self, word: str, left_out: dict[str, None], read_as: dict[str, str]) -> list[int]:
         """The pieces of letters and digits that SentencePiece divides into some that are not seen."""
-        has_blanks = not any(unicodedata.category(char) == "Lo" for char in word)
-        if not has_blanks and not all(map(self.knows, word)):
-            # Scripts without blanks between words: a sign that is not known leaves its neighbours as they are.
-            known = [self.knows(char) for char in word]
-            runs = [
-                ("".join(char for char, _ in run), is_known)
-                for is_known, run in groupby(zip(word, known, strict=True), lambda pair: pair[1])
-            ]
-            parts = _without([run for run, _ in runs], [not is_known for _, is_known in runs], left_out)
-            return [index for part in parts for index in self._word(part, left_out, read_as)]
         spelled = SPACE + self.pieces.normalize(word).strip(SPACE)
-        found = self._fewest(spelled)
-        if found is not None and (not has_blanks or len(found) * _LEAST_PIECE < len(spelled)):
+        if any(unicodedata.category(char) == "Lo" for char in word):
+            # Of scripts without blanks between words: what is not known is left out from within.
+            found, skipped = self._fewest(spelled, may_skip=True)
+            if skipped:
+                left_out[skipped] = None
+            return found
+        found, skipped = self._fewest(spelled, may_skip=False)
+        if found and len(found) * _LEAST_PIECE < len(spelled):
             return found
         least = max(_LEAST_STEM, _STEM_SHARE * (len(spelled) - 1))
         for end in range(len(spelled) - 1, 0, -1):
@@ -135,17 +132,30 @@ class PieceReader:
         left_out[word] = None
         return []
 
-    def _fewest(self, spelled: str) -> list[int] | None:
-        """The division of a word into as few seen pieces as there can be; None if there is no division."""
-        best: list[list[int] | None] = [[]]
+    def _fewest(self, spelled: str, *, may_skip: bool) -> tuple[list[int], str]:
+        """The division of a word into as few seen pieces as there can be; no pieces if there is no division.
+
+        Args:
+            may_skip: leave characters out, as few as there can be; they are the second result.
+        """
+        # Of each length of beginning: characters left out, pieces, and the length before the last of these.
+        best: list[tuple[int, int, int] | None] = [(0, 0, 0)]
         for end in range(1, len(spelled) + 1):
             options = [
-                [*before, self.ids[piece]]
+                (before[0], before[1] + 1, start)
                 for start in range(max(0, end - self._longest), end)
-                if (before := best[start]) is not None and (piece := spelled[start:end]) in self.ids
+                if (before := best[start]) is not None and spelled[start:end] in self.ids
             ]
-            best.append(min(options, key=len, default=None))
-        return best[-1]
+            before = best[-1]
+            if may_skip and before is not None:
+                options.append((before[0] + 1, before[1], end - 1))
+            best.append(min(options, default=None))
+        pieces, end = [], len(spelled)
+        while end and (reached := best[end]) is not None:
+            pieces.insert(0, spelled[reached[2] : end])
+            end = reached[2]
+        known = [self.ids[piece] for piece in pieces if piece in self.ids]
+        return known, "".join(piece for piece in pieces if piece not in self.ids).strip(SPACE)
 
     def _kind(self, char: str) -> str:
         if char.isalnum() or (_is_mark(char) and self.knows(char)):
@@ -153,6 +163,15 @@ class PieceReader:
         if self.knows(char):
             return "sign"
         return "unknown punctuation" if unicodedata.category(char).startswith("P") else "unknown sign"
+
+
+def well_formed(text: str) -> str:
+    """The text with halves of surrogate pairs, which JSON can spell and UTF-8 cannot, joined or replaced."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _is_mark(char: str) -> bool:

@@ -16,7 +16,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from ...data.runtime.files import replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, read_config
-from .natural_text import PieceReader, Reading
+from .natural_text import PieceReader, Reading, well_formed
 
 _KIND = "text_tokenizer"
 _MODEL_FILE = "spiece.model"
@@ -69,7 +69,7 @@ class TextTokenizer:
         Raises:
             ValueError: if there are no words to learn from, or `vocab_size` is too small for the characters.
         """
-        captions = [caption for caption in captions if caption.strip()]
+        captions = [well_formed(caption) for caption in captions if caption.strip()]
         if not captions:
             raise ValueError("there are no captions to train a text tokenizer on")
         written = io.BytesIO()
@@ -115,7 +115,7 @@ class TextTokenizer:
 
     def encode(self, text: str, most: int | None = None) -> list[int]:
         """Ids of a text, as many as it needs or at most so many; none for an empty one."""
-        return self.pieces.encode(text)[:most]
+        return self.pieces.encode(well_formed(text))[:most]
 
     def count(self, text: str) -> int:
         """Pieces of a text."""
