@@ -120,7 +120,7 @@ class PieceReader:
             found, skipped = self._fewest(spelled, may_skip=True)
             if skipped:
                 left_out[skipped] = None
-            return found
+            return found if len(skipped) < len(spelled) - 1 else []
         found, skipped = self._fewest(spelled, may_skip=False)
         if found and len(found) * _LEAST_PIECE < len(spelled):
             return found

@@ -1,4 +1,4 @@
-"""Texts as people type them reach a model in pieces that its training showed, and what is left out is named."""
+"""Texts as people type them reach a model in pieces that training showed; what is left out is named."""
 
 import pytest
 
@@ -57,8 +57,15 @@ def test_forms_of_a_caption_that_training_never_showed_are_read_as_the_caption(t
 
 @pytest.mark.parametrize(
     "text",
-    ["a zebra's tail, 8K!", "masterpiece; ultra-detailed 🦓🎥", "naïve Ünïcode ½ ™ №5", "\x00\x07 ﷽ \ud83d", "a" * 3000, "ทดสอบ тест 測試"],
-)  # fmt: skip
+    [
+        "a zebra's tail, 8K!",
+        "masterpiece; ultra-detailed 🦓🎥",
+        "naïve Ünïcode ½ ™ №5",
+        "\x00\x07 ﷽ \ud83d",
+        "a" * 3000,
+        "ทดสอบ тест 測試",
+    ],
+)
 def test_no_text_reaches_the_model_in_pieces_that_training_never_showed(tokenizer, natural, text):
     for each in (tokenizer, natural):
         assert set(each.read(text).ids) <= each.seen
