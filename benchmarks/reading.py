@@ -39,7 +39,7 @@ def differences(row: dict[str, str], finding: Finding) -> list[str]:
     sound = (info.sample_rate, info.channels)
     if sound != (int(row["audio_rate"] or 0), int(row["audio_channels"] or 0)):
         wrong.append(f"sound {sound}, expected {row['audio_rate']} Hz, {row['audio_channels']} channels")
-    if abs(info.loudness - float(row["audio_rms"] or 0)) > 0.002:
+    if abs((info.loudness or 0.0) - float(row["audio_rms"] or 0)) > 0.002:
         wrong.append(f"loudness {info.loudness:.4f}, expected {row['audio_rms']}")
     return wrong
 

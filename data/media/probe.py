@@ -8,11 +8,14 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from torch import Tensor
 
-from .pictures import Scaler
+from .decoding import Part, duration
+from .packets import film_seconds
+from .photos import open_photo
+from .picture_source import PictureSource, open_pictures
+from .pictures import BLACK, Scaler
 from .streams import (
     DEFAULT_LIMITS,
     Blob,
@@ -20,15 +23,8 @@ from .streams import (
     MediaError,
     as_media,
     decodable,
-    decode_video,
-    duration,
-    film_seconds,
-    first_time,
     has_film,
-    is_still,
     open_media,
-    own_rate,
-    picture_stream,
 )
 
 
@@ -77,24 +73,23 @@ def probe(
         MediaError: if it cannot be decoded or its frames are too large.
     """
     media = as_media(media)
-    with open_media(media) as container:
-        whole = whole and _seconds(container) <= limits.max_seconds
-        if not container.streams.video and container.streams.audio:
-            return MediaInfo(0, 0, 0.0, 0, _seconds(container), *_sound(media, whole, limits)), None
-        stream = picture_stream(container)
-        still = is_still(container, media)
-        rate = own_rate(container, stream, media)
-        most = 1 if still or not whole else limits.max_frames + 1
-        size, num_frames, seconds, picture = _count(container, stream, float(rate), thumbnail, most, limits)
+    seconds = _seconds_of_song(media, limits)
+    if seconds is not None:
+        whole = whole and seconds <= limits.max_seconds
+        return MediaInfo(0, 0, 0.0, 0, seconds, *_sound(media, whole, limits)), None
+    with open_pictures(media, limits) as source:
+        container, rate = source.container, float(source.rate)
+        whole = whole and (container is None or _seconds(container) <= limits.max_seconds)
+        most = 1 if source.is_still or not whole else limits.max_frames + 1
+        size, num_frames, seconds, picture = _count(source, thumbnail, most, limits)
         whole = whole and num_frames <= limits.max_frames
-        if still:
-            return MediaInfo(*size, 0.0, 1, 0.0), picture
-        if not whole:
-            num_frames = stream.frames or round(_seconds(container) * rate)
-            seconds = num_frames / rate
-        has_sound = bool(container.streams.audio)
+        has_sound = container is not None and bool(container.streams.audio)
+        if source.is_still:
+            rate, num_frames, seconds = 0.0, 1, 0.0
+        elif container is not None and not whole:
+            num_frames, seconds = _declared(source, media)
     sound = _sound(media, whole, limits) if has_sound else (0, 0, None)
-    return MediaInfo(*size, float(rate), num_frames, float(seconds), *sound), picture
+    return MediaInfo(*size, rate, num_frames, seconds, *sound), picture
 
 
 def probe_header(media: str | Path | Blob, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
@@ -108,36 +103,60 @@ def probe_header(media: str | Path | Blob, *, limits: Limits = DEFAULT_LIMITS) -
         MediaError: if it is no media file, its first frame cannot be decoded or is over the limits.
     """
     media = as_media(media)
-    with open_media(media) as container:
-        audio = container.streams.audio
+    seconds = _seconds_of_song(media, limits)
+    with open_media(media) if seconds is not None else open_pictures(media, limits) as opened:
+        container = opened.container if isinstance(opened, PictureSource) else opened
+        audio = container.streams.audio if container is not None else ()
         # Of an unknown codec neither is known, and no sound can be read.
         codec = audio[0].codec_context if audio else None
         sound = (codec.sample_rate, codec.channels) if codec is not None else (0, 0)
-        if audio and not has_film(container):
-            return MediaInfo(0, 0, 0.0, 0, _seconds(container), *sound)
-        stream = picture_stream(container)
-        still = is_still(container, media)
-        rate = own_rate(container, stream, media)
-        seconds = 0.0 if still else film_seconds(container, stream, media, rate)
-        _, frame = next(decode_video(container, stream, first_time(stream)), (0.0, None))
-        if frame is None:
-            raise MediaError("it has no pictures that can be decoded")
-        size = Scaler(stream, None, limits).size_of(frame)
-        if still:
+        if not isinstance(opened, PictureSource):
+            return MediaInfo(0, 0, 0.0, 0, seconds or 0.0, *sound)
+        size = _first_size(opened, limits)
+        if opened.is_still:
             return MediaInfo(*size, 0.0, 1, 0.0, *sound)
-        return MediaInfo(*size, float(rate), stream.frames or round(seconds * rate), seconds, *sound)
+        return MediaInfo(*size, float(opened.rate), *_declared(opened, media), *sound)
+
+
+def _seconds_of_song(media: Path | Blob, limits: Limits) -> float | None:
+    """The duration of a file of sound, with or without cover art; None if it is no such file."""
+    with open_photo(media, limits) as photo:
+        if photo is not None:
+            return None
+    with open_media(media) as container:
+        return None if has_film(container) or not container.streams.audio else _seconds(container)
+
+
+def _first_size(source: PictureSource, limits: Limits) -> tuple[int, int]:
+    """Height and width as displayed."""
+    if source.photo is not None:
+        return source.photo.size
+    _, frame = next(source.decode(Part(source.first)), (0.0, None))
+    if frame is None:
+        raise MediaError("it has no pictures that can be decoded")
+    return Scaler(source.aspect, None, limits).size_of(frame)
+
+
+def _declared(source: PictureSource, media: Path | Blob) -> tuple[int, float]:
+    """Frames and seconds of a film, as its header says."""
+    if source.photo is not None:
+        lengths = [seconds for _, seconds, _ in source.photo.frames(BLACK)]
+        return len(lengths), sum(lengths)
+    assert source.container is not None and source.stream is not None
+    seconds = film_seconds(source.container, source.stream, media, source.rate)
+    return source.stream.frames or round(seconds * source.rate), seconds
 
 
 def _count(
-    container: InputContainer, stream: VideoStream, rate: float, thumbnail: int, most: int, limits: Limits
+    source: PictureSource, thumbnail: int, most: int, limits: Limits
 ) -> tuple[tuple[int, int], int, float, Tensor]:
     """Size of the frames, their number (up to `most`) and seconds, and the last of numbers 1, 2, 4, …"""
-    small, own = Scaler(stream, (thumbnail, thumbnail), limits), Scaler(stream, None, limits)
-    size, picture, number, begin, end = (0, 0), None, 0, first_time(stream), 0.0
+    small = Scaler(source.aspect, (thumbnail, thumbnail), limits)
+    size, picture, number, end = (0, 0), None, 0, 0.0
     try:
-        for time, frame in islice(decode_video(container, stream, begin), most):
-            end = time + max(duration(frame), 1 / rate)
-            size = size if number else own.size_of(frame)
+        for time, frame in islice(source.decode(Part(source.first)), most):
+            end = time + max(duration(frame), source.least)
+            size = size if number else small.size_of(frame)
             if number & (number - 1) == 0:
                 picture = small(frame)
             number += 1
@@ -145,7 +164,7 @@ def _count(
         raise MediaError(f"damaged after {number} frames ({error.strerror})") from error
     if picture is None:
         raise MediaError("it has no pictures that can be decoded")
-    return size, number, end - begin, picture
+    return size, number, end - source.first, picture
 
 
 def _seconds(container: InputContainer) -> float:
