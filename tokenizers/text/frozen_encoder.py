@@ -121,6 +121,14 @@ class TextEncoder:
             save_file({"embeddings": embeddings.bfloat16()}, temporary)
         return embeddings
 
+    def count(self, text: str) -> int:
+        """Embeddings of a text, with its end."""
+        return len(self.pieces(text).input_ids) if text.strip() else 0
+
+    def after(self, text: str, most: int) -> str:
+        """What `encode` with so many pieces does not read of a text: its end stays."""
+        return self.pieces.decode(self.pieces(text).input_ids[max(most - 1, 0) :], skip_special_tokens=True)
+
     @torch.no_grad()
     def _encode(self, text: str, most: int | None) -> Tensor:
         ids = self.pieces(text, truncation=most is not None, max_length=most, return_tensors="pt").input_ids
