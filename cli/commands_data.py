@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+from ..data.codes.trained_clips import SIZES, ClipSize
 from ..data.sources.selection import ClipSelection
 from ..tasks.training_data.shard_settings import ShardSettings
 from .arguments import Options
@@ -71,7 +72,8 @@ def data_filter(
     """Cut clips into shots and leave out still, blurred and doubled ones: writes a list for other commands.
 
     The list has a line for each shot that stays, with its motion, sharpness and fingerprint, and what the
-    source says of the file. If none stays there is no list, and the command fails.
+    source says of the file. Films of any length are cut at their own frame rate. Every file of which nothing
+    stays is named, with the reason; if none stays there is no list, and the command fails.
 
     Args:
         source: a folder or list of files, as `videolm data inspect` takes it.
@@ -84,7 +86,7 @@ def data_filter(
             takes clips of one and the same scene for copies, too.
         cuts: find cuts by the histograms of neighbouring frames; --cuts=false keeps files whole.
         num_workers: processes that decode.
-        seconds: after which a file is given up.
+        seconds: after which a file is given up that gives no more frames.
     """
     from ..data.curation.filtering import ShotCriteria, filter_source
     from ..data.media.targets import check_target
@@ -92,8 +94,10 @@ def data_filter(
 
     check_target(out, (".jsonl",))
     wishes = ShotCriteria(min_seconds, min_motion, min_sharpness, duplicates, cuts)
-    counts = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
-    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    done = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
+    print(", ".join(f"{count} {name}" for name, count in done.counts.items()))
+    if done.left_out:
+        print("\n  ".join([f"files of which nothing is kept: {len(done.left_out)}", *done.left_out]))
     return [out]
 
 
@@ -177,8 +181,9 @@ def synthesize(
 
 
 def encode(
-    selection: Annotated[ClipSelection, Options(skip=("clips",), split="train")],
+    selection: Annotated[ClipSelection, Options(skip=("clips", *SIZES), split="train")],
     *,
+    size: ClipSize,
     model: Path,
     out: Path,
     clips: int = 4096,
@@ -215,14 +220,16 @@ def encode(
 
     if engine not in ("local", "ray"):
         raise ValueError(f"engine is {engine!r}; expected local or ray")
+    chosen = size.of(model / "video_tokenizer")
+    selection = replace(selection, clips=clips, **chosen.size)
     load = partial(
         ClipEncoder.from_pretrained,
         model,
-        fps=selection.fps,
+        fps=chosen.fps,
         tasks=tasks_named(tasks, pad or []),
         geometry=geometry_of(depth),
     )
-    make = partial(ranges_of, load, replace(selection, clips=clips), out, settings, device)
+    make = partial(ranges_of, load, selection, out, settings, device, num_workers)
     encoded = encode_with_ray(make, num_workers) if engine == "ray" else encode_ranges(make(), num_workers)
     print("\n".join(summary(encoded)))
     return [out]

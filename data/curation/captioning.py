@@ -24,7 +24,7 @@ from ..runtime.progress import progress
 from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import LONG_CAPTION, Entry
 from ..sources.manifest import read_files
-from ..sources.tables import json_object
+from ..sources.text_rows import json_object
 from .captioner import Captioner, Unanswered, Unreachable
 
 # About the 64 pieces that a sequence has room for (tasks/training_data/examples.py).

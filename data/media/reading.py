@@ -29,6 +29,7 @@ from .sound import decode_sound, read_sound, resample
 from .streams import (
     DEFAULT_LIMITS,
     Blob,
+    EmptyPart,
     Limits,
     MediaError,
     as_media,
@@ -95,7 +96,7 @@ def read_clip(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        MediaError: if it has no pictures in that part, cannot be decoded or is over the limits.
+        MediaError: if it has no pictures in that part (`EmptyPart`), cannot be decoded or is over the limits.
         ValueError: if an argument makes no sense.
     """
     media = as_media(media)
@@ -113,7 +114,7 @@ def read_clip(
     with part as stream:
         frames = collect(stream.frames, stream.fps, limits)
         if not frames:
-            raise MediaError(f"it has no pictures after {start:g} s")
+            raise EmptyPart(f"it has no pictures after {start:g} s")
     clip = Clip(torch.stack(frames), float(stream.fps), caption=caption)
     if not sound or not stream.may_sound:
         return clip

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -51,8 +51,10 @@ class Worker:
     """One process that computes `function(index)`.
 
     Args:
-        function: picklable; returns dicts, lists, texts, numbers, None and arrays.
-        seconds: that one item may take, before the process is killed and another one started.
+        function: picklable; returns dicts, lists, texts, numbers, None and arrays. One that takes long may be
+            a generator: what it yields only says that it is at work, what it returns is the result.
+        seconds: that one item may take, or a generator from one yield to the next, before the process is
+            killed and another one started.
     """
 
     def __init__(self, function: Callable[[int], Any], seconds: float):
@@ -71,6 +73,8 @@ class Worker:
             requests.write(struct.pack("<q", index))
             requests.flush()
             answer = _receive(answers.fileno(), self.seconds)
+            while "working" in answer:
+                answer = _receive(answers.fileno(), self.seconds)
         except TimeoutError:
             self.close()
             return Lost(f"given up after {self.seconds:g} s")
@@ -179,7 +183,10 @@ def serve() -> None:
         return
     while len(number := requests.read(8)) == 8:
         try:
-            _send(answers, {"value": function(struct.unpack("<q", number)[0])})
+            value = function(struct.unpack("<q", number)[0])
+            if isinstance(value, Generator):
+                value = _run(value, answers)
+            _send(answers, {"value": value})
         except (EOFError, BrokenPipeError):
             return
         except Exception as error:
@@ -187,6 +194,16 @@ def serve() -> None:
                 _send(answers, {"lost": "it needs more memory than a worker may take"})
             else:
                 _send(answers, {"error": traceback.format_exc()})
+
+
+def _run(work: Generator[Any, None, Any], answers: Any) -> Any:
+    """What a generator returns; at each of its yields the other side is told that it is at work."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+        _send(answers, {"working": None})
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -1,31 +1,50 @@
-"""Folders of media files, each with its sidecars: the .txt and .json files of the same name."""
+"""Folders of media files, each with its sidecars, and in class folders (UCF-101) with the class as a key.
 
+UCF-101/Archery/v_Archery_g01_c02.avi      {"class": "Archery", "group": "g01"}
+"""
+
+import re
+from collections.abc import Iterator, Set
 from pathlib import Path
+from typing import Any
 
-from .entry import MEDIA_SUFFIXES, SOUND_SUFFIXES, Entry
-from .sidecars import SIDECAR_SUFFIXES, sample_entry
+from .listing import Listing
+from .samples import Samples, sort_out
+from .scanning import Scan
+from .sidecars import sample_entries
+
+_UCF_GROUP = re.compile(r"v_.+_(g\d\d)_c\d\d\.\w+", re.IGNORECASE)
 
 
-def read_folder(folder: Path) -> list[Entry]:
+def read_folder(root: Path, found: Scan, lists: Set[Path] = frozenset()) -> Listing:
     """All media files of a folder and the folders in it, sorted by name.
 
-    A sound beside a video or an image of the same name belongs to that and is no clip of its own. Hidden
-    files and folders are left out, and links to folders are not followed.
+    A sound beside a video or an image of the same name belongs to that and is no clip of its own, and so
+    does a picture beside a video; both are counted in a note. The folder that a file is in is its "class".
+
+    Args:
+        found: what is in the folder.
+        lists: files that are no sidecars.
     """
-    groups: dict[Path, list[Path]] = {}
-    for path in folder.rglob("*"):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        # A name of a clip that is no file, such as a link to nothing, is left to be named when it is read.
-        is_clip = path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir()
-        is_sidecar = path.suffix.lower() in SIDECAR_SUFFIXES and path.is_file()
-        if not is_hidden and (is_clip or is_sidecar):
-            groups.setdefault(path.with_suffix(""), []).append(path)
-    entries = [entry for name in groups for entry in _entries(groups[name])]
-    return sorted(entries, key=lambda entry: entry.path)
+    listing, whole = Listing(list(found.problems), list(found.notes)), Samples()
+    for folder, names in found.folders:
+        samples = sort_out(name for name in names if not lists or folder / name not in lists)
+        whole.add(samples, "" if folder == root else f"{folder.relative_to(root)}/")
+        for name, sidecars in samples.clips.items():
+            read = [(each, (folder / each).read_bytes) for each in sidecars]
+            listing.entries += sample_entries(folder / name, read, extra=_keys(root, folder, name))
+    listing.entries.sort(key=lambda entry: entry.path)
+    listing.notes += whole.notes(root)
+    return listing
 
 
-def _entries(paths: list[Path]) -> list[Entry]:
-    media = [path for path in paths if path.suffix.lower() in MEDIA_SUFFIXES]
-    pictures = [path for path in media if path.suffix.lower() not in SOUND_SUFFIXES]
-    sidecars = {path.suffix.lower(): path.read_bytes for path in paths if path not in media}
-    return [sample_entry(path, sidecars) for path in pictures or media]
+def clips_in(found: Scan) -> Iterator[Path]:
+    """The media files of a folder that are clips of their own."""
+    return (folder / name for folder, names in found.folders for name in sort_out(names).clips)
+
+
+def _keys(root: Path, folder: Path, name: str) -> dict[str, Any]:
+    """What the place of a file says of it."""
+    keys = {} if folder == root else {"class": folder.name}
+    group = _UCF_GROUP.fullmatch(name)
+    return keys | ({"group": group[1].lower()} if group else {})

@@ -5,18 +5,30 @@ the same limits apply and no second decoder is needed. Of several such columns t
 clip, or else the first image, or sound; the others are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .entry import Entry, entry_of
-from .tables import plain, read_parquet
+from .listing import Listing
+from .parquet import plain
+from .tables import listing_of, read_parquet
+from .text_rows import Row
 from .webdataset import read_tar
 
 PREFIX = "hf:"
 STREAM_PREFIX = "hf-stream:"
 _MEDIA_FEATURES = ("Video", "Image", "Audio")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which data set: NAME, or NAME:CONFIG:REVISION@SPLIT; "" for what is usual."""
+
+    name: str
+    config: str = ""
+    revision: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,34 +51,42 @@ def is_saved_dataset(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
-def read_dataset(source: str) -> list[Entry]:
-    """The rows of "hf:NAME" or "hf:NAME:CONFIG@SPLIT"; NAME is a folder or a data set of the hub.
+def read_dataset(source: str) -> Listing:
+    """The rows of "hf:NAME:CONFIG:REVISION@SPLIT", of which all but the name may be missing.
 
-    Without a split it is "train", or the only one.
+    NAME is a folder or a data set of the hub. Without a split it is "train", or the only one.
 
     Raises:
-        FileNotFoundError, ValueError: if there is no such data set or split, or it has no media column.
+        FileNotFoundError, ValueError: if there is no such data set, revision or split, or it has no media
+            column.
     """
-    name, config, split = _parsed(source, PREFIX)
-    dataset = _loaded(name, config, split)
+    address = _parsed(source, PREFIX)
+    return _rows_of(address.name, _loaded(address))
+
+
+def read_saved(folder: Path) -> Listing:
+    """The rows of a data set that `save_to_disk` wrote."""
+    return _rows_of(str(folder), _loaded(Address(str(folder))))
+
+
+def _rows_of(name: str, dataset: Any) -> Listing:
     media = _media_column(dataset, name)
     import datasets
 
     feature = getattr(datasets, type(dataset.features[media]).__name__)
     column = dataset.select_columns([media]).cast_column(media, feature(decode=False))
     rest = dataset.remove_columns(_media_columns(dataset))
-    entries = []
-    for number in range(len(dataset)):
+
+    def row(number: int) -> Row:
         values = {key: plain(each) for key, each in rest[number].items()} if rest.column_names else {}
-        named = {key: each for key, each in values.items() if each is not None} | {"path": f"{name}/{number}"}
-        try:
-            entries.append(entry_of(named, Path(), DatasetCell(column, media, number)))
-        except ValueError as error:
-            raise ValueError(f"{name} row {number + 1}: {error}") from error
-    return entries
+        named = {key: each for key, each in values.items() if each is not None}
+        named |= {"path": f"{Path(name).name}/{number}"}
+        return Row(f"row {number + 1}", named, load=DatasetCell(column, media, number))
+
+    return listing_of(name, map(row, range(len(dataset))))
 
 
-def read_streamed(source: str) -> list[Entry]:
+def read_streamed(source: str) -> Listing:
     """As `read_dataset`, of "hf-stream:…": nothing is copied, a clip is fetched when it is read.
 
     Of Parquet files the captions are fetched now, of tars the headers of their members.
@@ -78,11 +98,12 @@ def read_streamed(source: str) -> list[Entry]:
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
-    name, config, split = _parsed(source, STREAM_PREFIX)
+    address = _parsed(source, STREAM_PREFIX)
+    name = address.name
     if is_saved_dataset(Path(name)):
         raise ValueError(f"{name} is on disk as it was saved; read it as {PREFIX}{name}")
     try:
-        files = datasets.load_dataset_builder(name, config or None).config.data_files
+        files = _with_revision(datasets.load_dataset_builder, address).config.data_files
     except (DatasetNotFoundError, OSError) as error:
         raise _not_loadable(name, error) from error
     except ValueError as error:
@@ -90,41 +111,64 @@ def read_streamed(source: str) -> list[Entry]:
     if files is None:
         raise ValueError(f"{name} consists of no files that can be read from afar. Read it as {PREFIX}{name}")
     readers = {".parquet": read_parquet, ".tar": read_tar}
-    entries = []
-    for file in map(str, files[_chosen(list(files), split, name)]):
+    listing = Listing()
+    for file in map(str, files[_chosen(list(files), address.split, name)]):
         read = readers.get(Path(file).suffix.lower())
         if read is None:
             raise ValueError(
                 f"{name} has {Path(file).name}, which cannot be read from afar; Parquet files and tars can. "
                 f"Read it as {PREFIX}{name}"
             )
-        entries += read(file)
-    return entries
+        listing.add(read(file))
+    return listing
 
 
-def _parsed(source: str, prefix: str) -> tuple[str, str, str]:
-    """Name, config and split."""
-    rest, _, split = source.removeprefix(prefix).partition("@")
-    name, _, config = rest.partition(":")
-    return name, config, split
+def _parsed(source: str, prefix: str) -> Address:
+    """The parts of an address; a folder on disk may have @ and : in its name."""
+    rest, split = source.removeprefix(prefix), ""
+    if not Path(rest).exists() and "@" in rest:
+        rest, _, split = rest.rpartition("@")
+    parts = rest.split(":")
+    most = next((count for count in range(len(parts), 0, -1) if Path(":".join(parts[:count])).exists()), 1)
+    name, more = ":".join(parts[:most]), parts[most:]
+    if len(more) > 2:
+        raise ValueError(f"{source} has too many parts; expected {prefix}NAME:CONFIG:REVISION@SPLIT")
+    config, revision = (*more, "", "")[:2]
+    return Address(name, config, revision, split)
 
 
-def _loaded(name: str, config: str, split: str) -> Any:
+def _loaded(address: Address) -> Any:
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
+    name = address.name
     try:
         if is_saved_dataset(Path(name)):
             found = datasets.load_from_disk(name)
         else:
-            found = datasets.load_dataset(name, config or None)
+            found = _with_revision(datasets.load_dataset, address)
     except (DatasetNotFoundError, OSError) as error:
         raise _not_loadable(name, error) from error
     except ValueError as error:
         raise ValueError(_one_line(error)) from error
     if isinstance(found, datasets.Dataset):
         return found
-    return found[_chosen([str(each) for each in found], split, name)]
+    return found[_chosen([str(each) for each in found], address.split, name)]
+
+
+def _with_revision(load: Callable[..., Any], address: Address) -> Any:
+    """What `load` makes of a data set; one word behind its name is a config if it has one of that name."""
+    import datasets
+
+    config, revision = address.config, address.revision
+    if config and not revision and not Path(address.name).exists():
+        try:
+            configs = datasets.get_dataset_config_names(address.name)
+        except (ValueError, OSError):
+            configs = [config]  # `load` says what is wrong
+        if config not in configs:
+            config, revision = "", config
+    return load(address.name, config or None, revision=revision or None)
 
 
 def _chosen(splits: Sequence[str], split: str, name: str) -> str:

@@ -1,32 +1,49 @@
-"""`read_manifest`: any source of clips as a list of entries.
+"""`read_manifest`: any source of clips as a list of entries. What is understood, with an example of each:
 
-    folder of media              all of them, with name.txt or name.json beside name.mp4 where there is one
-    folder with captions.jsonl   what that lists; likewise .jsonl, .csv, .tsv and .parquet files by name
-    a.tar, a-{000..099}.tar      WebDataset samples; likewise a folder of tars
+    clips/                       media with 01.txt or 01.json beside 01.mp4; folders are the key "class"
+    clips/captions.jsonl         {"path": "a.mp4", "caption": "a dog", "start": 0.5, "end": 2, "group": "s1"}
+    clips/metadata.csv           file_name,text                    likewise .jsonl, .parquet (Hugging Face)
+    clips/videos.txt             a.mp4       and prompts.txt beside it: a dog                 (finetrainers)
+    list.csv, .tsv, .txt         path,caption,start,end            a.mp4,a dog,0:00:01.5,0:00:03
+    list.json                    [{…}, {…}]    {"path": […], "caption": […]}    {"data": [{…}]}    {"id": {…}}
+    llava.json                   [{"video": "a.mp4", "conversations": [{"from": "gpt", "value": "a dog"}]}]
+    webvid.csv                   videoid,page_dir,name             100,000001_000050,a dog
+    panda70m.csv                 videoID,timestamp,caption         id0,"[['0:00:00', '0:00:02']]","['a dog']"
+    OpenVid.csv                  video,caption,fps                 a.mp4,"a dog, in quotes on two lines",24
+    UCF-101/                     Archery/v_Archery_g01_c02.avi     {"class": "Archery", "group": "g01"}
+    list.parquet                 the same columns, or the files themselves as {bytes, path} or bytes
+    a.tar, a-{000..099}.tar.gz   WebDataset samples; likewise a folder of tars
     s3://bucket/a.tar            read where it is, by fsspec; likewise s3://bucket/a.parquet
     hf:NAME@SPLIT                a data set of Hugging Face's library, of the hub or a folder
+    hf:NAME:CONFIG:REVISION@SPLIT    each may be missing; hf:NAME:REVISION@SPLIT if there is no such config
     hf-stream:NAME@SPLIT         the same read where it is, if it consists of Parquet files or tars
 
-A line of captions.jsonl is one JSON object:
-
-    {"path": "grid/bbaf2n.mp4", "caption": "bin blue at f two now", "start": 0.5, "end": 2, "group": "s1"}
-
+What columns are called elsewhere stands in columns.py; letter case and blanks do not matter. `path` counts
+from the file's own folder; one that is absolute or leaves it through `..` is followed, for a list may well
+stand beside the clips that somebody keeps elsewhere. `caption` is text or a list of texts that all describe
+the clip, `start` and `end` are seconds or hh:mm:ss; all but the path may be missing, and other keys are kept.
 A `long_caption` is one that a captioner wrote (`videolm data caption`), kept apart from the others.
-`path` counts from the file's own folder; one that is absolute or leaves it through `..` is followed, for a
-list may well stand beside the clips that somebody keeps elsewhere. `caption` is text or a list of texts
-that all describe the clip, `start` and `end` are seconds; all but the path may be missing, and other
-keys are kept. Columns of tables have the same names.
+
+What is wrong (a line, a member of a tar) is an entry with a problem, counted and named like a file that
+cannot be read; what is left out without being wrong is a note. Only a list without a single good line is
+refused.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ..runtime.remote import is_address
+from .archives import TAR_SUFFIXES
 from .entry import MEDIA_SUFFIXES, Entry
-from .folders import read_folder
-from .huggingface import PREFIX, STREAM_PREFIX, is_saved_dataset, read_dataset, read_streamed
+from .folder_lists import FolderLists, find_lists, read_names, unlisted
+from .folders import clips_in, read_folder
+from .huggingface import PREFIX, STREAM_PREFIX, is_saved_dataset, read_dataset, read_saved, read_streamed
+from .listing import Listing, counted
+from .scanning import Scan, scan
 from .tables import TABLE_SUFFIXES, read_parquet, read_table
 from .webdataset import expand_range, read_tar
 
@@ -35,24 +52,33 @@ _SHOWN_VALUES = 8
 
 
 def read_manifest(source: str | Path, where: Mapping[str, str] = MappingProxyType({})) -> list[Entry]:
-    """The clips that a source names, in an order that does not change.
+    """The clips that a source names, in an order that does not change; notes become warnings.
 
     Args:
         source: as above.
-        where: keys and the values they must have, compared as text.
+        where: keys and the values they must have, compared as text; true and 2 also match True and 2.0.
 
     Raises:
         FileNotFoundError: if the source is not there.
-        ValueError: if a line is wrong, or nothing is left.
+        ValueError: if it is of no kind that can be read, or nothing is left.
     """
-    entries = _read(str(source))
+    listing = read_listing(source, where)
+    for note in listing.notes:
+        warnings.warn(note, stacklevel=2)
+    return listing.entries
+
+
+def read_listing(source: str | Path, where: Mapping[str, str] = MappingProxyType({})) -> Listing:
+    """As `read_manifest`, with the notes."""
+    listing = _read(str(source))
+    entries = listing.entries
     if not entries:
         raise ValueError(f"{source} names no clips")
     chosen = [entry for entry in entries if _matches(entry, where)]
-    if not chosen:
+    if where and all(entry.problem for entry in chosen):
         wish = ", ".join(f"{key}={value}" for key, value in where.items())
         raise ValueError(f"{source} has no clip with {wish}; {_found(entries, where)}")
-    return chosen
+    return Listing(chosen, listing.notes)
 
 
 def read_files(source: str, where: Mapping[str, str]) -> list[Entry]:
@@ -67,31 +93,33 @@ def read_files(source: str, where: Mapping[str, str]) -> list[Entry]:
     return entries
 
 
-def _read(source: str) -> list[Entry]:
+def _read(source: str) -> Listing:
     if source.startswith(PREFIX):
         return read_dataset(source)
     if source.startswith(STREAM_PREFIX):
         return read_streamed(source)
-    if source.endswith(".tar"):
-        return [entry for tar in expand_range(source) for entry in read_tar(_present(tar))]
+    if source.lower().endswith(TAR_SUFFIXES):
+        return Listing.joined(read_tar(_present(tar)) for tar in expand_range(source))
     if is_address(source):
         return _read_remote(source)
     path = Path(_present(source))
     if path.is_dir():
         return _read_folder(path)
     suffix = path.suffix.lower()
+    if suffix == ".txt":
+        return read_names(path)
     if suffix in TABLE_SUFFIXES:
         return read_table(path)
     if suffix in MEDIA_SUFFIXES:
-        return [Entry(path)]
-    known = " ".join([*TABLE_SUFFIXES, ".tar"])
+        return Listing([Entry(path)])
+    known = " ".join([*TABLE_SUFFIXES, *TAR_SUFFIXES])
     raise ValueError(f"{path} is no kind of list that can be read; expected one of {known}, or a media file")
 
 
-def _read_remote(source: str) -> list[Entry]:
+def _read_remote(source: str) -> Listing:
     if not source.endswith(".parquet"):
         raise ValueError(f"{source} cannot be read at its address; expected a .tar or .parquet")
-    return [entry for table in expand_range(source) for entry in read_parquet(table)]
+    return Listing.joined(read_parquet(table) for table in expand_range(source))
 
 
 def _present(source: str) -> str:
@@ -100,23 +128,73 @@ def _present(source: str) -> str:
     return source
 
 
-def _read_folder(folder: Path) -> list[Entry]:
+def _read_folder(folder: Path) -> Listing:
+    if is_saved_dataset(folder) and not (folder / MANIFEST_NAME).is_file():
+        return read_saved(folder)
+    found = scan(folder)
     if (folder / MANIFEST_NAME).is_file():
-        return read_table(folder / MANIFEST_NAME)
-    if is_saved_dataset(folder):
-        return read_dataset(f"{PREFIX}{folder}")
-    entries = read_folder(folder)
-    if not entries:
-        entries = [entry for tar in sorted(folder.glob("*.tar")) for entry in read_tar(str(tar))]
-    if not entries:
-        entries = [entry for table in sorted(folder.glob("*.parquet")) for entry in read_table(table)]
-    if not entries:
-        raise ValueError(f"{folder} has neither a {MANIFEST_NAME} nor media files, tars or Parquet files")
-    return entries
+        lists = FolderLists({folder: read_table(folder / MANIFEST_NAME)}, {folder / MANIFEST_NAME})
+    else:
+        lists = find_lists(folder, found)
+    listing = _media(folder, found, lists)
+    packed = _packed(found)
+    if not listing.entries and folder not in lists.read:
+        readers = ((TAR_SUFFIXES, lambda path: read_tar(str(path))), ((".parquet",), read_table))
+        for suffixes, read in readers:
+            listing.add(Listing.joined(read(path) for path in packed if path.name.lower().endswith(suffixes)))
+            if listing.entries:
+                return listing
+        notes = "".join(f"; {note}" for note in lists.notes)
+        raise ValueError(
+            f"{folder} has neither a {MANIFEST_NAME} nor media files, tars or Parquet files{notes}"
+        )
+    tars = [path for path in packed if path.name.lower().endswith(TAR_SUFFIXES)]
+    if tars:
+        listing.notes.append(counted(f"{folder}: tars beside other clips, not read", tars))
+    return listing
+
+
+def _media(folder: Path, found: Scan, lists: FolderLists) -> Listing:
+    """The clips that lists name, then the media files in folders without one."""
+    governed = {each: lists.governs(each) for each, _ in found.folders}
+    plain = Scan([(each, names) for each, names in found.folders if governed[each] is None])
+    media = {
+        each: Scan([(at, names) for at, names in found.folders if governed[at] == each])
+        for each in lists.read
+    }
+    listing = Listing(list(found.problems), [*found.notes, *lists.notes])
+    for each, own in lists.read.items():
+        listing.add(own)
+        listing.notes += unlisted(own, clips_in(media[each]), each)
+    listing.add(read_folder(folder, plain, lists.files))
+    return listing
+
+
+def _packed(found: Scan) -> list[Path]:
+    suffixes = (*TAR_SUFFIXES, ".parquet")
+    return [
+        folder / name for folder, names in found.folders for name in names if name.lower().endswith(suffixes)
+    ]
 
 
 def _matches(entry: Entry, where: Mapping[str, str]) -> bool:
-    return all(key in entry.extra and str(entry.extra[key]) == str(value) for key, value in where.items())
+    """Whether an entry has what is asked for; of what is wrong all that is known must be as asked."""
+    return all(
+        _is(entry.extra[key], value) if key in entry.extra else bool(entry.problem)
+        for key, value in where.items()
+    )
+
+
+def _is(value: Any, asked: str) -> bool:
+    """Whether a value is what a condition says: as text, as a boolean in any case, or as a number."""
+    if isinstance(value, bool):
+        return str(value).casefold() == str(asked).casefold()
+    if isinstance(value, float):
+        try:
+            return value == float(asked)
+        except ValueError:
+            return False
+    return str(value) == str(asked)
 
 
 def _found(entries: list[Entry], where: Mapping[str, str]) -> str:

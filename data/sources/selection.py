@@ -13,8 +13,9 @@ class ClipSelection:
         source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
             (with a captions.jsonl), a list (.jsonl, .csv, .tsv, .parquet), tars or hf:NAME@SPLIT.
         where: key=value: only entries that have it; may be repeated.
-        clips: how many; of a folder or list the last ones, which training holds out.
-        split: of the embedded corpus: train, triples or pairs (combinations held out of training), or all.
+        clips: how many, at most; of files those that training holds out.
+        split: of the embedded corpus: train, triples or pairs (combinations held out of training), or all. Of
+            files all stands for any, also those that training does not hold out.
         height: of the frames; files are resized and cropped.
         width: of the frames.
         num_frames: per clip.

@@ -1,53 +1,70 @@
-"""Samples that consist of several files of one name, in folders and WebDataset tars.
+"""The texts beside a clip, as its captions and keys.
 
-    0001.mp4  the clip         0001.txt   its caption         0001.json  {"caption": …, "start": …, anything}
-
-This table from suffix to meaning is the only way parts are read; above all, nothing is unpickled.
+This table from suffix to meaning is the only way they are read; above all, nothing is unpickled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..media.streams import printable
-from .entry import MEDIA_SUFFIXES, Entry, entry_of
-from .tables import json_object
+from .entry import Entry
+from .places import Place
+from .rows import entries_of
+from .samples import CAPTION_SUFFIXES, suffix_of
+from .text_rows import json_object
 
-CAPTION_SUFFIXES = (".txt", ".caption", ".cap")
-VALUE_SUFFIXES = (".json",)
-SIDECAR_SUFFIXES = CAPTION_SUFFIXES + VALUE_SUFFIXES
 _MAX_SIDECAR_BYTES = 2**20
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def sample_entry(
-    path: Path, sidecars: Mapping[str, Callable[[], bytes]], load: Callable[[], bytes] | None = None
-) -> Entry:
-    """The entry of a clip with what its sidecars, by suffix, say about it.
+def sample_entries(
+    path: Path,
+    sidecars: Sequence[tuple[str, Callable[[], bytes]]] = (),
+    load: Callable[[], bytes] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> list[Entry]:
+    """The clips of a file with what its sidecars say about it.
 
-    A sidecar that cannot be read makes a problem of its entry, not of the source.
+    A sidecar that cannot be read makes a problem of its entry, not of the source. Captions that texts give
+    take the place of those in .json files.
+
+    Args:
+        path: of the clip, or a name to tell it by.
+        sidecars: their names and contents, the one that agrees best first.
+        load: if the content is not in a file of its own.
+        extra: what its place says, under which sidecars may say otherwise.
     """
-    values: dict[str, Any] = {}
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return Entry(Path(printable(path)), problem="its name is not UTF-8")
+        return [Entry(Path(printable(path)), problem="its name is not UTF-8")]
+    if not sidecars:
+        return [Entry(path, extra=dict(extra or {}), load=load)]
+    values, captions = dict(extra or {}), []
     try:
-        for suffix in (each for each in VALUE_SUFFIXES if each in sidecars):
-            values |= json_object(_text(sidecars[suffix]))
-        for suffix in (each for each in CAPTION_SUFFIXES if each in sidecars):
-            values |= {"caption": _text(sidecars[suffix]).strip()}
-        return entry_of(values | {"path": str(path)}, Path(), load)
+        for name, read in reversed(sidecars):
+            if suffix_of(name) in CAPTION_SUFFIXES:
+                captions.insert(0, _text(read))
+            else:
+                values |= json_object(_text(read))
+        values |= {"caption": captions} if captions else {}
+        return entries_of(values | {"path": str(path)}, _Here(), load)
     except (ValueError, OSError) as error:
-        return Entry(path, load=load, problem=f"its sidecar is wrong: {str(error) or type(error).__name__}")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return [Entry(path, load=load, problem=f"its sidecar is wrong: {reason}")]
 
 
-def kind_rank(suffix: str) -> int:
-    """Videos before images before sounds."""
-    return MEDIA_SUFFIXES.index(suffix)
+class _Here(Place):
+    """Paths as they are given: a sidecar's clip is known."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self.is_believed = True
 
 
 def _text(read: Callable[[], bytes]) -> str:
     data = read()
     if len(data) > _MAX_SIDECAR_BYTES:
         raise ValueError(f"it has {len(data)} bytes; at most {_MAX_SIDECAR_BYTES} are read")
-    return data.decode("utf-8-sig")
+    return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")

@@ -1,46 +1,30 @@
-"""WebDataset shards: tar files in which consecutive members of one name are a sample.
+"""WebDataset shards: tar files whose members of one name are a sample, wherever in the tar they stand.
 
-Nothing is ever unpacked: a member is read by its position, and only through the table of suffixes in
-sidecars.py. Links, devices and names that leave the folder are reported and left out. Remote tars (s3://…)
-are read through fsspec.
+Nothing is ever unpacked to disk: a member is read by its position, and only through the tables of suffixes in
+samples.py and sidecars.py. Links, devices and names that leave the folder are reported and left out. Remote
+tars (s3://…) are read through fsspec.
 """
 
 import re
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from ..media.streams import printable
-from ..runtime.remote import open_file
-from .entry import MEDIA_SUFFIXES, Entry
-from .sidecars import SIDECAR_SUFFIXES, kind_rank, sample_entry
+from .archives import DAMAGE, TarMember, members_of, open_unpacked
+from .entry import Entry
+from .listing import Listing
+from .samples import Samples, sort_out, stem_of
+from .scanning import is_litter
+from .sidecars import sample_entries
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_SHARDS = 1_000_000
 _MAX_MEMBER_BYTES = 2**32
 
 
-@dataclass(frozen=True)
-class TarMember:
-    """The content of one member."""
-
-    tar: str
-    offset: int
-    size: int
-
-    def __call__(self) -> bytes:
-        with open_file(self.tar) as file:
-            file.seek(self.offset)
-            data = file.read(self.size)
-        if len(data) != self.size:
-            raise OSError(f"the tar ends inside it, after {len(data)} of {self.size} bytes")
-        return data
-
-
 def expand_range(pattern: str) -> list[str]:
-    """"a-{00..02}.tar" as the three names that it stands for.
+    """ "a-{00..02}.tar" as the three names that it stands for.
 
     Raises:
         ValueError: if the range is empty or very long.
@@ -55,55 +39,51 @@ def expand_range(pattern: str) -> list[str]:
     return [each for number in numbers for each in expand_range(f"{before}{number:0{len(match[1])}d}{after}")]
 
 
-def read_tar(tar: str) -> list[Entry]:
-    """The samples of a tar, and an entry with a problem for whatever in it cannot be used."""
-    entries: list[Entry] = []
+def read_tar(tar: str) -> Listing:
+    """The samples of a tar, and an entry with a problem for whatever in it cannot be used.
+
+    All headers are read before the first clip, so that a clip and its text may stand far apart. A name that
+    comes again is another sample (joined tars), and its n-th text belongs to its n-th clip.
+    """
+    problems: list[Entry] = []
+    turns: list[dict[str, TarMember]] = []
+    times: dict[str, int] = defaultdict(int)
+    is_compressed = False
     try:
-        with open_file(tar) as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            for key, members in groupby(_members(archive), key=lambda member: _key(member.name)):
-                entries += _sample(tar, key, list(members))
-    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
-        entries.append(Entry(Path(tar), problem=f"not a tar, or damaged ({error or type(error).__name__})"))
-    return entries
+        with open_unpacked(tar) as (file, is_compressed):
+            for member in members_of(file):
+                if member.isdir() or _is_litter(member.name):
+                    continue
+                if problem := _danger(member):
+                    name = Path(tar) / printable(PurePosixPath(member.name).name)
+                    problems.append(Entry(name, problem=problem))
+                    continue
+                name = str(PurePosixPath(member.name))
+                turn, times[name] = times[name], times[name] + 1
+                turns += [{}] if turn == len(turns) else []
+                turns[turn][name] = TarMember(tar, member.offset_data, member.size, is_compressed)
+    except DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        problems.append(Entry(Path(tar), problem=f"not a tar, or damaged ({reason})"))
+    listing, whole = Listing(), Samples()
+    for turn, members in enumerate(turns):
+        samples = sort_out(members)
+        whole.add(samples)
+        for name, texts in samples.clips.items():
+            again = name if not turn else f"{stem_of(name)}#{turn + 1}{name[len(stem_of(name)) :]}"
+            sidecars = [(text, members[text]) for text in texts]
+            listing.entries += sample_entries(Path(tar) / again, sidecars, members[name])
+    listing.entries += problems
+    listing.notes = whole.notes(tar)
+    if is_compressed:
+        listing.notes.append(
+            f"{tar} is compressed: clips out of order are slow to read; unpack it to train on it"
+        )
+    return listing
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    position = -1
-    while (member := archive.next()) is not None:
-        # A damaged or hostile header must not send the reader back to where it has been.
-        if member.offset <= position or member.size < 0:
-            raise tarfile.ReadError("its members overlap")
-        position = member.offset
-        # They would pile up, a million in a large shard. The attribute is public, but not in typeshed.
-        archive.members = []  # pyright: ignore[reportAttributeAccessIssue]
-        if not member.isdir():
-            yield member
-
-
-def _key(name: str) -> str:
-    """A sample's name: all up to the first dot of the last part."""
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
-
-
-def _sample(tar: str, key: str, members: list[tarfile.TarInfo]) -> list[Entry]:
-    dangerous, usable = [], {}
-    for member in members:
-        if problem := _danger(member):
-            dangerous.append(Entry(Path(tar) / printable(PurePosixPath(member.name).name), problem=problem))
-        else:
-            usable[_suffix(member, key)] = TarMember(tar, member.offset_data, member.size)
-    media = sorted((each for each in usable if each in MEDIA_SUFFIXES), key=kind_rank)
-    if not media:
-        return dangerous
-    sidecars = {suffix: read for suffix, read in usable.items() if suffix in SIDECAR_SUFFIXES}
-    name = Path(tar) / f"{key}{media[0]}"
-    return [sample_entry(name, sidecars, usable[media[0]]), *dangerous]
-
-
-def _suffix(member: tarfile.TarInfo, key: str) -> str:
-    """What follows the name; of "0001.video.mp4" the last part counts."""
-    return PurePosixPath(member.name[len(key) :].lower()).suffix or member.name[len(key) :].lower()
+def _is_litter(name: str) -> bool:
+    return any(is_litter(part) for part in PurePosixPath(name).parts if part != "..")
 
 
 def _danger(member: tarfile.TarInfo) -> str:

@@ -1,4 +1,4 @@
-"""The same shards from many processes or machines: Ray Data hands out ranges of entries (extra `ray`).
+"""The same shards from many processes or machines: Ray Data hands out ranges of pieces (extra `ray`).
 
 The folder of the shards, the clips and the model must be at the same paths on all machines. Every worker
 keeps its tokenizers and writes shards of its own; here only the index is made of them in the end.
@@ -30,9 +30,9 @@ class RangeEncoder:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         number = int(row["id"])
-        entries = self.ranges.entries(number)
-        self.ranges.encode(number, read_entries(self.ranges.source, entries, num_workers=1))
-        return {"entries": len(entries)}
+        pieces = self.ranges.pieces(number)
+        self.ranges.encode(number, read_entries(self.ranges.source, pieces, num_workers=1))
+        return {"pieces": len(pieces)}
 
 
 def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
@@ -68,11 +68,11 @@ def _run(ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int
         concurrency=max(num_workers, 1),
         num_gpus=int(on_gpu),
     )
-    total = sum(len(ranges.entries(number)) for number in missing)
+    total = sum(len(ranges.pieces(number)) for number in missing)
     with progress("encode", total) as report:
         done = 0
         for row in encoded.iter_rows():
-            done += row["entries"]
+            done += row["pieces"]
             report(done)
 
 

@@ -104,7 +104,7 @@ def test_lists_of_wrong_types_are_read_or_refused(tmp_path):
         path.write_text("\n".join(json.dumps(row) for row in rows))
         for entry in refused_or(read_manifest, path) or ():
             assert all(isinstance(each, str) for each in entry.captions)
-            assert refused_or(read_clip, entry.media) is None
+            assert refused_or(lambda entry=entry: read_clip(entry.media)) is None
         cells = [["path", "caption", "start", "end"]]
         cells += [[str(chance.choice(VALUES)) for _ in range(4)] for _ in range(3)]
         (tmp_path / "a.csv").write_text("\n".join(",".join(row) for row in cells))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import slow_work
 
 from videolm.data.runtime.workers import Lost, Worker, WorkerError, map_in_processes
 
@@ -25,6 +26,13 @@ def test_what_hangs_is_killed_and_the_next_item_is_computed():
     results = list(map_in_processes(time.sleep, [0, 1000, 0], 1, 5.0))
     assert results == [None, Lost("given up after 5 s"), None]
     assert time.monotonic() - start < 100
+
+
+def test_long_work_is_not_given_up_while_it_says_that_it_goes_on():
+    assert list(map_in_processes(slow_work.in_steps, [0, 8, 2], 1, 3.0)) == [0, 8, 2]
+    start = time.monotonic()
+    assert list(map_in_processes(slow_work.hangs_after, [1], 1, 2.0)) == [Lost("given up after 2 s")]
+    assert time.monotonic() - start < 60
 
 
 def test_a_crash_costs_one_item():

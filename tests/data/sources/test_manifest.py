@@ -5,6 +5,7 @@ import json
 import pytest
 
 from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.sources.manifest import read_manifest
 
 LINES = (
@@ -79,16 +80,18 @@ def test_where_without_a_match_tells_what_there_is(listed):
         ({"path": "a.mp4", "caption": 5}, "caption is 5"),
         ({"path": "a.mp4", "caption": ["a", None]}, "caption is"),
         ({"path": "a.mp4", "long_caption": ["a"]}, "long_caption is"),
-        ({"path": "a.mp4", "start": "1"}, "start is '1'"),
+        ({"path": "a.mp4", "start": "soon"}, "start is 'soon'"),
         ({"path": "a.mp4", "start": True}, "start is True"),
         ({"path": "a.mp4", "end": -1}, "end is -1"),
         ({"path": "a.mp4", "start": 3, "end": 2}, "from 3.0 s to 2.0 s is empty"),
         ('{"path": "a.mp4", "start": NaN}', "start is nan"),
     ],
 )
-def test_a_wrong_line_is_named_by_its_number(listed, line, message):
-    with pytest.raises(ValueError, match=f"^captions.jsonl line 3: .*{message}") as raised:
-        read_manifest(listed(LINES[0], "", line))
+def test_a_wrong_line_is_named_by_its_number_and_costs_its_clip(listed, line, message):
+    good, bad = read_manifest(listed(LINES[0], "", line))
+    assert good.caption == "a dog" and not good.problem
+    with pytest.raises(MediaError, match=f"captions.jsonl line 3: .*{message}") as raised:
+        bad.media  # noqa: B018
     assert "\n" not in str(raised.value)
 
 
@@ -120,8 +123,10 @@ def test_a_folder_without_a_list_is_all_its_media_files_in_order(tmp_path):
     for entry in entries[3:]:
         with pytest.raises(FileNotFoundError, match="is not there"):
             read_clip(entry.media)
-    with pytest.raises(ValueError, match="no clip with group=x; no clip has group or any other key"):
+    with pytest.raises(ValueError, match=r"no clip with group=x; no clip has group, only class$"):
         read_manifest(tmp_path, {"group": "x"})
+    with pytest.raises(ValueError, match="no clip with group=x; no clip has group or any other key"):
+        read_manifest(tmp_path / "c.png", {"group": "x"})
 
 
 def test_nothing_to_read_is_an_error(tmp_path, listed):

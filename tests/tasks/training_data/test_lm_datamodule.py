@@ -8,10 +8,12 @@ from encoding import encode_source
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
+from sides import groups
 
 from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
 from videolm.data.media.clip import write_clip
+from videolm.data.sources.held_out import place_of
 from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.corpus import Corpus
 from videolm.lm.batch import Batch
@@ -36,7 +38,7 @@ TINY = LMConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=32, rotary_dims=(4
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """A run folder with untrained tokenizers, and shards of random codes with captions of the corpus."""
+    """A run folder with untrained tokenizers, and shards of random codes; the last 8 are held out."""
     run = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
     VideoTokenizer(VideoTokenizerConfig(bits=8, channels=4, multipliers=(1, 1), patch=8,
@@ -51,11 +53,12 @@ def run(tmp_path_factory) -> Path:
     clips = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks()).clips
     writer = ShardWriter(run / "shards", clips, {"source": "random"})
     corpus, coded = Corpus(**SIZES), []
+    sides = groups(held_out=False, number=32, share=0.2) + groups(held_out=True, number=8, share=0.2)
     for number in range(NUM_CLIPS):
         sizes = {name: 8 if name == "audio" else 256 for name in clips.shapes}
         codes = {name: torch.randint(sizes[name], shape) for name, shape in clips.shapes.items()}
         caption = caption_of(corpus.scene(number), 0)
-        coded.append(CodedClip(codes, (caption,), f"file-{number}"))
+        coded.append(CodedClip(codes, (caption,), f"file-{number}", {"group": sides[number]}))
     writer.write(0, coded)
     writer.finish()
     return run
@@ -333,13 +336,14 @@ def test_all_captions_of_a_clip_are_shown(run, settings, tmp_path):
 
 
 def test_windows_of_one_source_are_on_one_side(run, settings, tmp_path):
-    shards = rewritten(
-        run, tmp_path / "shards", lambda number, clip: replace(clip, source=f"file-{number // 4}")
-    )
+    def windows(number, clip):
+        return replace(clip, source=f"file-{number // 4}", path="", extra={})
+
+    shards = rewritten(run, tmp_path / "shards", windows)
     data = LMDataModule(**settings | {"shards": shards})
     sides = [{data.clips.source_of(index) for index in side} for side in (data.training, data.validation)]
-    assert not sides[0] & sides[1]
-    assert len(sides[1]) == 2
+    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 10
+    assert sides[1] == {f"file-{number}" for number in range(10) if place_of(f"file-{number}") < 0.2}
 
 
 def test_export_writes_what_a_model_folder_needs(settings, tmp_path):
@@ -452,7 +456,7 @@ def test_a_folder_of_files_is_tokenised_on_the_fly(run, settings, tmp_path):
 
 def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tmp_path):
     def long_too(number, clip):
-        extra = {"long_caption": f"at length {'zebra ' * (number + 1)}"}
+        extra = clip.extra | {"long_caption": f"at length {'zebra ' * (number + 1)}"}
         return replace(clip, captions=clip.captions if number % 2 else (), extra=extra)
 
     shards = rewritten(run, tmp_path / "shards", long_too)
