@@ -13,7 +13,6 @@ from ..data.media.timing import audio_samples
 from ..tasks.model_config import ModelConfig
 from ..tokenizers.audio.protocol import AudioCodec
 from ..tokenizers.video.protocol import VideoCodec
-from .prompt_arrays import in_bytes
 
 Codes = dict[str, Tensor]
 """By kind: "visual" (t h w), "audio" (levels frames)."""
@@ -50,9 +49,8 @@ class ClipCodec:
 
         Raises:
             ValueError: if the clip has a size or frame rate that the model has not, or a length that the
-                tokenizer does not take, or its frames are neither bytes nor floats 0..1.
+                tokenizer does not take.
         """
-        clip = in_bytes(clip)
         frame = (clip.height, clip.width, clip.fps)
         formats = [each for each in self.config.formats if (each.height, each.width, each.fps) == frame]
         usual = self.config.clips

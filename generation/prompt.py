@@ -15,7 +15,7 @@ from ..data.media.timing import video_frames, whole_frames
 from ..tasks.clip_size import SizeChoice
 from ..tasks.masks import Mask, mask_of_frames, read_mask
 from ..tasks.task import Task
-from .prompt_arrays import Pictures, clip_of, in_bytes
+from .prompt_arrays import Pictures, clip_of
 from .prompt_medium import Given, GivenSound, Medium, say, sound_of
 
 # A video that leaves less of the frame than this free is cut to fill it; nothing is painted around it.
@@ -211,7 +211,7 @@ def fitted_mask(given: GivenMask, video: Clip) -> Mask:
             found, wanted = ("x".join(map(str, shape)) for shape in (given.shape, video.frames.shape[:3]))
             raise ValueError(f"the known pixels are {found}; expected {wanted} (frames, height, width)")
         return given.cpu()
-    clip = in_bytes(given) if isinstance(given, Clip) else clip_of(given, video.fps)
+    clip = given if isinstance(given, Clip) else clip_of(given, video.fps)
     return mask_of_frames(clip.resized(video.height, video.width).frames, video.num_frames)
 
 

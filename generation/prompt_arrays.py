@@ -11,7 +11,6 @@ shown on black). A batch of one is the one. What could mean several things is re
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,18 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image
 from torch import Tensor
 
 from ..data.media.clip import Clip
+from ..data.media.photos import Photo
+from ..data.media.pictures import BLACK
 
 Picture = Image.Image | np.ndarray | Tensor
 Pictures = Picture | Sequence[Picture | str | Path]
 
 _CHANNELS = (1, 3, 4)
+_ANIMATED = ("GIF", "PNG", "WEBP")  # of Pillow's formats with several frames; those of MPO are views
 _ROUNDING = 1e-3  # beyond 0..1 that arithmetic may leave
 _LOUDEST = 2.0  # of samples that a mix may leave beyond [-1, 1]; those of integers are thousands
 _MOST_CHANNELS = 16  # of a sound
@@ -58,13 +60,6 @@ def clip_of(given: Pictures, fps: float) -> Clip:
             "the frames of a video have one size"
         )
     return Clip(torch.cat(each), fps)
-
-
-def in_bytes(clip: Clip) -> Clip:
-    """The clip with frames as bytes: floats are read as 0..1, as those of an array."""
-    if clip.frames.dtype == torch.uint8:
-        return clip
-    return replace(clip, frames=_in_bytes(clip.frames))
 
 
 def waveform_of(given: Sequence[Any]) -> tuple[Float[Tensor, "channels samples"], int]:
@@ -135,7 +130,7 @@ def _picture(given: Picture | str | Path, number: int, fps: float) -> UInt8[Tens
 
         frames = read_clip(given, num_frames=1, sound=False).frames
     elif isinstance(given, (Image.Image, np.ndarray, Tensor)):
-        frames = clip_of(given, fps).frames[: 1 if isinstance(given, Image.Image) else None]
+        frames = clip_of(given, fps).frames
     else:
         raise ValueError(f"item {number} of a list of pictures is {type(given).__name__}, not a picture")
     if len(frames) != 1:
@@ -144,28 +139,14 @@ def _picture(given: Picture | str | Path, number: int, fps: float) -> UInt8[Tens
 
 
 def _frames_of_image(image: Image.Image, fps: float) -> tuple[UInt8[Tensor, "frames height width 3"], float]:
-    """The frames of a PIL image, and the mean rate of an animated one."""
-    if getattr(image, "n_frames", 1) == 1:
-        return _frame_of_image(image), fps
-    frames, milliseconds = [], 0.0
-    for frame in ImageSequence.Iterator(image):
-        frames.append(_frame_of_image(frame))
-        milliseconds += frame.info.get("duration") or 0.0
-    return torch.cat(frames), 1000 * len(frames) / milliseconds if milliseconds else fps
-
-
-def _frame_of_image(image: Image.Image) -> UInt8[Tensor, "1 height width 3"]:
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        return _frames_of_array(np.asarray(image))
-    if image.mode.startswith("I"):  # what PIL makes of 16 bits
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(
-                f"a PIL image of mode {image.mode} has values up to {values.max()}; at most 16 bits are read"
-            )
-        return _frames_of_array(values.astype(np.uint16))
-    return _frames_of_array(np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB")))
+    """The frames of a PIL image as those of a file, and the mean rate of an animated one."""
+    photo = Photo(image)
+    photo.is_still = image.format not in _ANIMATED or not getattr(image, "is_animated", False)
+    at = image.tell()
+    shown = list(photo.frames(BLACK))
+    image.seek(at)
+    frames = torch.stack([torch.tensor(pixels) for _, _, pixels in shown])
+    return frames, fps if photo.is_still else len(shown) / sum(seconds for _, seconds, _ in shown)
 
 
 def _frames_of_array(given: np.ndarray | Tensor) -> UInt8[Tensor, "frames height width 3"]:
@@ -188,7 +169,7 @@ def _frames_of_array(given: np.ndarray | Tensor) -> UInt8[Tensor, "frames height
         values = rearrange(values, "... channels height width -> ... height width channels")
     frames = _in_bytes(values if values.ndim == 4 else values[None])
     if frames.shape[-1] == 4:
-        opacity = frames[..., 3:].float() / 255
+        opacity = frames[..., 3:].float() / 255  # on black, as pictures of files
         return (frames[..., :3] * opacity).round().to(torch.uint8)
     return frames.expand(*frames.shape[:-1], 3).contiguous()
 

@@ -13,7 +13,7 @@ from ..data.media.probe import MediaInfo, probe_header
 from ..data.media.reading import read_clip, read_waveform
 from ..data.media.streams import MediaError
 from ..data.media.timing import audio_samples, shown_frames
-from .prompt_arrays import Pictures, clip_of, in_bytes, waveform_of
+from .prompt_arrays import Pictures, clip_of, waveform_of
 
 Given = Clip | str | Path | Pictures
 GivenSound = Clip | str | Path | tuple[Any, Any]
@@ -49,7 +49,7 @@ class Medium:
             if info.kind == "sound":
                 raise MediaError(f"{given} has sound and no pictures")
             return cls(Path(given), info, fps)
-        clip = in_bytes(given) if isinstance(given, Clip) else clip_of(given, fps)
+        clip = given if isinstance(given, Clip) else clip_of(given, fps)
         own = 0.0 if clip.num_frames == 1 else clip.fps
         return cls(clip, MediaInfo(clip.height, clip.width, own, clip.num_frames, clip.seconds), fps)
 
@@ -140,9 +140,8 @@ def sound_of(given: GivenSound, num_frames: int, fps: float, sample_rate: int) -
             clip = read_clip(given, fps=fps, num_frames=num_frames)
             pictures, waveform, rate = clip.frames, clip.waveform, clip.sample_rate
     elif isinstance(given, Clip):
-        clip = in_bytes(given)
-        pictures, fps_of_pictures = clip.frames, clip.fps
-        waveform, rate = clip.waveform, clip.sample_rate
+        pictures, fps_of_pictures = given.frames, given.fps
+        waveform, rate = given.waveform, given.sample_rate
     else:
         waveform, rate = waveform_of(given)
     if waveform is None or rate is None:

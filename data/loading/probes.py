@@ -30,8 +30,8 @@ from ..runtime.files import read_json, write_json
 from ..runtime.progress import progress
 from ..runtime.remote import is_address
 from ..runtime.workers import Lost, map_in_processes
+from ..sources.archives import TarMember
 from ..sources.entry import Entry
-from ..sources.webdataset import TarMember
 
 SECONDS_PER_PROBE = 60.0
 _VERSION = 1
@@ -116,23 +116,23 @@ class Probes:
         key = _key(entry)
         stored = self._load().get(key)
         try:
-            if file and stored and self._is_same(file, FileIdentity.from_json(stored["file"])):
+            if file and stored and self._is_same(entry, file, FileIdentity.from_json(stored["file"])):
                 return stored
             info = probe_header(entry.media)
-            identity = None if file is None else self._identity(file).to_json()
+            identity = None if file is None else self._identity(entry, file).to_json()
         except (MediaError, OSError) as error:
             return {"problem": str(error)}
         return {"info": list(astuple(info)[:-1]), "file": identity}
 
-    def _is_same(self, file: Path, known: FileIdentity) -> bool:
-        return self._identity(file) == known if file.suffix == ".tar" else is_same_file(file, known)
+    def _is_same(self, entry: Entry, file: Path, known: FileIdentity) -> bool:
+        return is_same_file(file, known) if entry.load is None else self._identity(entry, file) == known
 
-    def _identity(self, file: Path) -> FileIdentity:
+    def _identity(self, entry: Entry, file: Path) -> FileIdentity:
         """Of a tar, which holds many clips, it is found out once."""
         if file in self._tars:
             return self._tars[file]
         identity = identify_file(file)
-        if file.suffix == ".tar":
+        if entry.load is not None:
             self._tars[file] = identity
         return identity
 
