@@ -93,8 +93,9 @@ class ShardWriter:
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        """(source, reason) of what could not be used."""
-        return [(name, reason) for record in self._in_order() for name, reason in record["skipped"]]
+        """(source, reason) of what could not be used, once for all parts of a file."""
+        found = ((name, reason) for record in self._in_order() for name, reason in record["skipped"])
+        return list(dict.fromkeys(found))
 
     @property
     def num_clips(self) -> int:

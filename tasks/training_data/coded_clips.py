@@ -294,13 +294,15 @@ def clips_to_validate(
         selection = ClipSelection(
             source, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
         )
-        varied = [task for task in tasks if first.variants.keys() >= set(task.variants)]
-        found = clips_of_source(selection, folder, varied)[0].parts
-    for part in found:
-        if part.clips not in formats:
-            raise ValueError(
-                f"{source} holds clips of other kinds than are trained on "
-                f"({formats[0].differences(part.clips)}); encode them alike"
-            )
-    of_format = {part.clips.name: part for part in found}
-    return SizedClips([of_format.get(clips.name) or NoClips(clips) for clips in formats])
+        found = clips_of_source(selection, folder, tasks)[0].parts
+    of_size = {part.clips.name: part for part in found}
+    names = [clips.name for clips in formats]
+    if others := of_size.keys() - set(names):
+        sizes = f"sizes {', '.join(sorted(others))}; expected some of {', '.join(names)}"
+        raise ValueError(f"{source} holds clips of {sizes}, which are trained on")
+    for clips in (each for each in formats if each.name in of_size):
+        own = of_size[clips.name].clips
+        altered = [name for name, each in own.variants.items() if clips.variants.get(name, each) != each]
+        if difference := own.differences(clips, besides=["variants"]) or ", ".join(altered):
+            raise ValueError(f"{source} is coded otherwise than what is trained on: {difference}")
+    return SizedClips([of_size.get(clips.name) or NoClips(clips) for clips in formats])

@@ -1,5 +1,6 @@
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -478,3 +479,70 @@ def test_two_processes_with_two_workers_each_see_every_clip_once(tmp_path, in_tw
     for epoch in (slice(0, 12), slice(12, 24)):
         assert len(set(first[epoch] + second[epoch])) == 24
     assert first[:12] != sorted(first[:12]) and first[:12] != first[12:]
+
+
+def test_a_class_sorted_folder_is_validated_on_all_classes_and_moving_it_changes_nothing(tmp_path):
+    for kind in range(3):
+        (tmp_path / "a" / f"class{kind}").mkdir(parents=True)
+        for number in range(60):
+            name = tmp_path / "a" / f"class{kind}" / f"{number:02d}.png"
+            Image.new("RGB", (8, 8), (80 * kind, number, 0)).save(name)
+            name.with_suffix(".txt").write_text(f"{kind} {number}")
+
+    def sides(folder: Path) -> tuple[set[str], set[str]]:
+        sizes = {"height": 8, "width": 8, "num_frames": 1, "clips": 180}
+        data = module(folder, **sizes, validation_clips=16, validation_share=0.2)
+        validated = {caption for batch in data.val_dataloader() for caption in batch["caption"]}
+        return {caption for batch in batches(data) for caption in batch["caption"]}, validated
+
+    trained, validated = sides(tmp_path / "a")
+    assert not trained & validated and {caption[0] for caption in validated} == {"0", "1", "2"}
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert sides(tmp_path / "b") == (trained, validated)
+
+
+def test_a_set_of_ones_own_is_validated_on_and_nothing_is_held_out(folder, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    for number in (7, 8):
+        write_clip(numbered_clip(number, 8, sound=False), own / f"{number}.gif")
+        (own / f"{number}.txt").write_text(f"clip {number}")
+    (folder / "captions.jsonl").touch()
+    data = module(folder, validation_source=str(own), clips=24)
+    (held_out,) = list(data.val_dataloader())
+    assert sorted(held_out["caption"]) == ["clip 7", "clip 8"]
+    captions = {caption for batch in batches(data) for caption in batch["caption"]}
+    assert captions == {f"clip {number}" for number in range(6)}
+    with pytest.raises(ValueError, match="validated on its own clips"):
+        module(validation_source=str(own))
+
+
+@pytest.mark.parametrize("setting", [{"validation_share": 0.0}, {"validation_share": 1.0}])
+def test_a_share_that_divides_nothing_is_refused(setting):
+    with pytest.raises(ValueError, match="expected a share between 0 and 1"):
+        module(**setting)
+
+
+def test_headers_are_kept_in_the_folder_of_the_run(folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    data = ClipDataModule(str(folder), **SMALL | {"clips": 8, "validation_clips": 2})
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, default_root_dir=str(run))
+    data.setup("fit")
+    batches(data)
+    data.teardown("fit")
+    (cache,) = (run / "probes").iterdir()
+    assert cache.name.startswith("probes-") and '"info"' in cache.read_text()
+
+
+@pytest.mark.parametrize(
+    "settings, size",
+    [
+        ({}, (16, 16, 5)),
+        ({"buckets": BUCKETS}, (16, 16, 5)),
+        ({"buckets": [IMAGES, replace(WIDE, num_frames=9)]}, (16, 28, 9)),
+    ],
+)
+def test_what_a_tokenizer_is_trained_on_is_known(settings, size):
+    trained = ClipDataModule(**SMALL | {"clips": 8, "sample_rate": 8000} | settings).trained_clips
+    assert (trained.height, trained.width, trained.num_frames) == size
+    assert (trained.fps, trained.sample_rate) == (8.0, 8000)

@@ -15,6 +15,8 @@ from videolm.data.analysis.geometry import EstimatedGeometry, SceneGeometry
 from videolm.data.codes.shards import ShardReader
 from videolm.data.loading.clip_sources import open_source
 from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.media.timing import audio_latents
 from videolm.data.synthetic.corpus import Corpus
 from videolm.tasks.conditions import Material, seeded
@@ -339,3 +341,85 @@ def test_flow_and_depth_of_files_must_be_found_somehow(model, clips, tmp_path):
 def _python(*arguments: str) -> subprocess.Popen:
     paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
     return subprocess.Popen([sys.executable, *arguments], env=os.environ | {"PYTHONPATH": paths})
+
+
+@pytest.fixture
+def film(tmp_path) -> Path:
+    """A folder of a film of 20 windows, and a short one before and after it."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    corpus = Corpus(height=16, width=16, num_frames=102, fps=8.0)
+    write_clip(Clip(corpus[0].frames, 8.0), folder / "b.mp4")
+    for number, name in enumerate(("a", "c")):
+        write_clip(Clip(corpus[1 + number].frames[:7].contiguous(), 8.0), folder / f"{name}.mp4")
+    return folder
+
+
+def test_a_long_film_is_shared_out_among_shards_and_each_window_is_there_once(
+    encoder, film, tmp_path, monkeypatch
+):
+    encode_source(encoder, str(film), tmp_path / "whole")
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+    encoded = encode_source(encoder, str(film), tmp_path / "pieces", shard_size=6)
+    whole, pieces = ShardReader(tmp_path / "whole"), ShardReader(tmp_path / "pieces")
+    assert len(list((tmp_path / "pieces").glob("*.safetensors"))) == 4  # of 4, 6, 6 and 6 windows
+    assert len(whole) == len(pieces) == encoded.clips == 22
+    for index in range(22):
+        assert pieces.key_of(index) == whole.key_of(index)
+        assert (pieces[index].codes["visual"] == whole[index].codes["visual"]).float().mean() > 0.9
+    assert encoded.footage.files == 3 and encoded.footage.used == pytest.approx(22 * 5 / 8)
+
+
+@pytest.mark.parametrize("after", [0, 1, 4, 9])
+def test_a_run_that_was_killed_in_a_film_goes_on_to_the_same_shards(
+    encoder, film, tmp_path, monkeypatch, after
+):
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+    settings = {"batch_size": 2, "shard_size": 4}
+    encode_source(encoder, str(film), tmp_path / "whole", **settings)
+    encode, calls = encoder.encode, []
+
+    def killed(clips):
+        if len(calls) == after:
+            raise Killed
+        calls.append(1)
+        return encode(clips)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "encode", killed)
+        with pytest.raises(Killed):
+            encode_source(encoder, str(film), tmp_path / "parts", **settings)
+    encode_source(encoder, str(film), tmp_path / "parts", **settings)
+    whole, parts = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "parts")
+    )
+    assert whole == parts
+
+
+def test_what_a_variant_draws_follows_from_the_window_however_films_are_cut(
+    model, film, tmp_path, monkeypatch
+):
+    encoder = ClipEncoder.from_pretrained(model, **SIZES, tasks=[load_task("inpainting")])
+    encode_source(encoder, str(film), tmp_path / "whole")
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+    encode_source(encoder, str(film), tmp_path / "pieces")
+    whole, pieces = ShardReader(tmp_path / "whole"), ShardReader(tmp_path / "pieces")
+    for index in range(len(whole)):
+        same = whole[index].codes["inpainting"] == pieces[index].codes["inpainting"]
+        assert same.float().mean() > 0.9
+
+
+def test_a_film_that_is_damaged_on_its_way_is_named_once_and_gives_what_can_be_read(
+    encoder, film, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+
+    def read(media, **settings):
+        if Path(media).name == "b.mp4" and settings["start"] > 8:
+            raise MediaError("b.mp4: damaged here")
+        return read_clip(media, **settings)
+
+    monkeypatch.setattr("videolm.data.loading.clip_reader.read_clip", read)
+    encoded = encode_source(encoder, str(film), tmp_path / "shards")
+    assert encoded.clips == 2 + 15
+    assert [reason for _, reason in encoded.skipped] == ["b.mp4: damaged here"]
