@@ -27,8 +27,8 @@ from .packets import DecodingOrder, packets_from, running, times_of, to_start
 from .streams import declared_rate, first_time, tick
 
 _Frame = TypeVar("_Frame", av.VideoFrame, av.AudioFrame)
-# Frames that no other refers to are not decoded until so many seconds before the part.
-_SKIP_UNTIL = 0.5
+# Frames that no other refers to are not decoded until so many seconds, and frames, before the part.
+_SKIP_UNTIL, _SKIP_FRAMES = 0.5, 3
 # Seconds that an audio decoder needs before its output is right.
 _PREROLL = 0.25
 # Decoders that may be told packet by packet to leave such frames out.
@@ -63,20 +63,24 @@ def decode_video(
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Pictures with their times, from the one that is shown at the part's beginning on."""
     decoder = _decoder_of(stream)
-    part.skip_until = part.begin - _SKIP_UNTIL
-    frames = _shown_frames(packets_from(container, stream, part.begin), stream, decoder, part)
     if part.begin <= first_time(stream) or stream.start_time is None:
-        return frames
-    try:
-        first = next(frames, None)
-    except FFmpegError:
-        first = None
-    if first is not None and part.skip_until <= first[0] <= part.begin and part.has_key:
-        return chain([first], frames)
-    # A picture is shown for long, or what is called a key frame is none: everything is decoded.
-    to_start(container, stream)
-    if decoder is not stream.codec_context:
-        decoder.flush_buffers()
+        return _shown_frames(running(container, stream), stream, decoder, part)
+    part.skip_until = part.begin - max(_SKIP_UNTIL, float(_SKIP_FRAMES / declared_rate(stream)))
+    for skip_until in (part.skip_until, -inf):  # again without skipping if a picture is shown for long
+        part.skip_until, part.is_cut, part.has_key = skip_until, False, None
+        frames = _shown_frames(packets_from(container, stream, part.begin), stream, decoder, part)
+        try:
+            first = next(frames, None)
+        except FFmpegError:
+            first = None
+        if first is not None and part.skip_until <= first[0] <= part.begin and part.has_key:
+            return chain([first], frames)
+        to_start(container, stream)
+        if decoder is not stream.codec_context:
+            decoder.flush_buffers()
+        if first is None or first[0] > part.begin or not part.has_key:
+            break
+    # What is called a key frame is none: everything is decoded.
     part.skip_until, part.is_cut = -inf, False
     return _shown_frames(running(container, stream), stream, decoder, part)
 
