@@ -75,8 +75,8 @@ def tone_mapped(
 
 def _tone_curve(brightest: Light) -> Light:
     """By what light is multiplied, so that its hue stays, where its brightest channel has so many nits."""
-    whole = _pq_code(np.array(_PEAK))
-    most = _pq_code(np.array(_WHITE)) / whole
+    whole = _pq_code(np.array([_PEAK]))
+    most = _pq_code(np.array([_WHITE])) / whole
     knee = 1.5 * most - 0.5
     code = (_pq_code(brightest) / whole).clip(0, 1)
     t = (code - knee).clip(0) / (1 - knee)

@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from .deinterlacing import deinterlaced
@@ -26,12 +27,14 @@ from .packets import DecodingOrder, packets_from, running, times_of, to_start
 from .streams import declared_rate, first_time, tick
 
 _Frame = TypeVar("_Frame", av.VideoFrame, av.AudioFrame)
-# Frames that no other refers to are not decoded until so many seconds before the part.
-_SKIP_UNTIL = 0.5
+# Frames that no other refers to are not decoded until so many seconds, and frames, before the part.
+_SKIP_UNTIL, _SKIP_FRAMES = 0.5, 3
 # Seconds that an audio decoder needs before its output is right.
 _PREROLL = 0.25
 # Decoders that may be told packet by packet to leave such frames out.
 _SKIPPING = {"h264", "hevc"}
+# Kinds of pictures that refer to no other.
+_WHOLE = {PictureType.NONE, PictureType.I, PictureType.SI, PictureType.BI}
 # Codecs whose transparency only this decoder reads.
 _OF_TRANSPARENT = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -45,12 +48,14 @@ class Part:
         last: nothing that is decoded later is needed.
         skip_until: frames that no others refer to are left out before.
         is_cut: set when decoding has ended with the part, not with the file.
+        has_key: set when the first frame that is decoded stands alone.
     """
 
     begin: float
     last: float = inf
     skip_until: float = -inf
     is_cut: bool = False
+    has_key: bool | None = None
 
 
 def decode_video(
@@ -58,20 +63,24 @@ def decode_video(
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Pictures with their times, from the one that is shown at the part's beginning on."""
     decoder = _decoder_of(stream)
-    part.skip_until = part.begin - _SKIP_UNTIL
-    frames = _shown_frames(packets_from(container, stream, part.begin), stream, decoder, part)
-    if part.begin <= first_time(stream):
-        return frames
-    try:
-        first = next(frames, None)
-    except FFmpegError:
-        first = None
-    if first is not None and part.skip_until <= first[0] <= part.begin:
-        return chain([first], frames)
-    # A picture is shown for long, or what is called a key frame is none: everything is decoded.
-    to_start(container, stream)
-    if decoder is not stream.codec_context:
-        decoder.flush_buffers()
+    if part.begin <= first_time(stream) or stream.start_time is None:
+        return _shown_frames(running(container, stream), stream, decoder, part)
+    part.skip_until = part.begin - max(_SKIP_UNTIL, float(_SKIP_FRAMES / declared_rate(stream)))
+    for skip_until in (part.skip_until, -inf):  # again without skipping if a picture is shown for long
+        part.skip_until, part.is_cut, part.has_key = skip_until, False, None
+        frames = _shown_frames(packets_from(container, stream, part.begin), stream, decoder, part)
+        try:
+            first = next(frames, None)
+        except FFmpegError:
+            first = None
+        if first is not None and part.skip_until <= first[0] <= part.begin and part.has_key:
+            return chain([first], frames)
+        to_start(container, stream)
+        if decoder is not stream.codec_context:
+            decoder.flush_buffers()
+        if first is None or first[0] > part.begin or not part.has_key:
+            break
+    # What is called a key frame is none: everything is decoded.
     part.skip_until, part.is_cut = -inf, False
     return _shown_frames(running(container, stream), stream, decoder, part)
 
@@ -100,22 +109,26 @@ def decoded(
         if can_skip:
             is_early = shown is not None and shown < part.skip_until
             decoder.skip_frame = "NONREF" if is_early else "DEFAULT"
-        if packet.size:
-            yield from _decode(decoder, packet, part.begin)
-    yield from decoder.decode(None)
+        yield from _decode(decoder, packet, part) if packet.size else ()
+    yield from _decode(decoder, None, part)
 
 
 def _decode(
-    decoder: VideoCodecContext | AudioCodecContext, packet: Packet, begin: float
+    decoder: VideoCodecContext | AudioCodecContext, packet: Packet | None, part: Part
 ) -> Sequence[av.VideoFrame | av.AudioFrame]:
     """The frames that a packet completes; sound before the part may begin inside of what a decoder takes."""
     try:
-        return decoder.decode(packet)
+        frames = decoder.decode(packet)
     except FFmpegError:
-        shown, _ = times_of(packet)
-        if isinstance(decoder, AudioCodecContext) and shown is not None and shown < begin:
+        shown, _ = times_of(packet) if packet is not None else (None, None)
+        if isinstance(decoder, AudioCodecContext) and shown is not None and shown < part.begin:
             return []
         raise
+    if frames and part.has_key is None:
+        # These decoders know themselves from where on frames are whole.
+        knows, first = decoder.name in _SKIPPING, frames[0]
+        part.has_key = knows or isinstance(first, av.AudioFrame) or first.pict_type in _WHOLE
+    return frames
 
 
 def _decoder_of(stream: VideoStream) -> VideoCodecContext:

@@ -32,12 +32,17 @@ def write_numbered(
     fps: int = 25,
     key_every: int = 50,
     first: float = 0.0,
+    times: list[float] | None = None,
     start: int = 0,
     tone: float = 0.0,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Frames `start`, `start` + 1, …, the first shown at `first` seconds, with a tone if one is asked for."""
+    """Frames `start`, `start` + 1, …, the first shown at `first` seconds, with a tone if one is asked for.
+
+    Args:
+        times: when each is shown after `first`, in whole frames; one after the other if not given.
+    """
     keys = {"g": str(key_every), "keyint_min": str(key_every), "sc_threshold": "0"}
     with av.open(str(path), "w", options=container_options or {}) as container:
         video = container.add_stream(codec, fps, options=keys | (options or {}))
@@ -45,7 +50,8 @@ def write_numbered(
         audio = container.add_stream("aac", 16000, layout="mono") if tone else None
         for index in range(num_frames):
             frame = av.VideoFrame.from_ndarray(numbered(start + index), "rgb24")
-            frame.pts, frame.time_base = index + round(first * fps), Fraction(1, fps)
+            time = first + (index / fps if times is None else times[index])
+            frame.pts, frame.time_base = round(time * fps), Fraction(1, fps)
             container.mux(video.encode(frame))
             if audio is not None:
                 container.mux(audio.encode(_tone(index, fps, tone, first)))

@@ -77,13 +77,16 @@ def test_a_part_is_what_the_whole_has_there(tmp_path, name, codec, options):
         assert torch.equal(part.frames, whole.frames[start : start + 5])
 
 
-def test_a_picture_shown_for_long_is_found_although_the_next_is_far(tmp_path):
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_picture_shown_for_long_is_found_from_the_last_key_frame(tmp_path, decoded, suffix):
     """The frame that is shown at the beginning of a part may have come long before it."""
-    path = tmp_path / "a.mkv"
-    write_numbered(path, 4, fps=1)
-    for start in (0.5, 1.9, 2.99):
-        part = read_clip(path, start=start, fps=50.0, num_frames=3)
-        assert numbers_of(part.frames)[0] == int(start)
+    shown = [*range(50), *range(150, 200)]
+    path = write_numbered(tmp_path / f"a{suffix}", 100, key_every=40, times=[time / 25 for time in shown])
+    for start, number in ((1.9, 47), (2.5, 49), (5.9, 49), (6.1, 52)):
+        decoded.clear()
+        part = read_clip(path, start=start + 0.001, fps=50.0, num_frames=3)
+        assert number_of(part.frames[0]) == number
+        assert min(decoded) == 40
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
