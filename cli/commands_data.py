@@ -26,10 +26,11 @@ def data_inspect(
     none of them can be read the command fails.
 
     Args:
-        source: a folder of media (with name.txt or name.json beside name.mp4, or a captions.jsonl); a .jsonl,
-            .csv, .tsv or .parquet list; WebDataset tars (a-{000..099}.tar, or a folder of them); or
-            hf:NAME@SPLIT, a data set of Hugging Face's hub or a folder of one (hf:NAME:CONFIG@SPLIT if it has
-            several configs; with hf-stream: read where it is and not copied first).
+        source: a folder of media (with name.txt or name.json beside name.mp4, a captions.jsonl, or another
+            project's list: Hugging Face, finetrainers, WebVid, Panda-70M, OpenVid, UCF-101, LLaVA); a list
+            (.jsonl, .json, .csv, .tsv, .txt, .parquet); WebDataset tars (a-{000..099}.tar, or a folder of
+            them); or hf:NAME@SPLIT, a data set of Hugging Face's hub or a folder of one
+            (hf:NAME:CONFIG:REVISION@SPLIT; with hf-stream: read where it is and not copied first).
         where: key=value: only entries that have it; may be repeated.
         json: print a verdict on every file as JSON.
         sheet: file for a contact sheet (.png).
@@ -46,8 +47,9 @@ def data_inspect(
     if seconds <= 0:
         raise ValueError(f"seconds is {seconds:g}; expected a positive number")
     chosen = conditions(where or [])
-    findings = inspect_source(source, chosen, quick=quick, num_workers=num_workers, seconds=seconds)
-    print(to_json(findings) if json else "\n".join(lines_of(findings)))
+    found = inspect_source(source, chosen, quick=quick, num_workers=num_workers, seconds=seconds)
+    findings = found.findings
+    print(to_json(found) if json else "\n".join(lines_of(found)))
     if all(finding.info is None for finding in findings):
         raise ValueError(f"none of the {len(findings)} files can be read; the first: {findings[0].problem}")
     if sheet is None:

@@ -143,9 +143,17 @@ def hamming_distance(one: int, other: int) -> int:
 
 
 def _histogram(frame: Frame) -> Float[Tensor, " bins"]:
-    """The share of the pixels in each level of each channel."""
-    levels = (frame.reshape(-1, 3).long() * _BINS) // 256 + torch.arange(3) * _BINS
-    return levels.flatten().bincount(minlength=3 * _BINS) / len(levels)
+    """The share of the pixels at each level of each channel, shared out between the two nearest levels.
+
+    So a flat picture that grows brighter changes little by little, not all at once from level to level.
+    """
+    levels = frame.reshape(-1, 3).float() * (_BINS / 256)
+    lower = levels.long()
+    upper_share = levels - lower
+    places = (lower + torch.arange(3) * (_BINS + 1)).flatten()
+    counts = torch.bincount(places, (1 - upper_share).flatten(), 3 * (_BINS + 1))
+    counts += torch.bincount(places + 1, upper_share.flatten(), 3 * (_BINS + 1))
+    return counts / len(levels)
 
 
 def _difference(one: Float[Tensor, " bins"], other: Float[Tensor, " bins"]) -> float:

@@ -19,6 +19,10 @@ class Unanswered(ValueError):
     """There is no answer to this request; another one may have one."""
 
 
+class Unusable(Unanswered):
+    """The answer is no caption; asked in other words, there may be one."""
+
+
 class Unreachable(ConnectionError):
     """There will be no answer to any request."""
 
@@ -39,24 +43,11 @@ class Captioner(Protocol):
     follows: bool
 
     def __call__(self, prompt: str | None, pictures: Pictures = (), /) -> str:
-        """The answer, on one line.
+        """The answer, on one line, checked (answers.py).
 
         Raises:
             Unanswered: if there is none to this prompt with these pictures.
+            Unusable: if what comes is no caption.
             Unreachable: if there is none to anything.
         """
         ...
-
-
-def plain_answer(text: str) -> str:
-    """An answer on one line, without the quotation marks that chat models like to put around it.
-
-    Raises:
-        Unanswered: if nothing is left.
-    """
-    words = " ".join(text.split())
-    if len(words) > 1 and words[0] == words[-1] == '"':
-        words = words[1:-1].strip()
-    if not words:
-        raise Unanswered("the answer is empty")
-    return words

@@ -25,7 +25,8 @@ from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import LONG_CAPTION, Entry
 from ..sources.manifest import read_files
 from ..sources.text_rows import json_object
-from .captioner import Captioner, Unanswered, Unreachable
+from .answers import caption_of
+from .captioner import Captioner, Unanswered, Unreachable, Unusable
 
 # About the 64 pieces that a sequence has room for (tasks/training_data/examples.py).
 PROMPT = (
@@ -34,8 +35,13 @@ PROMPT = (
     "Say only what can be seen. Answer with the description alone."
 )
 AUTHOR = "captioner"  # the key of who wrote a long caption, and how
-# Failures running that are the captioner's fault rather than the clips'.
-_MOST_RUNNING = 5
+# What is added where an answer was no caption.
+AGAIN = (
+    " Write plain sentences only: no thoughts, no introduction, no list, no formatting. "
+    "If something cannot be told, leave it out."
+)
+# Failures running that are the captioner's fault rather than the clips', and answers running that are none.
+_MOST_RUNNING, _MOST_UNUSABLE = 5, 50
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ class _Answer:
     caption: str = ""
     problem: str = ""
     was_asked: bool = False
+    is_unusable: bool = False
 
 
 def _answers(captioner: Captioner, prompt: str | None, answers: Iterator[Any]) -> Iterator[_Answer]:
@@ -133,20 +140,27 @@ def _answers(captioner: Captioner, prompt: str | None, answers: Iterator[Any]) -
     def ask(seen: Any) -> _Answer:
         if isinstance(seen, Lost) or "problem" in seen:
             return _Answer(problem=seen.reason if isinstance(seen, Lost) else seen["problem"])
-        try:
-            return _Answer(captioner(prompt, list(seen["frames"])), was_asked=True)
-        except Unanswered as error:
-            return _Answer(problem=str(error), was_asked=True)
+        problem = ""
+        for words in (prompt, (prompt or "") + AGAIN) if captioner.follows else (prompt,):
+            try:
+                return _Answer(captioner(words, list(seen["frames"])), was_asked=True)
+            except Unusable as error:
+                problem = problem or str(error)
+            except Unanswered as error:
+                return _Answer(problem=str(error), was_asked=True)
+        return _Answer(problem=problem, was_asked=True, is_unusable=True)
 
-    running = 0
+    running = unusable = 0
     with ThreadPoolExecutor(captioner.at_once) as pool:
         while group := list(islice(answers, captioner.at_once)):
             for answer in pool.map(ask, group):
                 if answer.was_asked:
-                    running = 0 if answer.caption else running + 1
-                if running == _MOST_RUNNING:
+                    running = 0 if answer.caption or answer.is_unusable else running + 1
+                    unusable = unusable + 1 if answer.is_unusable else 0
+                if running == _MOST_RUNNING or unusable == _MOST_UNUSABLE:
+                    times = max(running, unusable)
                     raise Unreachable(
-                        f"{captioner.name} failed {running} times running, lastly: {answer.problem}"
+                        f"{captioner.name} failed {times} times running, lastly: {answer.problem}"
                     )
                 yield answer
 
@@ -206,7 +220,16 @@ class _Lines:
             if _key(values) not in known:
                 found, wanted = found | {"clip": values.get("path")}, wanted | {"clip": "not in the source"}
             refuse_others(path, found, wanted, "captions")
-            self.known[_key(values)] = line
+            if _is_caption(values.get(LONG_CAPTION)):
+                self.known[_key(values)] = line
+
+
+def _is_caption(kept: Any) -> bool:
+    """Whether what an earlier run kept is a caption by today's rules, too."""
+    try:
+        return isinstance(kept, str) and caption_of(kept) == kept
+    except Unusable:
+        return False
 
 
 def _key(values: dict[str, Any]) -> str:

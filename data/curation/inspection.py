@@ -4,6 +4,7 @@ Every file is decoded to its end, in worker processes that are killed when they 
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,11 +22,12 @@ from ..runtime.progress import progress
 from ..runtime.text_table import text_table
 from ..runtime.workers import Lost, map_in_processes
 from ..sources.entry import Entry
-from ..sources.manifest import read_manifest
+from ..sources.manifest import read_listing
 
 _THUMBNAIL = 96
 _SHEET_COLUMNS, _SHEET_CLIPS = 8, 64
 _SILENT = 1e-5
+_MANY = 1000  # files, of which the number is said before they are read
 _SHOWN = 8
 
 
@@ -56,9 +58,22 @@ class Finding:
         return values | {"readable": True, "kind": self.info.kind} | asdict(self.info)
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a source.
+
+    Args:
+        findings: of its files.
+        notes: on what is in it and is no clip.
+    """
+
+    findings: list[Finding]
+    notes: list[str]
+
+
 def inspect_source(
     source: str, where: dict[str, str], *, quick: bool, num_workers: int, seconds: float
-) -> list[Finding]:
+) -> Inspection:
     """Probe every file of a source.
 
     Args:
@@ -70,25 +85,29 @@ def inspect_source(
     Raises:
         FileNotFoundError, ValueError: if the source itself cannot be read.
     """
-    entries = read_manifest(source, where)
-    return inspect_entries(entries, quick=quick, num_workers=num_workers, seconds=seconds)
+    listing = read_listing(source, where)
+    findings = inspect_entries(listing.entries, quick=quick, num_workers=num_workers, seconds=seconds)
+    return Inspection(findings, listing.notes)
 
 
 def inspect_entries(
     entries: Sequence[Entry], *, quick: bool, num_workers: int, seconds: float
 ) -> list[Finding]:
-    """Probe every file of some entries."""
+    """Probe every file of some entries; of those that have a problem none is opened."""
     files: dict[Path, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.path, []).append(entry)
-    firsts = [parts[0] for parts in files.values()]
-    probe_file, indices = _ProbeFile(firsts, whole=not quick), range(len(firsts))
+    if len(files) >= _MANY:
+        print(f"inspect: {len(files)} files are listed and now read", file=sys.stderr, flush=True)
+    sound = [parts[0] for parts in files.values() if not parts[0].problem]
+    probe_file, indices = _ProbeFile(sound, whole=not quick), range(len(sound))
     answers = map_in_processes(probe_file, indices, max(num_workers, 1), seconds)
     findings: list[Finding] = []
-    with progress("inspect", len(firsts)) as report:
-        for parts, answer in zip(files.values(), answers, strict=True):
-            findings.append(_finding(parts, answer))
-            report(len(findings), printable(parts[0].path.name))
+    with progress("inspect", len(files)) as report:
+        for path, parts in files.items():
+            problem = parts[0].problem and f"{printable(path)}: {parts[0].problem}"
+            findings.append(_finding(parts, {"problem": problem} if problem else next(answers)))
+            report(len(findings), printable(path.name))
     return findings
 
 
@@ -137,8 +156,9 @@ def overview(findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def lines_of(findings: Sequence[Finding]) -> list[str]:
-    """The overview for people, and a line for every file that cannot be read."""
+def lines_of(inspection: Inspection) -> list[str]:
+    """The overview for people, a line for every file that cannot be read, and the notes."""
+    findings = inspection.findings
     counts = overview(findings)
     clips = f"{counts['clips']} clips, {counts['clips_with_captions']} with captions"
     rows = [("kinds", _row(counts["kinds"]))] if counts["kinds"] else []
@@ -154,12 +174,14 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
     rows.append(("sound", f"{counts['with_sound']} files, {counts['silent_tracks']} silent{rates}"))
     rows.append(("unreadable", str(counts["unreadable"])))
     problems = [f"  {finding.problem}" for finding in findings if finding.info is None]
-    return [f"{counts['files']} files, {clips}", *text_table(rows, left=2), *problems]
+    notes = [f"note: {note}" for note in inspection.notes]
+    return [f"{counts['files']} files, {clips}", *text_table(rows, left=2), *problems, *notes]
 
 
-def to_json(findings: Sequence[Finding]) -> str:
-    files = [finding.to_json() for finding in findings]
-    return json.dumps({"overview": overview(findings), "files": files}, indent=2, ensure_ascii=False)
+def to_json(inspection: Inspection) -> str:
+    files = [finding.to_json() for finding in inspection.findings]
+    found = {"overview": overview(inspection.findings), "notes": inspection.notes, "files": files}
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def write_sheet(findings: Sequence[Finding], path: Path) -> None:

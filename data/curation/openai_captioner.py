@@ -17,10 +17,12 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from .captioner import Pictures, Unanswered, Unreachable, plain_answer
+from .answers import caption_of
+from .captioner import Pictures, Unanswered, Unreachable, Unusable
 
 KEY = "VIDEOLM_API_KEY"
-_MAX_TOKENS = 512
+_MAX_TOKENS, _MOST_TOKENS = 512, 4096
+_CUT_OFF = ("length", "max_tokens")  # reasons of an end
 _ANSWER_BYTES = 2**22
 _SHOWN_BYTES = 500  # of an answer that is an error
 _JPEG_QUALITY = 90
@@ -72,13 +74,20 @@ class ServerCaptioner:
         content = [*shown, {"type": "text", "text": prompt}] if shown else prompt
         messages = [{"role": "user", "content": content}]
         request = {"model": self.name, "messages": messages, "max_tokens": _MAX_TOKENS, "temperature": 0}
-        text = self._answer(json.dumps(request).encode())
+        text, reason = self._answer(json.dumps(request).encode())
+        if reason in _CUT_OFF:  # thoughts may have taken them all
+            request |= {"max_tokens": _MOST_TOKENS}
+            text, reason = self._answer(json.dumps(request).encode())
+        if reason == "content_filter":
+            raise Unusable("the answer is held back by the server's filter")
         if not isinstance(text, str):
-            raise Unanswered(f"the answer is {text!r}; expected a text")
-        return plain_answer(text)
+            raise Unusable(f"the answer is {text!r}; expected a text")
+        return caption_of(text, is_whole=reason not in _CUT_OFF)
 
-    def _answer(self, body: bytes) -> Any:
-        """The content of an answer; a request is repeated if it was the connection or the server that failed.
+    def _answer(self, body: bytes) -> tuple[Any, Any]:
+        """The content of an answer and why it ended.
+
+        A request is repeated if it was the connection or the server that failed.
 
         Raises:
             Unanswered, Unreachable: as `Captioner`.
@@ -161,10 +170,16 @@ def _beginning(reply: httpx.Response) -> str:
     return " ".join(received[:_SHOWN_BYTES].decode("utf-8", "replace").split())
 
 
-def _content(reply: bytes) -> Any:
+def _content(reply: bytes) -> tuple[Any, Any]:
+    """The content and the reason of the end of a completion; a refusal has its own place beside them."""
     try:
-        return json.loads(reply)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        choice = json.loads(reply)["choices"][0]
+        message = choice["message"]
+        content = message["content"]
+        if not content and isinstance(message.get("refusal"), str):
+            content = f"I'm sorry: {message['refusal']}"
+        return content, choice.get("finish_reason")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"what comes is no chat completion ({reply[:60]!r})") from error
 
 

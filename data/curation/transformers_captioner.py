@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from ..runtime.device import device_of
-from .captioner import Pictures, Unanswered, plain_answer
+from .answers import caption_of
+from .captioner import Pictures, Unanswered
 
 _MAX_TOKENS = 200
 
@@ -33,17 +34,14 @@ class FolderCaptioner:
             raise FileNotFoundError(f"there is no folder {folder} with a captioner")
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        from ..runtime.quiet_transformers import quiet_transformers
+        from ..runtime.transformers_loading import LOCAL, LOCAL_WEIGHTS, quiet_transformers
 
         device = device_of()
-        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         dtype = "auto" if device.type == "cuda" else torch.float32
         try:
             with quiet_transformers():
-                self.processor: Any = AutoProcessor.from_pretrained(folder, **local)
-                model = AutoModelForImageTextToText.from_pretrained(
-                    folder, use_safetensors=True, dtype=dtype, **local
-                )
+                self.processor: Any = AutoProcessor.from_pretrained(folder, **LOCAL)
+                model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **LOCAL_WEIGHTS)
         except (OSError, ValueError, ImportError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{folder} holds no captioner that transformers loads: {reason}") from error
@@ -97,4 +95,10 @@ class FolderCaptioner:
             raise Unanswered(f"{self.name} fails: {str(error).strip().splitlines()[0]}") from error
 
     def _in_words(self, ids: torch.Tensor) -> str:
-        return plain_answer(self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)[0])
+        text = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)[0]
+        return caption_of(text, is_whole=ids.shape[1] < _MAX_TOKENS or self._has_ended(ids))
+
+    def _has_ended(self, ids: torch.Tensor) -> bool:
+        """Whether a mark of the end is last."""
+        ends = self.model.generation_config.eos_token_id
+        return int(ids[0, -1]) in (ends if isinstance(ends, list) else [ends])

@@ -29,6 +29,8 @@ _REORDERED = 1.0
 _MOST_HELD = 2**26
 # FFmpeg's AVFMT_TS_DISCONT: in files of this kind time stamps may start again.
 _RESTARTS = 0x0200
+# MPEG program streams date few of their frames; FFmpeg counts on from there, wrongly after a seek.
+_GUESSED = {"mpeg"}
 # As FFmpeg's own programs judge: a step forward by so many seconds, or back by so many, is a new beginning.
 _FORWARD, _BACK = 10.0, 0.1
 
@@ -45,7 +47,7 @@ def packets_from(
     if begin <= first or stream.start_time is None:
         yield from running(container, stream)
         return
-    if not restarts(container):
+    if container.format.name not in _GUESSED and not restarts(container):
         back = 0.0
         while begin - back > first:
             try:
@@ -206,7 +208,8 @@ class DecodingOrder:
         """Whether neither this packet nor any after it is shown by `time`.
 
         What is decoded later is shown later, but for files whose times of decoding are all too late by what
-        reordering takes, or that have no others.
+        reordering takes, or that have no others. Of a packet that does not say when it is decoded nothing
+        is known.
         """
         shown, decoded = times_of(packet)
         if shown is None or decoded is None:
@@ -216,11 +219,10 @@ class DecodingOrder:
 
 
 def times_of(packet: Packet) -> tuple[float | None, float | None]:
-    """When a packet is shown and decoded, each by the other where only one is known."""
+    """When a packet is shown, or decoded where it does not say, and when it is decoded."""
     shown = packet.pts if packet.pts is not None else packet.dts
-    decoded = packet.dts if packet.dts is not None else packet.pts
-    scale = tick(packet) if shown is not None else 0
-    return (
-        None if shown is None else float(shown * scale),
-        None if decoded is None else float(decoded * scale),
-    )
+    return _seconds(packet, shown), _seconds(packet, packet.dts)
+
+
+def _seconds(packet: Packet, ticks: int | None) -> float | None:
+    return None if ticks is None else float(ticks * tick(packet))

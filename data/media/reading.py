@@ -49,7 +49,7 @@ class FrameStream:
     Args:
         frames: in order, all of one size.
         fps: frames per second.
-        begin: when the first is shown, in seconds of the file's own clock.
+        begin: when the sound of the first begins, in seconds of the file's own clock.
         may_sound: whether the file may have sound beside them; a photo has none.
     """
 
@@ -164,7 +164,7 @@ def stream_frames(
         lead = source.rounding if fps else float(1 / (2 * rate))
         frames = _shown(source, start, lead, rate, most)
         scaler = Scaler(source.aspect, size, limits, background)
-        yield FrameStream(map(scaler, frames), rate, begin, source.container is not None)
+        yield FrameStream(map(scaler, frames), rate, begin - source.late, source.container is not None)
 
 
 def _shown(

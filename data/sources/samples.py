@@ -66,6 +66,9 @@ def sort_out(names: Iterable[str]) -> Samples:
     order = list(names)
     for name in order:
         kinds[_kind(name)].append(name)
+    kinds.pop("", None)
+    if len(kinds) == 1 and "text" not in kinds:  # nothing to compare: spare it to folders of 100,000 pictures
+        return Samples({name: [] for (names,) in [kinds.values()] for name in names})
     films, pictures, texts = kinds["film"], kinds["picture"], kinds["text"]
     beside_films, beside_pictures, beside_texts = _Names(films), _Names(pictures), _Names(texts)
     found = Samples()

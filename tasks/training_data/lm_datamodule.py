@@ -8,7 +8,7 @@ data:
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -29,13 +29,15 @@ from ...training.strategies import data_rank
 from ..model_config import ModelConfig
 from ..spans import AudioOrder
 from ..task import load_task
+from ..text_budget import TextBudget, vocabulary_size
 from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
 from .clip_pools import Pools, divided, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import LONG_CAPTIONS, Mixture
 
-_CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
+# Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
+_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
 
 
 class LMDataModule(LightningDataModule):
@@ -77,7 +79,10 @@ class LMDataModule(LightningDataModule):
             embedded corpus, of its clips.
         validation_clips: clips of files to validate on, at most; further files are trained on.
         validation_source: shards of the same sizes, or a source, to validate on; nothing is held out then.
-        text_vocab_size: pieces of a text tokenizer that is trained here.
+        text_vocab_size: pieces of a text tokenizer that is trained here; if not given, 512 to 8192 as the
+            captions have more different words.
+        text_pieces: of a caption that are shown at most; if not given, at least 64 and as many as 98 % of the
+            captions fit in, up to 512.
         text_encoder: in place of pieces: the folder of a T5 or its name on Hugging Face's hub, whose frozen
             encoder reads the captions.
         text_cache: folder in which its embeddings are kept; without one a caption is encoded each time.
@@ -115,7 +120,8 @@ class LMDataModule(LightningDataModule):
         validation_share: float = VALIDATION_SHARE,
         validation_clips: int = 128,
         validation_source: str | None = None,
-        text_vocab_size: int = 512,
+        text_vocab_size: int | None = None,
+        text_pieces: int | None = None,
         text_encoder: str | None = None,
         text_cache: Path | None = None,
         source_name: str = "",
@@ -157,10 +163,11 @@ class LMDataModule(LightningDataModule):
         self._divide(validation_share, validation_clips, validation_source)
         self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
+        self.text_budget = self._text_budget(text_pieces)
         self._vocabulary = self._fitting_vocabulary(source_name)
         self.config = self._config(audio_order, source_name)
         lengths = [self.config.lengths_of(each) for each in self.config.formats]
-        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths)
+        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths, self.text_budget.pieces)
         self.rows = GroupRows(self.maker, batch_size, batch_tokens)
         self.batching, self.row_tokens, self.images_first = batching, row_tokens, images_first
         self._training_batches()  # what does not fit is said now rather than at the first step
@@ -178,6 +185,8 @@ class LMDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if self.trainer is None:
             return
+        if stage == "fit" and self.text_budget.captions and self.trainer.is_global_zero:
+            print(self.text_budget)
         self.encoder.to(self.trainer.strategy.root_device)
         if isinstance(self.text_tokenizer, TextEncoder) and not self.num_workers:
             self.text_tokenizer.to(self.trainer.strategy.root_device)
@@ -223,7 +232,14 @@ class LMDataModule(LightningDataModule):
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
         clips, *others = self.clips.formats
         return ModelConfig(
-            clips, names, text, audio_order, source_name, self.text_width, others=tuple(others)
+            clips,
+            names,
+            text,
+            audio_order,
+            source_name,
+            self.text_width,
+            others=tuple(others),
+            text_pieces=self.text_budget.pieces,
         )
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
@@ -259,7 +275,7 @@ class LMDataModule(LightningDataModule):
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
     def _text_tokenizer(
-        self, vocab_size: int, encoder: str | None, cache: Path | None
+        self, vocab_size: int | None, encoder: str | None, cache: Path | None
     ) -> TextTokenizer | TextEncoder | None:
         if all(task.text == "none" for task in self.mixture.tasks):
             return None
@@ -270,16 +286,28 @@ class LMDataModule(LightningDataModule):
                 raise ValueError(
                     f"{folder} holds another text tokenizer; remove it, or leave out text_encoder {encoder}"
                 )
+            if isinstance(found, TextTokenizer):
+                return found.having_seen(self._some_captions(_CAPTIONS_FOR_TEXT))
             return found
         if encoder is not None:
             return TextEncoder.open(encoder, cache)
-        captions = [text for index in self._some_training() for text in texts(self.clips, index)]
-        return TextTokenizer.train(captions, vocab_size) if captions else None
+        captions = self._some_captions(_CAPTIONS_FOR_TEXT)
+        if not captions:
+            return None
+        return TextTokenizer.train(captions, vocab_size or vocabulary_size(captions))
 
-    def _some_training(self) -> Iterable[int]:
-        """Training clips spread over all of them."""
-        stride = len(self.training) // _CAPTIONS_FOR_TEXT + 1
-        return self.training[::stride]
+    def _text_budget(self, pieces: int | None) -> TextBudget:
+        """The pieces of a caption that the model is shown, and how many captions fit."""
+        if self.text_tokenizer is None:
+            return TextBudget.of_captions([], pieces)
+        is_encoder = isinstance(self.text_tokenizer, TextEncoder)
+        captions = self._some_captions(_CAPTIONS_FOR_ENCODER if is_encoder else _CAPTIONS_FOR_TEXT)
+        return TextBudget.of_captions([self.text_tokenizer.count(caption) for caption in captions], pieces)
+
+    def _some_captions(self, most: int) -> list[str]:
+        """All captions of training clips spread over all of them, of about so many."""
+        stride = len(self.training) // most + 1
+        return [text for index in self.training[::stride] for text in texts(self.clips, index)]
 
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""

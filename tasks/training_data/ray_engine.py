@@ -5,13 +5,13 @@ keeps its tokenizers and writes shards of its own; here only the index is made o
 """
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ...data.loading.reader_pool import read_entries
+from ...data.runtime.import_path import isolate_children, isolated_environment
 from ...data.runtime.progress import progress
 from .encode_shards import Encoded, Ranges
 
@@ -50,8 +50,9 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     missing = ranges.missing()
     if missing:
         if not ray.is_initialized():
-            paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
-            ray.init(include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
+            isolate_children()  # its own processes as well as the workers
+            variables = {name: isolated_environment()[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+            ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
         for writer in ranges.writers:
             writer.finish()  # the format is said once, before the workers begin
         _run(ray, make, ranges, missing, num_workers)

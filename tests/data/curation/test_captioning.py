@@ -17,8 +17,8 @@ from PIL import Image
 from videolm.cli.main import main
 from videolm.data.analysis.keyframes import spread_frames
 from videolm.data.curation import captioning as recaptioning
-from videolm.data.curation.captioner import Unanswered, Unreachable
-from videolm.data.curation.captioning import PROMPT, caption_source
+from videolm.data.curation.captioner import Unanswered, Unreachable, Unusable
+from videolm.data.curation.captioning import AGAIN, PROMPT, caption_source
 from videolm.data.curation.open_captioner import captioner_of
 from videolm.data.curation.openai_captioner import KEY, RetryPolicy, ServerCaptioner
 from videolm.data.media.clip import Clip, write_clip
@@ -219,6 +219,64 @@ def test_clips_that_the_captioner_refuses_are_named_and_tried_again(films, serve
     ]
 
 
+def test_answers_that_are_no_captions_are_asked_for_again_and_then_left_out(
+    films, server, tmp_path, reading_here
+):
+    def reply(request):
+        colour, asked = colour_of(request), request["messages"][0]["content"][-1]["text"]
+        if colour == "red":
+            return 200, {}, completion("<think>I can't tell.</think>**Caption:** a red field")
+        if colour == "green":
+            return 200, {}, completion("a green field" if AGAIN in asked else "1. a field\n2. green")
+        return 200, {}, completion("I'm sorry, but I can't help with that.")
+
+    server.reply = reply
+    captioner = ServerCaptioner(server.address, "looker", IMPATIENT)
+    captioned = caption_source(str(films), {}, tmp_path / "list.jsonl", captioner)
+    assert (captioned.captions, captioned.new, len(captioned.failures)) == (4, 4, 3)
+    texts = [entry.extra["long_caption"] for entry in read_manifest(tmp_path / "list.jsonl")]
+    assert texts == ["a red field", "a green field"] * 2
+    assert "the answer is a refusal: \"I'm sorry" in captioned.failures[0]
+    assert len(server.requests) == 2 + 2 * 2 + 2 * 2
+    lines = (tmp_path / "list.jsonl").read_text().replace("a red field", "<think>a red field")
+    (tmp_path / "list.jsonl").write_text(lines)
+    server.requests.clear()
+    assert caption_source(str(films), {}, tmp_path / "list.jsonl", captioner).new == 2  # kept by older rules
+    assert "<think>" not in (tmp_path / "list.jsonl").read_text()
+
+
+def test_an_answer_that_is_cut_off_gets_more_tokens_once(server):
+    def reply(request):
+        is_enough = request["max_tokens"] > 512 and "briefly" in request["messages"][0]["content"]
+        text = "<think>hm</think>a field" if is_enough else "a field that goes on and"
+        choice = {"message": {"content": text}, "finish_reason": "stop" if is_enough else "length"}
+        return 200, {}, json.dumps({"choices": [choice]}).encode()
+
+    server.reply = reply
+    captioner = ServerCaptioner(server.address, "looker", IMPATIENT)
+    assert captioner("Describe it briefly.") == "a field"
+    with pytest.raises(Unusable, match="cut off"):
+        captioner("Describe it.")
+    assert [request["max_tokens"] for request in server.requests] == [512, 4096] * 2
+    for message, reason in (
+        ({"content": None, "refusal": "no"}, "stop"),
+        ({"content": "a"}, "content_filter"),
+    ):
+        server.reply = lambda _, m=message, r=reason: (
+            200, {}, json.dumps({"choices": [{"message": m, "finish_reason": r}]}).encode()
+        )  # fmt: skip
+        with pytest.raises(Unusable, match=r"refusal|filter"):
+            captioner("Describe it.")
+
+
+def test_a_captioner_that_only_refuses_ends_the_run(films, server, tmp_path, reading_here, monkeypatch):
+    monkeypatch.setattr(recaptioning, "_MOST_UNUSABLE", 6)
+    server.reply = lambda request: (200, {}, completion("I cannot describe this."))
+    captioner = ServerCaptioner(server.address, "looker", IMPATIENT)
+    with pytest.raises(Unreachable, match="failed 6 times running, lastly: the answer is a refusal"):
+        caption_source(str(films), {}, tmp_path / "list.jsonl", captioner)
+
+
 def test_a_server_that_fails_again_and_again_ends_the_run(films, server, tmp_path, reading_here):
     server.reply = lambda request: (500, {}, b"")
     captioner = ServerCaptioner(server.address, "looker", IMPATIENT)
@@ -349,7 +407,7 @@ def test_an_expanded_prompt_is_printed_and_kept_and_is_what_the_model_reads(
     assert len(server.requests) == 1 and (tmp_path / "x.png").read_bytes() == made
     model = make_model(0)
     row = model.rows.row(load_task("text_to_image"), asked[0], 1.0)
-    assert row.parts["text"].tolist() == model.text_tokenizer.encode("Longer.")
+    assert row.parts["text"].tolist() == model.text_tokenizer.encode("longer")  # training showed no full stop
 
 
 def test_expansions_of_a_file_of_prompts_and_what_cannot_be_expanded(generating, server, tmp_path, capsys):
@@ -383,9 +441,7 @@ def tiny_tokenizer(words: list[str]):
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **names, additional_special_tokens=["<image>"]
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names, additional_special_tokens=["<image>"])
 
 
 WORDS = [f"word{number}" for number in range(27)]

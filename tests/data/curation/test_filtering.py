@@ -39,6 +39,12 @@ def test_native_rates_repeated_frames_and_flashes():
     assert find_cuts(torch.cat(quick), 24.0) == list(range(12, 144, 12))
 
 
+def test_a_flat_picture_that_grows_brighter_is_no_cut():
+    for step in (0.5, 1, 2, 5):
+        levels = (torch.arange(48) * step).to(torch.uint8)
+        assert find_cuts(levels[:, None, None, None].expand(-1, 16, 16, 3), 24.0) == []
+
+
 def test_measures_need_no_more_than_a_frame_at_a_time():
     frames = frames_of(2)
     grey = frames.float().mean(-1)

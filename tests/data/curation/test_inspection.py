@@ -1,12 +1,14 @@
 """`videolm data inspect`: counts, verdicts, a contact sheet."""
 
 import json
+import os
 
 import pytest
 import torch
 from PIL import Image
 
 from videolm.cli import main as cli
+from videolm.data.curation.inspection import inspect_source
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.synthetic.corpus import Corpus
 
@@ -70,3 +72,34 @@ def test_a_source_of_which_nothing_can_be_read_is_a_mistake_told_after_the_verdi
     assert not file["readable"]
     (line,) = printed.err.splitlines()
     assert line.endswith(f"error: none of the 1 files can be read; the first: {file['reason']}")
+
+
+def test_what_is_left_out_and_what_is_wrong_in_a_list_is_told(folder, tmp_path, capsys):
+    lines = [json.dumps({"path": str(folder / "a.mp4"), "caption": "a"}), "{", '{"path": 3}']
+    (tmp_path / "list.jsonl").write_text("\n".join(lines))
+    assert cli.main(["data", "inspect", str(tmp_path / "list.jsonl"), "--num-workers", "1", "--quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "3 files, 3 clips, 1 with captions"
+    assert any(line.split() == ["unreadable", "2"] for line in lines)
+    assert sum("list.jsonl line 2: " in line or "list.jsonl line 3: path is 3" in line for line in lines) == 2
+    (tmp_path / "README.txt").write_text("on it")
+    (tmp_path / "b.png").write_bytes((folder / "photo.png").read_bytes())
+    (tmp_path / "list.jsonl").unlink()
+    assert cli.main(["data", "inspect", str(tmp_path), "--num-workers", "1", "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.endswith("texts that belong to no clip, or to no single one: 1 (README.txt)")
+
+
+def test_the_number_of_many_files_is_said_before_any_is_read(folder, tmp_path, capsys, monkeypatch):
+    for number in range(1200):
+        os.link(folder / "text.mp4", tmp_path / f"{number}.mp4")
+    said = []
+
+    def reading(function, indices, *_):
+        said.append(capsys.readouterr().err)
+        return map(function, indices)
+
+    monkeypatch.setattr("videolm.data.curation.inspection.map_in_processes", reading)
+    findings = inspect_source(str(tmp_path), {}, quick=True, num_workers=1, seconds=60).findings
+    assert len(findings) == 1200 and all(finding.info is None for finding in findings)
+    assert said == ["inspect: 1200 files are listed and now read\n"]

@@ -37,8 +37,9 @@ def test_a_sample_of_a_tar_has_the_names_of_both(tmp_path, source):
 
 
 def test_parts_of_a_film_and_clips_of_a_group_are_on_one_side():
-    film = Path("/d/film.mp4")
-    assert len({split_key(Entry(film, start=start), "/d/list.jsonl") for start in (None, 1.5, 80.0)}) == 1
+    starts = (None, 1.5, 80.0)
+    parts = [split_key(Entry(Path("/d/film.mp4"), start=start), "/d/list.jsonl") for start in starts]
+    assert len(set(parts)) == 1
     of_group = [SplitKey("g01", path) for path in PATHS] + [SplitKey("g02", "x"), SplitKey("", "y")]
     assert deciding(of_group)[:2] == ["group g01", "group g01"] and deciding(of_group)[-1] == "y"
 
@@ -51,7 +52,8 @@ def test_a_group_of_all_clips_divides_nothing():
 
 def test_the_share_is_met_and_classes_are_mixed():
     kinds = ("archery", "bowling", "cycling")
-    outside = held_out([f"{kind}/{number:04d}.mp4" for kind in kinds for number in range(1000)], 0.05)
+    keys = [f"{kind}/{number:04d}.mp4" for kind in kinds for number in range(1000)]
+    outside = held_out(keys, 0.05)
     for kind in kinds:
         assert 25 < sum(key.startswith(kind) for key in outside) < 75
 
