@@ -285,7 +285,7 @@ def split(entries: list[Entry], subject: list[str], count: int, seed: int) -> tu
 
 
 def usable(files: WindowReader, members: list[int], shape: dict[str, int]) -> list[int]:
-    """The members that can be read, which are then in memory; names the others on stderr."""
+    """The members that can be read, of which short ones are then in memory; names the others on stderr."""
     found = []
     for index in members:
         clip = files.read(index, **shape)

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from ..data.codes.trained_clips import ClipSize, TrainedClips
 from ..data.media.reading import FrameStream, stream_frames
 from ..data.media.sound import Sound, stream_sound
 from ..data.media.streams import MediaError
@@ -30,7 +32,9 @@ from .metrics.reconstruction import frame_quality, worst
 _MOST_CHANNELS = 2  # of sound in films
 
 
-def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> Path:
+def reconstruct_file(
+    source: Path, target: Path, model: Path, tile: int = 0, size: ClipSize | None = None
+) -> Path:
     """Encode and decode a file's pictures, and its sound where the folder has an audio tokenizer.
 
     A film is read twice, as it is coded and as it is compared, and never held as a whole.
@@ -38,17 +42,21 @@ def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> 
     Args:
         tile: height and width of the tiles that large frames go through in, overlapping by a quarter (in
             whole codes); 0 takes frames as a whole.
+        size: of the frames, and their rate. What is not given is as the tokenizer was trained; as in the file
+            where the tokenizer does not say, or frames go through in tiles.
     """
     check_target(target)
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
+    reading = _reading(size or ClipSize(), model / "video_tokenizer", keep=bool(tile))
     if tile:
         stride = tokenizer.spatial_stride
         tokenizer = TiledVideoTokenizer(tokenizer, tile, overlap=tile // 4 // stride * stride)
-    with stream_frames(source) as pictures:
+    with stream_frames(source, **reading) as pictures:
         codes = encode_frames(tokenizer, pictures.frames, float(pictures.fps))
     quality = _Quality()
-    with _sound(source, target, model, pictures, codes.num_frames) as sound, stream_frames(source) as again:
-        frames = quality.watch(again.frames, decode_frames(tokenizer, codes))
+    again = stream_frames(source, **reading)
+    with _sound(source, target, model, pictures, codes.num_frames) as sound, again as originals:
+        frames = quality.watch(originals.frames, decode_frames(tokenizer, codes))
         write_stream(target, frames, codes.fps, sound)
         deque(frames, maxlen=0)  # a .wav takes none
     print(_described(tokenizer, codes))
@@ -87,6 +95,18 @@ def decode_file(source: Path, target: Path, model: Path) -> Path:
     write_stream(target, frames, codes.fps)
     print(_described(tokenizer, codes))
     return target
+
+
+def _reading(size: ClipSize, tokenizer: Path, keep: bool) -> dict[str, Any]:
+    """How a file is read: the settings of `stream_frames`.
+
+    Args:
+        keep: read what is not given as it is in the file, whatever the tokenizer was trained on.
+    """
+    if keep or TrainedClips.load(tokenizer) is None:
+        return {"height": size.height, "width": size.width, "fps": size.fps}
+    chosen = size.of(tokenizer)
+    return {"height": chosen.height, "width": chosen.width, "fps": chosen.fps}
 
 
 def _described(tokenizer: VideoCodec, codes: ClipCodes) -> str:

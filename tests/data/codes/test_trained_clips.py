@@ -94,3 +94,26 @@ def test_a_damaged_one_is_one_line(model, clips, tmp_path, capsys, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert main(["encode", str(clips), "--model", str(model), "--out", str(tmp_path / "shards")]) == 2
     assert "clips.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ("", "23 frames of 24x32 at 10 fps"),
+        ("--tile 16", "23 frames of 32x32 at 10 fps"),
+        ("--height 32 --fps 5", "12 frames of 32x32 at 5 fps"),
+    ],
+)
+def test_a_film_is_reconstructed_in_the_tokenizers_size(model, clips, tmp_path, capsys, options, said):
+    command = f"tokenizer reconstruct {clips / 'long.mp4'} {tmp_path / 'out.mp4'} --model {model} {options}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert main(command.split()) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_of_a_tokenizer_that_does_not_say_a_film_keeps_its_size(model, clips, tmp_path, capsys):
+    (model / "video_tokenizer" / "clips.json").unlink()
+    command = f"tokenizer reconstruct {clips / 'long.mp4'} {tmp_path / 'out.mp4'} --model {model}"
+    assert main(command.split()) == 0
+    assert "23 frames of 32x32 at 10 fps" in capsys.readouterr().out
