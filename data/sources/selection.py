@@ -11,7 +11,8 @@ class ClipSelection:
 
     Args:
         source: "synthetic", "synthetic-plain" or "synthetic-lasting" (the embedded corpus), a folder of clips
-            (with a captions.jsonl), a list (.jsonl, .csv, .tsv, .parquet), tars or hf:NAME@SPLIT.
+            (with a captions.jsonl or metadata.csv), a list (.jsonl, .json, .csv, .tsv, .txt, .parquet), tars
+            or hf:NAME@SPLIT.
         where: key=value: only entries that have it; may be repeated.
         clips: how many, at most; of files those that training holds out.
         split: of the embedded corpus: train, triples or pairs (combinations held out of training), or all. Of
