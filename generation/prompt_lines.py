@@ -4,7 +4,9 @@
     .jsonl .json        an object a line, or one array of objects or texts
     .csv .tsv           a table whose first line names the columns, as the keys of the objects
 
-A byte-order mark means nothing, and lines that begin with # are left out with a warning.
+A byte-order mark means nothing, and lines that begin with # are left out with a warning. Other than in lists
+of clips (data/sources/text_rows.py) a wrong line ends the reading, as the names and seeds of those after it
+would change, and cells stay texts: a prompt may look like a number.
 """
 
 import csv
@@ -14,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..data.sources.columns import squeezed
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _OBJECTS = (".jsonl", ".ndjson", ".json")
@@ -153,10 +157,11 @@ def _of_table(path: Path, text: str, delimiter: str, known: tuple[str, ...]) -> 
 
 
 def _columns(path: Path, cells: list[str], known: tuple[str, ...]) -> list[str]:
-    """The names of a table's columns, in any case."""
-    columns = list(_renamed({cell.casefold(): None for cell in cells}, str(path)))
-    if len(columns) < len(cells):
-        raise ValueError(f"{path} names two columns alike: {', '.join(cells)}")
+    """The names of a table's columns, in any case and with any blanks."""
+    ours = {squeezed(name): name for name in known} | {squeezed(name): ours for name, ours in _ALSO.items()}
+    columns = [ours.get(squeezed(cell), cell) for cell in cells]
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"{path} says the same twice: {', '.join(cells)}")
     if not set(columns) & set(known):
         raise ValueError(f"{path} has the columns {', '.join(cells)}; expected some of {', '.join(known)}")
     others = [cell for cell, name in zip(cells, columns, strict=True) if name not in known]

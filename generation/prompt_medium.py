@@ -19,6 +19,7 @@ Given = Clip | str | Path | Pictures
 GivenSound = Clip | str | Path | tuple[Any, Any]
 """Of the pair: samples and sample rate, see `waveform_of`."""
 
+_SMALL = 8  # pixels of pictures that are not looked at
 _AFTER = 0.1  # seconds of sound after the end, which shape it when it is resampled
 
 
@@ -119,7 +120,7 @@ class Medium:
 
 
 def sound_of(given: GivenSound, num_frames: int, fps: float, sample_rate: int) -> Clip:
-    """The sound of something, mono and as long as so many frames; without pictures it has one black frame.
+    """The sound of something, mono and as long as so many frames; its pictures mean nothing.
 
     A warning says what is cut or filled up.
 
@@ -127,7 +128,6 @@ def sound_of(given: GivenSound, num_frames: int, fps: float, sample_rate: int) -
         FileNotFoundError: if there is no such file.
         ValueError: if there is no sound, or it cannot be decoded.
     """
-    pictures, fps_of_pictures = torch.zeros(1, 1, 1, 3, dtype=torch.uint8), fps
     seconds, wanted = None, num_frames / fps
     if isinstance(given, (str, Path)):
         info = probe_header(given)
@@ -137,10 +137,10 @@ def sound_of(given: GivenSound, num_frames: int, fps: float, sample_rate: int) -
         if info.kind == "sound":
             waveform, rate = read_waveform(given, seconds=wanted + _AFTER)
         else:
-            clip = read_clip(given, fps=fps, num_frames=num_frames)
-            pictures, waveform, rate = clip.frames, clip.waveform, clip.sample_rate
+            # From the first picture on, which stays in step with it.
+            clip = read_clip(given, fps=fps, num_frames=num_frames, height=_SMALL, width=_SMALL)
+            waveform, rate = clip.waveform, clip.sample_rate
     elif isinstance(given, Clip):
-        pictures, fps_of_pictures = given.frames, given.fps
         waveform, rate = given.waveform, given.sample_rate
     else:
         waveform, rate = waveform_of(given)
@@ -150,7 +150,8 @@ def sound_of(given: GivenSound, num_frames: int, fps: float, sample_rate: int) -
     say("audio", _length_change(lasts, wanted))
     needed = audio_samples(num_frames, fps, rate)
     waveform = waveform[:, : needed + round(_AFTER * rate)]
-    clip = Clip(pictures, fps_of_pictures, waveform, rate).resampled(sample_rate, channels=1)
+    black = torch.zeros(1, 1, 1, 3, dtype=torch.uint8)
+    clip = Clip(black, fps, waveform, rate).resampled(sample_rate, channels=1)
     return replace(clip, waveform=clip.sound(audio_samples(num_frames, fps, sample_rate)))
 
 

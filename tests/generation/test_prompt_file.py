@@ -64,7 +64,7 @@ def test_lines_that_begin_with_a_hash_are_left_out_and_counted(tmp_path, name, c
 def test_columns_of_a_table_are_those_of_the_objects_and_others_are_named(tmp_path):
     with pytest.warns(UserWarning, match=r"p.csv: the columns id, Style are left out"):
         content = (
-            "id,text,negative_prompt,image,mask,aspect,seconds,Style\n7,a star,a box,i.png,box,1:1,1.5,oil\n"
+            "id,text,Negative Prompt,image,mask,aspect,seconds,Style\n7,a star,a box,i.png,box,1:1,1.5,oil\n"
         )
         (tmp_path / "p.csv").write_text(content)
         (named,) = read_prompts(tmp_path / "p.csv", PromptOptions())
