@@ -17,7 +17,7 @@ from .layer_fit import NONE, Columns, Frames, Options, Pose, columns_of, fit_lay
 from .pose_search import PoseSearch
 from .scenes import OWN_EYES
 from .sheets import ACTIONS, CELL, DIRECTIONS, LAYERS, Sheets
-from .soft_fit import Figure, Picture, SoftFit, blurred, fit_softly
+from .soft_fit import Figure, Picture, SoftFit, Softness, fit_softly, soften
 
 # A value is told if all four hold. They were set on reconstructions of a small tokenizer and on noise.
 # 1 is the value's own picture, 0 halfway between it and the next one's.
@@ -29,7 +29,7 @@ _MOST_MISFIT = 45.0
 # Of the squared differences between the frames and the empty background, the part that the figure explains.
 _LEAST_EXPLAINED = 0.5
 
-_LEAST_RESIDUE = 4.0  # of a pixel: perfect frames would be infinitely sure
+_LEAST_RESIDUE = 1.0  # of a pixel: perfect frames would make it infinitely sure
 _SAME_PICTURE = 100.0  # sum of squared differences below which two figures are one
 _RING = 3  # pixels at the upper, left and right edge, where no figure is
 _MARGIN = 3  # pixels around all figures that are looked at
@@ -46,7 +46,7 @@ class Reading:
             are halfway between it and that of the next value.
         explained: how much of what differs from the background the figure explains, at most 1.
         phase: the frame of the action's cycle that comes first.
-        blur: of the frames, standard deviation in pixels of the sheets.
+        softness: of the frames, in pixels of the sheets.
         background: the colour around the figure.
     """
 
@@ -54,7 +54,7 @@ class Reading:
     certainty: dict[str, float]
     explained: float
     phase: int
-    blur: float
+    softness: Softness
     background: tuple[float, float, float]
 
 
@@ -109,7 +109,7 @@ class AttributeReader:
             for name in values
         }
         attributes = {name: value if told[name] else None for name, value in values.items()}
-        return Reading(attributes, certainty, explained, best.phase, fit.blur, tuple(background.tolist()))
+        return Reading(attributes, certainty, explained, best.phase, fit.softness, tuple(background.tolist()))
 
     def _candidates(self, frames: Frames, background: Float32[np.ndarray, " 3"]) -> list[_Candidate]:
         """The likeliest first."""
@@ -128,7 +128,7 @@ class AttributeReader:
         gaps, distances = [], []
         for each in candidates:
             if getattr(each.pose, kind) != getattr(best.pose, kind):
-                drawn = blurred(Figure(self.sheets, each.pose, background).draw(each.options), fit.blur)
+                drawn = soften(Figure(self.sheets, each.pose, background).draw(each.options), fit.softness)
                 other = _shown(drawn, each.phase, len(frames))
                 gaps.append(float(np.square(frames - other).sum()) - fit.error)
                 distances.append(float(np.square(other - shown).sum()))

@@ -8,6 +8,7 @@ README.md beside this file says where the sheets come from and what to do with t
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -49,9 +50,10 @@ def render(
     share: float = HELD_OUT_SHARE,
     eyes: bool = True,
 ) -> list[Path]:
-    """Render clips of pixel-art characters, and captions.jsonl beside them.
+    """Render clips of pixel-art characters, with captions.jsonl and prompts.jsonl beside them.
 
-    Clip n of a seed and a split is always the same. The files are lossless (H.264 of RGB).
+    Clip n of a seed and a split is always the same. The files are lossless (H.264 of RGB). prompts.jsonl asks
+    `videolm generate --prompts` for a clip of each plain caption, of the same name.
 
     Args:
         sheets: folder of layer sheets, such as a clone of github.com/YingzhenLi/Sprites.
@@ -73,7 +75,7 @@ def render(
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise ValueError(f"{out} is not empty; expected a new or empty folder")
-    lines = []
+    lines, prompts = [], []
     with progress("rendering", clips) as report:
         for index in range(clips):
             rng = np.random.default_rng([seed, index])
@@ -82,12 +84,17 @@ def render(
             write_lossless(out / name, enlarged(draw_frames(layers, scene, num_frames), scale), fps)
             captions = captions_of(scene, rng, phrasings, shows_eyes(layers, scene))
             shown = scene.to_json() | {"split": split_of(scene, pairs, share)}
-            lines.append(json.dumps({"path": name, "caption": captions} | shown, ensure_ascii=False) + "\n")
+            lines.append({"path": name, "caption": captions} | shown)
+            prompts.append({"text": captions[0], "name": Path(name).stem})
             report(index + 1)
-    listed = out / "captions.jsonl"
-    with replacing(listed) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
-    return [listed]
+    return [_write_list(out / "captions.jsonl", lines), _write_list(out / "prompts.jsonl", prompts)]
+
+
+def _write_list(path: Path, lines: list[dict[str, Any]]) -> Path:
+    with replacing(path) as temporary:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")
+    return path
 
 
 def _check(clips: int, scale: int, num_frames: int, phrasings: int, pairs: dict[str, int]) -> None:

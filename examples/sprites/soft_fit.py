@@ -2,7 +2,8 @@
 
 Around the best options of the fast search whole figures are drawn, with their half-transparent pixels, and
 blurred as much as makes them most alike to the frames: else skin would read darker than it is, since its
-dark outlines bleed into it.
+dark outlines bleed into it. Colours may be blurred more than brightness, as in films that keep one colour for
+four pixels (4:2:0) or by a decoder that was trained for brightness first.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,20 @@ from .layer_fit import Columns, Options, Pose, allows_none
 from .sheets import Sheets
 
 _BLURS = (0.0, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5)  # standard deviations in pixels
+_COLOUR_BLURS = (0.6, 0.8, 1.0, 1.3, 1.7)
+_BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green, blue: ITU-R BT.601
 _MOST_SWEEPS = 4
 
 Picture = Float32[np.ndarray, "period height width 3"]  # one cycle
 Pictures = Float32[np.ndarray, "*batch period height width 3"]
+
+
+@dataclass(frozen=True)
+class Softness:
+    """Standard deviations of a Gaussian blur, in pixels."""
+
+    brightness: float = 0.0
+    colour: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class SoftFit:
 
     Args:
         error: sum of squared differences over all frames.
-        blur: standard deviation in pixels.
+        softness: of the frames.
         gaps: of every layer and each other option, leaving it out among them, by how much the error would
             be greater with that.
         distances: sum of squared differences between the frames of that option and those of the best.
@@ -36,7 +47,7 @@ class SoftFit:
 
     options: Options
     error: float
-    blur: float
+    softness: Softness
     gaps: dict[str, Float32[np.ndarray, " others"]]
     distances: dict[str, Float32[np.ndarray, " others"]]
     misfit: dict[str, float]
@@ -86,32 +97,49 @@ class Figure:
 def fit_softly(columns: Columns, figure: Figure, options: Options) -> SoftFit:
     """Go on from the options of the fast search to the best ones nearby."""
     options = dict(options)
-    blur = 0.0
+    softness = Softness()
     for _ in range(_MOST_SWEEPS):
-        before, blur = dict(options), best_blur(columns, figure.draw(options))
+        before, softness = dict(options), softness_of(columns, figure.draw(options))
         for name in reversed(figure.colours):
-            errors = _errors(columns, blurred(figure.variants(name, options), blur))
+            errors = _errors(columns, soften(figure.variants(name, options), softness))
             options[name] = int(errors.argmin()) - 1 if allows_none(name) else int(errors[1:].argmin())
         if options == before:
             break
-    picture = blurred(figure.draw(options), blur)
+    picture = soften(figure.draw(options), softness)
     error = float(_errors(columns, picture[None])[0])
     gaps, distances = {}, {}
     for name in figure.colours:
-        variants = blurred(figure.variants(name, options), blur)
+        variants = soften(figure.variants(name, options), softness)
         others = np.arange(len(variants)) != options[name] + 1
         gaps[name] = (_errors(columns, variants) - error)[others]
         distances[name] = _weighted(columns, np.square(variants - picture))[others]
     misfit = {name: _misfit(columns, picture, figure.share(name, options)) for name in figure.colours}
-    return SoftFit(options, error, blur, gaps, distances, misfit, picture)
+    return SoftFit(options, error, softness, gaps, distances, misfit, picture)
 
 
-def best_blur(columns: Columns, picture: Picture) -> float:
-    errors = [_errors(columns, blurred(picture, blur)[None])[0] for blur in _BLURS]
-    return _BLURS[int(np.argmin(errors))]
+def softness_of(columns: Columns, picture: Picture) -> Softness:
+    """What makes a figure most alike to the frames."""
+
+    def best(candidates: list[Softness]) -> Softness:
+        errors = [_errors(columns, soften(picture, each)[None])[0] for each in candidates]
+        return candidates[int(np.argmin(errors))]
+
+    even = best([Softness(blur, blur) for blur in _BLURS])
+    softer = [Softness(even.brightness, blur) for blur in _COLOUR_BLURS if blur > even.colour]
+    return best([even, *softer])
 
 
-def blurred(pictures: Pictures, blur: float) -> Pictures:
+def soften(pictures: Pictures, softness: Softness) -> Pictures:
+    colour = blurred(pictures, softness.colour)
+    if softness.brightness == softness.colour:
+        return colour
+    brightness = blurred((pictures @ _BRIGHTNESS)[..., None], softness.brightness)
+    return colour + brightness - (colour @ _BRIGHTNESS)[..., None]
+
+
+def blurred(
+    pictures: Float32[np.ndarray, "*batch height width channels"], blur: float
+) -> Float32[np.ndarray, "*batch height width channels"]:
     """A Gaussian blur over height and width, whose edges go on as they are."""
     if not blur:
         return pictures

@@ -21,10 +21,11 @@ def test_a_clip_follows_from_seed_and_index_alone(sheets_folder: Path):
     for name, options in {"a": {}, "b": {}, "fewer": {"clips": 3}, "other": {"seed": 1}}.items():
         render(sheets_folder, **{"out": Path(name), "clips": 5, "seed": 0} | options)
     once = files(Path("a"))
-    assert len(once) == 6 and once == files(Path("b"))
+    assert len(once) == 7 and once == files(Path("b"))
     fewer = files(Path("fewer"))
-    assert fewer.keys() - {"captions.jsonl"} == set(sorted(once)[:3])
-    assert all(once[name] == fewer[name] for name in fewer.keys() - {"captions.jsonl"})
+    lists = {"captions.jsonl", "prompts.jsonl"}
+    assert fewer.keys() - lists == set(sorted(once)[:3])
+    assert all(once[name] == fewer[name] for name in fewer.keys() - lists)
     assert once["captions.jsonl"].startswith(fewer["captions.jsonl"])
     assert once["captions.jsonl"] != files(Path("other"))["captions.jsonl"]
 
@@ -57,6 +58,8 @@ def test_the_list_says_what_each_clip_shows(sheets_folder: Path, sheets):
         assert entry.path.is_file() and len(entry.captions) == 3
         assert {key: entry.extra[key] for key in KEYS} == {key: getattr(scene, key) for key in KEYS}
         assert entry.extra["group"] == scene.character
+    prompts = [json.loads(line) for line in Path("clips/prompts.jsonl").read_text().splitlines()]
+    assert prompts == [{"text": each.caption, "name": each.path.stem} for each in read_manifest("clips")]
     wished = {"top": str(read_manifest("clips")[0].extra["top"])}
     assert all(str(entry.extra["top"]) == wished["top"] for entry in read_manifest("clips", wished))
 
@@ -99,5 +102,5 @@ def test_the_command_renders(sheets_folder: Path, monkeypatch, capsys: pytest.Ca
     words = [str(sheets_folder), "--out", "out", "--clips", "2", "--split", "train", "--num-frames", "5"]
     monkeypatch.setattr("sys.argv", ["render", *words])
     run_command(render, "render")
-    assert capsys.readouterr().out == "wrote out/captions.jsonl\n"
+    assert capsys.readouterr().out == "wrote out/captions.jsonl\nwrote out/prompts.jsonl\n"
     assert all(read_clip(entry.path).num_frames == 5 for entry in read_manifest("out"))
