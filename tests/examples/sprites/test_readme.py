@@ -1,4 +1,4 @@
-"""What README.md of the example tells a reader to type is understood, and leads from sheets to a scored clip."""
+"""What README.md of the example tells a reader to type is understood, and leads from sheets to a score."""
 
 import re
 import shlex
