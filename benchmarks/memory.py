@@ -25,7 +25,7 @@ from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.layout import Layout
 from videolm.tasks.spans import Lengths
 from videolm.tasks.task import load_task
-from videolm.tasks.training_data.examples import MAX_TEXT
+from videolm.tasks.text_budget import LEAST_PIECES, LEAST_VOCABULARY
 
 from .measuring import Record, command, machine, markdown_table, peak_memory, reset_peak_memory, run_each
 
@@ -58,7 +58,7 @@ def measure(name: str, grid: tuple[int, ...], rows: int | None) -> Record:
     """Estimate and peak of one config, in MiB."""
     torch.set_num_threads(1)
     config = read_config(packaged_config(name, "lm"))
-    vocabulary = Vocabulary.of_sizes(audio=(), text=config["data"].get("text_vocab_size", 512))
+    vocabulary = Vocabulary.of_sizes(audio=(), text=config["data"].get("text_vocab_size", LEAST_VOCABULARY))
     batch = batch_of(vocabulary, grid, rows or config["data"]["batch_size"])
     with torch.device("meta"):
         held = memory_of(training_of(config["model"], vocabulary), vocabulary, plan_of(batch, vocabulary))
@@ -87,7 +87,7 @@ def training_of(settings: dict[str, Any], vocabulary: Vocabulary) -> LanguageMod
 
 def batch_of(vocabulary: Vocabulary, grid: tuple[int, ...], rows: int) -> Batch:
     """Equal rows of the task; which codes they hold does not matter here."""
-    layout = Layout.of(load_task(TASK), vocabulary, Lengths(*grid, text=MAX_TEXT))
+    layout = Layout.of(load_task(TASK), vocabulary, Lengths(*grid, text=LEAST_PIECES))
     codes = {name: torch.zeros(shape, dtype=torch.long) for name, shape in layout.shapes.items()}
     return Batch.collate([layout.pack(codes)] * rows)
 

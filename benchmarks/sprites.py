@@ -34,11 +34,11 @@ from videolm.data.media.reading import read_clip
 from videolm.data.runtime.device import device_of
 from videolm.data.sources.entry import Entry
 from videolm.data.sources.manifest import read_files
+from videolm.examples.sprites.scenes import HELD_OUT_PAIRS
 from videolm.generation.pipeline import VideoLM
 
 from .measuring import Record, command, markdown_table
 
-HELD_OUT = {"cast": 3, "shoot": 1, "slash": 5, "thrust": 0, "walk": 6}  # action: top
 KEYS = ("action", "direction", "body", "hair", "topwear", "bottomwear", "shoes")
 _ROWS = 64  # real clips whose distances are computed together
 _SAME_OF_ALL = " Pixel art on a black background."  # what every caption ends with
@@ -85,7 +85,7 @@ def split(source: str, out: Path, seed: int) -> None:
 
 
 def is_held_out(entry: Entry) -> bool:
-    return HELD_OUT[entry.extra["action"]] == entry.extra["topwear"]
+    return HELD_OUT_PAIRS[entry.extra["action"]] == entry.extra["topwear"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def score(lists: Path, model: VideoLM, generated: Path, sheet: Path | None) -> N
     print(f"{len(shown)} clips of held-out pairs, nearest of {len(entries)} real clips\n")
     print(markdown_table([*rows, {"clips": "chance"} | chance(held_out, entries)]))
     if sheet is not None:
-        picture([_of_pair(shown, action) for action in HELD_OUT]).quantize().save(sheet, optimize=True)
+        picture([_of_pair(shown, action) for action in HELD_OUT_PAIRS]).quantize().save(sheet, optimize=True)
 
 
 def shares(wanted: Sequence[Entry], found: Sequence[Entry]) -> Record:

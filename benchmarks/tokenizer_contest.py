@@ -27,7 +27,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from videolm.data.loading.clip_dataset import FileClips
-from videolm.data.loading.clip_reader import CachedReader, ClipReader
+from videolm.data.loading.clip_reader import ClipReader, WindowReader
+from videolm.data.loading.probes import Probes
 from videolm.data.media.pixels import frames_from_pixels, pixels_from_frames
 from videolm.data.sources.entry import Entry
 from videolm.data.sources.manifest import read_manifest
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     entries = chosen_entries(arguments.clips, arguments.where)
     held_out, training = split(entries, arguments.subject, arguments.held_out, arguments.split_seed)
     reader = ClipReader(arguments.fps, sample_rate=None, needs_sound=False)
-    files = CachedReader(reader, entries, _CACHE_BYTES)
+    files = WindowReader(reader, entries, Probes(entries), _CACHE_BYTES)
     shape = {"height": arguments.size, "width": arguments.size, "num_frames": arguments.frames}
     held_out, training = (usable(files, members, shape) for members in (held_out, training))
     batches = FileClips(files, training, **shape, seed=arguments.seed, shuffle=True)
@@ -283,8 +284,8 @@ def split(entries: list[Entry], subject: list[str], count: int, seed: int) -> tu
     return held_out, training
 
 
-def usable(files: CachedReader, members: list[int], shape: dict[str, int]) -> list[int]:
-    """The members that can be read, which are then in memory; names the others on stderr."""
+def usable(files: WindowReader, members: list[int], shape: dict[str, int]) -> list[int]:
+    """The members that can be read, of which short ones are then in memory; names the others on stderr."""
     found = []
     for index in members:
         clip = files.read(index, **shape)

@@ -3,20 +3,35 @@
 from pathlib import Path
 
 
-def tokenizer_reconstruct(source: Path, target: Path, *, model: Path, tile: int = 0) -> list[Path]:
+def tokenizer_reconstruct(
+    source: Path,
+    target: Path,
+    *,
+    model: Path,
+    tile: int = 0,
+    height: int | None = None,
+    width: int | None = None,
+    fps: float | None = None,
+) -> list[Path]:
     """Encode a video, decode it again and write the result, with what the codes cost and lose.
 
-    A video of any length and size is padded to whole blocks of the tokenizer and cut again.
+    A video of any length is padded to whole blocks of the tokenizer and cut again. It is resized to what the
+    tokenizer was trained on, where that says so and --tile is not given.
 
     Args:
         source: a video or an image.
         target: file to write; the suffix names the format.
         model: model folder with a video_tokenizer and, to code the sound too, an audio_tokenizer.
         tile: code large frames in overlapping tiles of so many pixels, to save memory; 0 for whole frames.
+        height: of the frames, with --width, if not as the tokenizer was trained.
+        width: likewise.
+        fps: frames per second, likewise.
     """
+    from ..data.codes.trained_clips import ClipSize
     from ..evaluation.reconstruct import reconstruct_file
 
-    return [reconstruct_file(source, target, model, tile)]
+    size = ClipSize(height=height, width=width, fps=fps)
+    return [reconstruct_file(source, target, model, tile, size)]
 
 
 def tokenizer_encode(source: Path, target: Path, *, model: Path) -> list[Path]:

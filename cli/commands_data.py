@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+from ..data.codes.trained_clips import SIZES, ClipSize
 from ..data.sources.selection import ClipSelection
 from ..tasks.training_data.shard_settings import ShardSettings
 from .arguments import Options
@@ -182,8 +183,9 @@ def synthesize(
 
 
 def encode(
-    selection: Annotated[ClipSelection, Options(skip=("clips",), split="train")],
+    selection: Annotated[ClipSelection, Options(skip=("clips", *SIZES), split="train")],
     *,
+    size: ClipSize,
     model: Path,
     out: Path,
     clips: int = 4096,
@@ -220,14 +222,16 @@ def encode(
 
     if engine not in ("local", "ray"):
         raise ValueError(f"engine is {engine!r}; expected local or ray")
+    chosen = size.of(model / "video_tokenizer")
+    selection = replace(selection, clips=clips, **chosen.size)
     load = partial(
         ClipEncoder.from_pretrained,
         model,
-        fps=selection.fps,
+        fps=chosen.fps,
         tasks=tasks_named(tasks, pad or []),
         geometry=geometry_of(depth),
     )
-    make = partial(ranges_of, load, replace(selection, clips=clips), out, settings, device)
+    make = partial(ranges_of, load, selection, out, settings, device, num_workers)
     encoded = encode_with_ray(make, num_workers) if engine == "ray" else encode_ranges(make(), num_workers)
     print("\n".join(summary(encoded)))
     return [out]

@@ -1,9 +1,10 @@
 """The commands that score: `videolm evaluate`, `tokenizer score` and `audio score`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from ..data.codes.trained_clips import SIZES, ClipSize
 from ..data.sources.selection import ClipSelection
 from ..lm.decoding.sampling import Sampling
 from .arguments import Options
@@ -88,7 +89,8 @@ def evaluate(*, options: EvaluateOptions, sampling: Sampling) -> list[Path]:
 
 def tokenizer_score(
     *,
-    selection: ClipSelection,
+    selection: Annotated[ClipSelection, Options(skip=SIZES)],
+    size: ClipSize,
     model: Path,
     out: Path,
     lpips: Path | None = None,
@@ -109,6 +111,7 @@ def tokenizer_score(
     from ..evaluation.metrics.weights_folder import WeightsFolder
     from ..evaluation.tokenizer_scores import score_source
 
+    selection = replace(selection, **size.of(model / "video_tokenizer").size)
     return score_source(selection, model, out, lpips=lpips, weights=WeightsFolder(weights, trust))
 
 

@@ -50,10 +50,10 @@ def _tokenizer_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
 
 
 def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
-    from ..data.loading.clip_datamodule import ClipDataModule
+    from ..tasks.training_data.audio_datamodule import AudioDataModule
     from ..tokenizers.audio.lightning_module import AudioCodecTraining
 
-    return AudioCodecTraining, ClipDataModule
+    return AudioCodecTraining, AudioDataModule
 
 
 def _audio_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:

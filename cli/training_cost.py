@@ -26,8 +26,8 @@ from ..lm.vocabulary import Vocabulary
 from ..tasks.layout import Layout
 from ..tasks.spans import AudioOrder, Lengths
 from ..tasks.task import Task, load_task
+from ..tasks.text_budget import LEAST_PIECES, LEAST_VOCABULARY
 from ..tasks.training_data.encode_shards import sizes_of
-from ..tasks.training_data.examples import MAX_TEXT
 from ..tasks.training_data.lm_datamodule import LMDataModule
 from .config_files import read_config
 
@@ -71,11 +71,14 @@ def describe_config(path: Path, wanted: Wanted) -> str:
     formats, origin = _formats(data, wanted.size)
     clips = formats[0]
     custom = [data["source_name"]] if data["source_name"] else []
-    vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, data["text_vocab_size"], custom)
+    # What the captions decide if nothing is said is at least this.
+    pieces = data["text_vocab_size"] or LEAST_VOCABULARY
+    vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, pieces, custom)
     with torch.device("meta"):
         training = LanguageModelTraining(vocabulary=vocabulary, **model)
     tasks = [load_task(name) for name in data["tasks"]]
-    examples = _examples(tasks, vocabulary, formats, data["audio_order"])
+    text = data["text_pieces"] or LEAST_PIECES
+    examples = _examples(tasks, vocabulary, formats, data["audio_order"], text)
     setting = _setting(model, trainer, wanted)
     rows = wanted.batch_size or data["batch_size"]
     row_tokens = data["row_tokens"] * (data["batching"] == "packed")
@@ -86,7 +89,7 @@ def describe_config(path: Path, wanted: Wanted) -> str:
     parts = (
         _parameters(training.model),
         _vocabulary(vocabulary, formats, origin),
-        _sequences(training.model, vocabulary, examples),
+        _sequences(training.model, vocabulary, examples, text),
         _memory(memory, plan, training.optimizer),
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
@@ -136,22 +139,26 @@ def _videopoet(num_frames: int, height: int, width: int, fps: float) -> ClipForm
 
 
 def _examples(
-    tasks: Sequence[Task], vocabulary: Vocabulary, formats: Sequence[ClipFormat], audio_order: AudioOrder
+    tasks: Sequence[Task],
+    vocabulary: Vocabulary,
+    formats: Sequence[ClipFormat],
+    audio_order: AudioOrder,
+    text: int,
 ) -> dict[str, Batch]:
-    """One sequence of each task and size, by their names."""
+    """One sequence of each task and size, by their names, with so many pieces of text."""
     latents, examples = [clips.grid[0] for clips in formats], {}
     for task in tasks:
         for size in task.fitting(latents):
             lengths = Lengths.of_format(formats[size], audio_order, default=formats[0])
+            lengths = replace(lengths, text=text if task.text != "none" else 0)
             name = task.name if len(formats) == 1 else f"{task.name} {formats[size].name}"
             examples[name] = _example(task, vocabulary, lengths)
     return examples
 
 
 def _example(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Batch:
-    """One sequence of a task, with the longest text."""
-    text = MAX_TEXT if task.text != "none" else 0
-    layout = Layout.of(task, vocabulary, replace(lengths, text=text))
+    """One sequence of a task."""
+    layout = Layout.of(task, vocabulary, lengths)
     codes = {name: torch.zeros(shape, dtype=torch.long) for name, shape in layout.shapes.items()}
     return Batch.collate([layout.pack(codes)])
 
@@ -219,10 +226,12 @@ def _vocabulary(vocabulary: Vocabulary, formats: Sequence[ClipFormat], origin: s
     return lines + _table([(block.name, f"{block.size:,}") for block in vocabulary.blocks])
 
 
-def _sequences(model: PrefixLM, vocabulary: Vocabulary, examples: dict[str, Batch]) -> list[str]:
+def _sequences(
+    model: PrefixLM, vocabulary: Vocabulary, examples: dict[str, Batch], text: int
+) -> list[str]:
     """A line for each task; operations in training by position, in generation by generated code."""
     lines = [
-        f"sequences with {MAX_TEXT} pieces of text; GFLOPs to train on a position and to generate a code "
+        f"sequences with {text} pieces of text; GFLOPs to train on a position and to generate a code "
         "(twice as many with guidance)"
     ]
     rows = []

@@ -3,19 +3,20 @@
 videolm audio reconstruct IN OUT.wav --model DIR
 """
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..data.media.clip import Clip, write_clip
-from ..data.media.reading import read_clip, read_waveform
+from ..data.media.probe import probe_header
+from ..data.media.reading import read_waveform, stream_frames
+from ..data.media.sound import Sound, read_sound
 from ..data.media.streams import MediaError
 from ..data.media.targets import check_target
 from ..data.media.waveform import fit_length
-from ..data.media.writing import SOUNDLESS
+from ..data.media.writing import SOUNDLESS, write_stream
 from ..tokenizers.audio.codec import AudioTokenizer
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.audio.stream import is_streamable
@@ -40,16 +41,30 @@ def reconstruct_sound(source: Path, target: Path, model: Path) -> Path:
     if target.suffix.lower() in SOUNDLESS:
         raise ValueError(f"{target.name} would hold no sound; expected a suffix of .wav .mp4 .webm")
     codec = load_audio_tokenizer(model / "audio_tokenizer")
-    clip = _read(source, codec.sample_rate, has_pictures=target.suffix.lower() != ".wav")
-    assert clip.waveform is not None
-    codes, decoded = round_trip(codec, clip.waveform)
-    print(_described(codec, codes, clip.waveform))
-    print(_quality(decoded, clip.waveform, codec.sample_rate))
-    write_clip(replace(clip, waveform=decoded), target)
+    if target.suffix.lower() == ".wav":
+        waveform, _ = read_waveform(source, sample_rate=codec.sample_rate, channels=1)
+        decoded = _coded(codec, waveform)
+        write_stream(target, (), 1.0, Sound([decoded], codec.sample_rate))
+        return target
+    with stream_frames(source) as pictures:
+        num_frames = round(probe_header(source).seconds * pictures.fps) or 1
+        fps, rate = float(pictures.fps), codec.sample_rate
+        waveform, _ = read_sound(source, pictures.begin, num_frames, fps, rate, 1)
+        if waveform is None:
+            raise MediaError(f"{source}: it has no sound")
+        decoded = _coded(codec, waveform)
+        write_stream(target, pictures.frames, fps, Sound([decoded], rate))
     return target
 
 
-@torch.no_grad()
+def _coded(codec: AudioCodec, waveform: Float[Tensor, "1 samples"]) -> Float[Tensor, "1 samples"]:
+    """The sound after coding and decoding; what that costs is printed."""
+    codes, decoded = round_trip(codec, waveform)
+    print(_described(codec, codes, waveform))
+    print(_quality(decoded, waveform, codec.sample_rate))
+    return decoded
+
+
 def round_trip(
     codec: AudioCodec, waveform: Float[Tensor, "1 samples"]
 ) -> tuple[Int[Tensor, "levels frames"], Float[Tensor, "1 samples"]]:
@@ -58,26 +73,46 @@ def round_trip(
     The last hop is padded with silence. A causal codec takes the sound in parts, so that only the samples
     themselves need more memory for a longer sound.
     """
-    hops = -(-waveform.shape[1] // codec.hop_length)
-    whole = fit_length(waveform, hops * codec.hop_length)[None]
+    codes, num_samples = encode_sound(codec, [waveform])
+    return codes, torch.cat(list(decode_sound(codec, codes, num_samples)), dim=-1)
+
+
+@torch.no_grad()
+def encode_sound(
+    codec: AudioCodec, pieces: Iterable[Float[Tensor, "1 _"]]
+) -> tuple[Int[Tensor, "levels frames"], int]:
+    """Codes of a sound that comes in pieces, and its number of samples.
+
+    The last hop is padded with silence. A causal codec takes the pieces as they come, another all of them.
+    """
+    if not (isinstance(codec, AudioTokenizer) and is_streamable(codec.encodec)):
+        waveform = torch.cat(list(pieces), dim=1)
+        hops = -(-waveform.shape[1] // codec.hop_length)
+        return codec.encode(fit_length(waveform, hops * codec.hop_length)[None])[0], waveform.shape[1]
+    encoder, parts, num_samples = codec.encoder_stream(), [], 0
+    for piece in pieces:
+        num_samples += piece.shape[1]
+        for part in piece.split(_SECONDS_AT_ONCE * codec.sample_rate, dim=1) if piece.shape[1] else ():
+            parts.append(encoder.push(part[None]))
+    if encoder.pending:
+        parts.append(encoder.push(torch.zeros(1, 1, codec.hop_length - encoder.pending)))
+    return torch.cat(parts, dim=-1)[0], num_samples
+
+
+def decode_sound(
+    codec: AudioCodec, codes: Int[Tensor, "levels frames"], num_samples: int
+) -> Iterator[Float[Tensor, "1 _"]]:
+    """The sound of codes, cut to its number of samples; of a causal codec in parts."""
     if isinstance(codec, AudioTokenizer) and is_streamable(codec.encodec):
-        encoder, decoder = codec.encoder_stream(), codec.decoder_stream()
-        parts = [encoder.push(part) for part in whole.split(_SECONDS_AT_ONCE * codec.sample_rate, dim=-1)]
-        codes, decoded = torch.cat(parts, dim=-1), torch.cat([decoder.push(part) for part in parts], dim=-1)
+        decoder = codec.decoder_stream()
+        hops = _SECONDS_AT_ONCE * codec.sample_rate // codec.hop_length
+        decoded = (decoder.push(part[None])[0] for part in codes.split(hops, dim=1))
     else:
-        codes = codec.encode(whole)
-        decoded = codec.decode(codes)
-    return codes[0], fit_length(decoded[0], waveform.shape[1])
-
-
-def _read(source: Path, sample_rate: int, has_pictures: bool) -> Clip:
-    if not has_pictures:
-        waveform, _ = read_waveform(source, sample_rate=sample_rate, channels=1)
-        return Clip(torch.zeros(0, 1, 1, 3, dtype=torch.uint8), 1.0, waveform, sample_rate)
-    clip = read_clip(source, sample_rate=sample_rate, channels=1)
-    if clip.waveform is None:
-        raise MediaError(f"{source}: it has no sound")
-    return clip
+        with torch.no_grad():
+            decoded = iter([codec.decode(codes[None])[0]])
+    for part in decoded:
+        yield part[:, :num_samples]
+        num_samples -= min(num_samples, part.shape[1])
 
 
 def _described(codec: AudioCodec, codes: Int[Tensor, "levels frames"], waveform: Tensor) -> str:

@@ -22,7 +22,7 @@ _COLUMNS = (("si_sdr_db", "SI-SDR dB", ".2f"), ("stft", "STFT", ".3f"), ("log_me
 
 
 def score_source(selection: ClipSelection, model: Path, out: Path) -> list[Path]:
-    """Score the audio codec of a model folder on the last clips of a source; returns what was written.
+    """Score the audio codec of a model folder on held-out clips of a source; returns what was written.
 
     Args:
         selection: the sound of a clip lasts num_frames / fps seconds; height and width do not count. The seed
@@ -38,6 +38,8 @@ def score_source(selection: ClipSelection, model: Path, out: Path) -> list[Path]
     scores = scores_of(codec, coded)
     scores |= {"model": str(model), "skipped": held_out.skipped} | held_out.description
     print(table(scores))
+    if held_out.note:
+        print(held_out.note)
     return write_scores(out, scores, coded)
 
 

@@ -202,7 +202,7 @@ class BenchmarkRun:
         ]
 
     def _generate(self, numbers: Sequence[int]) -> list[Item]:
-        sources = {number: self._source(self.material.cases[number].footage) for number in numbers}
+        sources = {number: self._given(number) for number in numbers}
         items: list[Item] = []
         for run in _runs([number for number in numbers if not isinstance(sources[number], str)]):
             prompts = []
@@ -216,6 +216,16 @@ class BenchmarkRun:
             items += [_item_of(clip) for clip in made]
         done = iter(items)
         return [source if isinstance(source, str) else next(done) for source in sources.values()]
+
+    def _given(self, number: int) -> Clip | str | None:
+        """The footage of a case, or why the case cannot be used."""
+        text = self.material.cases[number].text
+        if text is not None:
+            try:
+                self.model.rows.pieces(text)
+            except ValueError as error:
+                return str(error)
+        return self._source(self.material.cases[number].footage)
 
     def _source(self, footage: Footage | None) -> Clip | str | None:
         """Footage as the model takes it: its size and number of frames; each frame is one of the model's."""

@@ -5,46 +5,67 @@ videolm tokenizer encode IN OUT.codes --model DIR       encodes
 videolm tokenizer decode IN.codes OUT --model DIR       decodes
 """
 
-from dataclasses import replace
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
-from ..data.media.clip import Clip, write_clip
-from ..data.media.reading import read_clip
+from ..data.codes.trained_clips import ClipSize, TrainedClips
+from ..data.media.reading import FrameStream, stream_frames
+from ..data.media.sound import Sound, stream_sound
+from ..data.media.streams import MediaError
 from ..data.media.targets import check_target
-from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
-from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_clip, encode_clip, padded_size
+from ..data.media.writing import SOUNDLESS, write_stream
+from ..tokenizers.audio.protocol import load_audio_tokenizer
+from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_frames, encode_frames, padded_size
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.video.tiling import TiledVideoTokenizer
+from .audio_reconstruct import decode_sound, encode_sound
 from .metrics.reconstruction import frame_quality, worst
 
+_MOST_CHANNELS = 2  # of sound in films
 
-def reconstruct_file(source: Path, target: Path, model: Path, tile: int = 0) -> Path:
+
+def reconstruct_file(
+    source: Path, target: Path, model: Path, tile: int = 0, size: ClipSize | None = None
+) -> Path:
     """Encode and decode a file's pictures, and its sound where the folder has an audio tokenizer.
+
+    A film is read twice, as it is coded and as it is compared, and never held as a whole.
 
     Args:
         tile: height and width of the tiles that large frames go through in, overlapping by a quarter (in
             whole codes); 0 takes frames as a whole.
+        size: of the frames, and their rate. What is not given is as the tokenizer was trained; as in the file
+            where the tokenizer does not say, or frames go through in tiles.
     """
     check_target(target)
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
+    reading = _reading(size or ClipSize(), model / "video_tokenizer", keep=bool(tile))
     if tile:
         stride = tokenizer.spatial_stride
         tokenizer = TiledVideoTokenizer(tokenizer, tile, overlap=tile // 4 // stride * stride)
-    clip = read_clip(source)
-    codes = encode_clip(tokenizer, clip)
-    result = replace(clip, frames=decode_clip(tokenizer, codes).frames)
-    if (model / "audio_tokenizer").is_dir() and clip.waveform is not None:
-        result = _with_sound(load_audio_tokenizer(model / "audio_tokenizer"), result)
+    with stream_frames(source, **reading) as pictures:
+        codes = encode_frames(tokenizer, pictures.frames, float(pictures.fps))
+    quality = _Quality()
+    again = stream_frames(source, **reading)
+    with _sound(source, target, model, pictures, codes.num_frames) as sound, again as originals:
+        frames = quality.watch(originals.frames, decode_frames(tokenizer, codes))
+        write_stream(target, frames, codes.fps, sound)
+        deque(frames, maxlen=0)  # a .wav takes none
     print(_described(tokenizer, codes))
-    print(_quality(clip, result))
-    write_clip(result, target)
+    print(quality)
     return target
 
 
 def encode_file(source: Path, target: Path, model: Path) -> Path:
-    """Write the codes of a file's pictures.
+    """Write the codes of a file's pictures, which are never held as a whole.
 
     Raises:
         FileNotFoundError: if the source, the target's folder or the tokenizer is missing.
@@ -52,7 +73,8 @@ def encode_file(source: Path, target: Path, model: Path) -> Path:
     """
     check_target(target, (SUFFIX,))
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
-    codes = encode_clip(tokenizer, read_clip(source))
+    with stream_frames(source) as pictures:
+        codes = encode_frames(tokenizer, pictures.frames, float(pictures.fps))
     codes.save(target)
     print(_described(tokenizer, codes))
     print(f"{target.stat().st_size:,} bytes")
@@ -60,7 +82,7 @@ def encode_file(source: Path, target: Path, model: Path) -> Path:
 
 
 def decode_file(source: Path, target: Path, model: Path) -> Path:
-    """Write the pictures of a file of codes.
+    """Write the pictures of a file of codes; a film is written as it is decoded.
 
     Raises:
         FileNotFoundError: if the source, the target's folder or the tokenizer is missing.
@@ -69,9 +91,22 @@ def decode_file(source: Path, target: Path, model: Path) -> Path:
     check_target(target)
     codes = ClipCodes.load(source)
     tokenizer = load_video_tokenizer(model / "video_tokenizer")
-    write_clip(decode_clip(tokenizer, codes), target)
+    frames = (frame for chunk in decode_frames(tokenizer, codes) for frame in chunk)
+    write_stream(target, frames, codes.fps)
     print(_described(tokenizer, codes))
     return target
+
+
+def _reading(size: ClipSize, tokenizer: Path, keep: bool) -> dict[str, Any]:
+    """How a file is read: the settings of `stream_frames`.
+
+    Args:
+        keep: read what is not given as it is in the file, whatever the tokenizer was trained on.
+    """
+    if keep or TrainedClips.load(tokenizer) is None:
+        return {"height": size.height, "width": size.width, "fps": size.fps}
+    chosen = size.of(tokenizer)
+    return {"height": chosen.height, "width": chosen.width, "fps": chosen.fps}
 
 
 def _described(tokenizer: VideoCodec, codes: ClipCodes) -> str:
@@ -87,18 +122,60 @@ def _size(size: tuple[int, int, int]) -> str:
     return f"{size[0]} frame{'s' if size[0] > 1 else ''} of {size[1]}x{size[2]}"
 
 
-def _quality(clip: Clip, result: Clip) -> str:
+class _Quality:
     """Mean and worst frame of PSNR and SSIM, of the clip as it was before padding."""
-    shown = {"psnr_db": "PSNR {:.2f} dB (worst frame {:.2f})", "ssim": "SSIM {:.4f} (worst frame {:.4f})"}
-    values = frame_quality(clip.frames, result.frames)
-    return ", ".join(shown[name].format(each.mean(), worst(name, each)) for name, each in values.items())
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[Tensor]] = {}
+
+    def watch(
+        self, real: Iterable[UInt8[Tensor, "height width 3"]], chunks: Iterable[Tensor]
+    ) -> Iterator[UInt8[Tensor, "height width 3"]]:
+        """The frames of the chunks, compared with the real ones on the way."""
+        originals = iter(real)
+        for chunk in chunks:
+            original = torch.stack([next(originals) for _ in chunk])
+            for name, values in frame_quality(original, chunk).items():
+                self.values.setdefault(name, []).append(values)
+            yield from chunk
+
+    def __str__(self) -> str:
+        shown = {
+            "psnr_db": "PSNR {:.2f} dB (worst frame {:.2f})",
+            "ssim": "SSIM {:.4f} (worst frame {:.4f})",
+        }
+        whole = {name: torch.cat(values) for name, values in self.values.items()}
+        return ", ".join(shown[name].format(each.mean(), worst(name, each)) for name, each in whole.items())
 
 
-@torch.inference_mode()
-def _with_sound(tokenizer: AudioCodec, clip: Clip) -> Clip:
-    clip = clip.resampled(tokenizer.sample_rate, channels=1)
-    assert clip.waveform is not None
-    samples = clip.waveform.shape[1]
-    whole = -(-samples // tokenizer.hop_length) * tokenizer.hop_length
-    waveform = tokenizer.decode(tokenizer.encode(clip.sound(whole)[None]))[0]
-    return replace(clip, waveform=waveform[:, :samples])
+@contextmanager
+def _sound(
+    source: Path, target: Path, model: Path, pictures: FrameStream, num_frames: int
+) -> Iterator[Sound | None]:
+    """The sound of the pictures, coded and decoded where there is a codec; None where there is or fits none.
+
+    It is decoded once before it is written: a broken track costs the sound, not the film.
+    """
+    if not pictures.may_sound or target.suffix.lower() in SOUNDLESS:
+        yield None
+        return
+    begin, fps, codec, coded = pictures.begin, float(pictures.fps), None, None
+    if (model / "audio_tokenizer").is_dir():
+        codec = load_audio_tokenizer(model / "audio_tokenizer")
+    wanted = {} if codec is None else {"sample_rate": codec.sample_rate, "channels": 1}
+    try:
+        with stream_sound(source, begin, num_frames, fps, **wanted) as sound:
+            pieces = sound.pieces if sound is not None else ()
+            if codec is not None and sound is not None:
+                coded = encode_sound(codec, pieces)
+            deque(pieces, maxlen=0)
+    except MediaError as error:
+        warnings.warn(f"{error}; the film is written without its sound", stacklevel=2)
+        sound = None
+    if sound is None:
+        yield None
+    elif codec is not None and coded is not None:
+        yield Sound(decode_sound(codec, *coded), codec.sample_rate)
+    else:
+        with stream_sound(source, begin, num_frames, fps, max_channels=_MOST_CHANNELS) as sound:
+            yield sound

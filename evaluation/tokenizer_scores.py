@@ -49,7 +49,7 @@ def score_source(
     lpips: Path | None = None,
     weights: WeightsFolder = NO_WEIGHTS,
 ) -> list[Path]:
-    """Score the video tokenizer of a model folder on the last clips of a source; returns what was written.
+    """Score the video tokenizer of a model folder on held-out clips of a source; returns what was written.
 
     Args:
         lpips: file of weights as `read_lpips` takes it, for a column with this distance; the one among
@@ -77,6 +77,8 @@ def score_source(
     scores = score_tokenizer(tokenizer, frames, lpips=distance, weights=weights)
     scores |= {"model": str(model), "fps": selection.fps, "skipped": held_out.skipped} | held_out.description
     print(table(scores))
+    if held_out.note:
+        print(held_out.note)
     return write_scores(out, scores)
 
 

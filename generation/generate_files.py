@@ -28,6 +28,7 @@ from .prompt import Prompt
 from .prompt_expansion import Expander
 from .prompt_file import NamedPrompt, read_prompts
 from .run_request import Request, claim_folder
+from .seeds import seed_of
 from .streaming import write_preview
 
 _TOGETHER = 32  # clips after which results are written
@@ -39,13 +40,13 @@ class Waiting:
     """A prompt whose clips are not there yet.
 
     Args:
-        number: of the prompt, from which the seeds of its clips follow.
         name: of its clips.
+        seed: of the first of them.
     """
 
-    number: int
     name: str
     prompt: Prompt
+    seed: int
 
 
 def generate_files(request: Request, out: Path, prompts: Path | None = None) -> list[Path]:
@@ -57,9 +58,18 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     Raises:
         FileNotFoundError, ValueError: for what cannot be used, before the model is loaded where possible.
     """
+    with notes():
+        return _generate_files(request, out, prompts)
+
+
+def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[Path]:
     named, folder, suffix = _named_prompts(request, out, prompts)
     task = load_task(request.task)
-    named[0].options.prompt.check(task, request.sampling.guidance_scale)
+    for each in named:
+        try:
+            each.options.prompt.check(task, request.sampling.guidance_scale)
+        except ValueError as error:
+            raise ValueError(str(error) if prompts is None else f"prompt {each.name}: {error}") from None
     if request.results.best_of > 1:
         _check_judge(request, task, [each.options.text for each in named])
     fit = None
@@ -71,7 +81,11 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
         named[number].options.check_files()
     geometry = geometry_of(request.depth)
     waiting = [
-        Waiting(number, named[number].name, replace(named[number].options.prompt, geometry=geometry))
+        Waiting(
+            named[number].name,
+            replace(named[number].options.prompt, geometry=geometry),
+            _first_seed(request, number, named[number].seed),
+        )
         for number in missing
     ]
     if waiting and request.expansion.expand is not None:
@@ -99,6 +113,12 @@ def _named_prompts(request: Request, out: Path, prompts: Path | None) -> tuple[l
     settings = request.settings | {"prompts": hashlib.sha256(prompts.read_bytes()).hexdigest()}
     claim_folder(out, settings, "clips")
     return named, out, _SUFFIX
+
+
+def _first_seed(request: Request, number: int, own: int | None) -> int:
+    """The seed of a prompt's first clip: the one that it says, else after those of the prompts before."""
+    count = request.results.tries
+    return seed_of(request.seed + number * count if own is None else own, count)
 
 
 def _check_judge(request: Request, task: Task, texts: list[str | None]) -> None:
@@ -132,7 +152,7 @@ def _make(request: Request, waiting: list[Waiting], folder: Path, suffix: str, f
     model = _loaded(request)
     tries = request.results.tries
     together = max(_TOGETHER // tries, 1)
-    with notes(), progress(f"generate {load_task(request.task).name}", len(waiting) * tries) as report:
+    with progress(f"generate {load_task(request.task).name}", len(waiting) * tries) as report:
         for start in range(0, len(waiting), together):
             group = waiting[start : start + together]
             if request.results.preview is not None:
@@ -158,7 +178,7 @@ def _made(
 ) -> list[list[Clip]]:
     """The clips of each prompt: all its samples, or the best of its tries."""
     results, count = request.results, request.results.tries
-    firsts = [request.seed + each.number * count for each in group]
+    firsts = [each.seed for each in group]
     prompts = [each.prompt for each in group]
     if results.compares_known:
         best_clips = model.paint_best(
@@ -191,7 +211,7 @@ def _previewed(model: VideoLM, request: Request, waiting: Waiting, report: Repor
     stream = model.stream(
         request.task,
         waiting.prompt,
-        seed=request.seed,
+        seed=waiting.seed,
         sampling=request.sampling,
         composite=not request.results.raw,
     )

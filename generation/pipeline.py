@@ -33,6 +33,7 @@ from .best_of import nearest_known
 from .clip_codec import ClipCodec, Codes
 from .prompt import Prompt, PromptParts
 from .prompt_rows import Row, RowMaker, alike, composited, with_given
+from .seeds import Seed, Seeds, seed_of, seeds_of
 from .streaming import ClipStream
 
 
@@ -152,7 +153,7 @@ class VideoLM:
         task: str,
         prompt: Prompt | None = None,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
         sampling: Sampling | None = None,
         composite: bool = True,
         **parts: Unpack[PromptParts],
@@ -164,6 +165,7 @@ class VideoLM:
         Args:
             task: one of `config.tasks`.
             prompt: what the clip is generated from.
+            seed: a whole number; None draws one, which a warning names.
             sampling: how codes are drawn, such as Sampling(guidance_scale=3); what it leaves open is as the
                 model recommends for the task.
             composite: put the known pixels of a painted video back into the result.
@@ -184,7 +186,7 @@ class VideoLM:
         prompt: Prompt | None = None,
         *,
         num_samples: int,
-        seed: int = 0,
+        seed: Seed = 0,
         sampling: Sampling | None = None,
         composite: bool = True,
         **parts: Unpack[PromptParts],
@@ -201,7 +203,7 @@ class VideoLM:
         task: str,
         prompts: Sequence[Prompt],
         *,
-        seed: int | Sequence[int] = 0,
+        seed: Seeds = 0,
         sampling: Sampling | None = None,
         batch_size: int = 32,
         progress: Callable[[float], None] | None = None,
@@ -218,10 +220,10 @@ class VideoLM:
             ValueError: as `generate`.
         """
         settings = self.settings(task, sampling)
-        seeds = range(seed, seed + len(prompts)) if isinstance(seed, int) else seed
+        seeds = seeds_of(seed, len(prompts))
         definition = self.config.task(task)
         clips: dict[int, Clip] = {}
-        rows = [self.rows.row(definition, prompt, settings.guidance_scale) for prompt in prompts]
+        rows = self.rows.rows(definition, prompts, settings.guidance_scale)
         kinds = {portion.kind for portion in definition.outputs}
         for indices in alike(rows, batch_size):
             group = [rows[index] for index in indices]
@@ -239,7 +241,7 @@ class VideoLM:
         prompts: Sequence[Prompt],
         tries: int,
         *,
-        seed: Sequence[int],
+        seed: Seeds,
         sampling: Sampling | None = None,
         batch_size: int = 32,
         progress: Callable[[float], None] | None = None,
@@ -256,13 +258,13 @@ class VideoLM:
             ValueError: as `generate`, and if the task is not one that paints.
         """
         definition, settings = self.config.task(task), self.settings(task, sampling)
-        rows = [self.rows.row(definition, prompt, settings.guidance_scale) for prompt in prompts]
+        rows = self.rows.rows(definition, prompts, settings.guidance_scale)
         if any(row.known is None for row in rows):
             raise ValueError(f"task {task} paints nothing; there are no known pixels to compare")
         made = self.generate_batch(
             task,
             [prompt for prompt in prompts for _ in range(tries)],
-            seed=[first + own for first in seed for own in range(tries)],
+            seed=[first + own for first in seeds_of(seed, len(prompts)) for own in range(tries)],
             sampling=sampling,
             batch_size=batch_size,
             progress=progress,
@@ -280,7 +282,7 @@ class VideoLM:
         task: str,
         prompt: Prompt,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
         sampling: Sampling | None = None,
         composite: bool = True,
     ) -> ClipStream:
@@ -291,7 +293,7 @@ class VideoLM:
         """
         definition, settings = self.config.task(task), self.settings(task, sampling)
         row = self.rows.row(definition, prompt, settings.guidance_scale)
-        generator = torch.Generator(self.device).manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(seed_of(seed))
         batch, unconditional = _batches([row], settings)
         generation = Generation(self.lm, batch, settings, [generator], unconditional)
         return ClipStream(definition, row, generation, self.codec, prompt.text, composite)

@@ -1,31 +1,36 @@
 """Prompts: what a task is given, checked against the task and brought to the model's sizes and rates."""
 
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
 import torch
 
 from ..data.analysis.geometry import Geometry
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.clip import Clip
 from ..data.media.framing import inscribed_size
-from ..data.media.timing import audio_samples, video_frames, whole_frames
+from ..data.media.timing import video_frames, whole_frames
 from ..tasks.clip_size import SizeChoice
 from ..tasks.masks import Mask, mask_of_frames, read_mask
 from ..tasks.task import Task
+from .prompt_arrays import Pictures, clip_of
+from .prompt_medium import Given, GivenSound, Medium, say, sound_of
 
 # A video that leaves less of the frame than this free is cut to fill it; nothing is painted around it.
 _LEAST_TO_PAINT = 0.05
 
-Given = Clip | str | Path
-GivenMask = Mask | Clip | str | Path
+GivenMask = Mask | Clip | str | Path | Pictures
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Whatever a task takes; files are given by their path.
+    """Whatever a task takes.
+
+    Pictures are a path, a `Clip`, a PIL image, a numpy array (channels last) or a torch tensor (channels
+    first), of bytes or floats 0..1 as diffusers has them; a list of these is a video (prompt_arrays.py). An
+    array has the model's frame rate.
 
     Args:
         text: what is to be seen.
@@ -33,9 +38,9 @@ class Prompt:
         negative: what is not; replaces the empty text that guidance leads away from.
         image: the first frame.
         video: frames to go on from, or to make sound for.
-        audio: sound to make a video for; a wav file or any clip with sound.
-        mask: the part of the video to paint anew; a file or clip that is white there and black elsewhere,
-            the name of a usual one (`masks.KINDS`), or the known pixels themselves.
+        audio: sound to make a video for: a file, any clip with sound, or (samples, sample_rate).
+        mask: the part of the video to paint anew; pictures that are white there and black elsewhere, the name
+            of a usual one (`masks.KINDS`), or the known pixels themselves (booleans).
         geometry: how flow and depth of the video are known, for tasks that are led by them.
         size: of the clip, of those that the model was trained on; its default if not given. A task that
             widens frames shows a video whole in one of another aspect ratio.
@@ -46,7 +51,7 @@ class Prompt:
     negative: str | None = None
     image: Given | None = None
     video: Given | None = None
-    audio: Given | None = None
+    audio: GivenSound | None = None
     mask: GivenMask | None = None
     geometry: Geometry | None = None
     size: SizeChoice | None = None
@@ -91,7 +96,7 @@ class PromptParts(TypedDict, total=False):
     negative: str | None
     image: Given | None
     video: Given | None
-    audio: Given | None
+    audio: GivenSound | None
     mask: GivenMask | None
     geometry: Geometry | None
     size: SizeChoice | None
@@ -99,20 +104,32 @@ class PromptParts(TypedDict, total=False):
 
 def fitted_image(given: Given, clips: ClipFormat) -> Clip:
     """The first frame of an image or clip, at the model's size."""
-    return _sized(_read(given).window(0, 1), clips)
+    medium = Medium.of(given, clips.fps)
+    size = (clips.height, clips.width)
+    changes = [] if medium.num_frames == 1 else [f"the first of {medium.info.num_frames} frames is used"]
+    say("image", changes + replace(medium, fps=medium.info.fps or clips.fps).changes(size))
+    return medium.read(0, 1, size)
 
 
 def fitted(given: Given, clips: ClipFormat) -> Clip:
-    """A clip of any length at the model's size and rate."""
-    return _sized(_at_rate(_read(given), clips), clips)
+    """A clip of any length at the model's size and rate, with its sound."""
+    medium, size = Medium.of(given, clips.fps), (clips.height, clips.width)
+    say("video", medium.changes(size))
+    return medium.read(0, None, size, sound=True)
 
 
-def fitted_video(given: Given, clips: ClipFormat, num_frames: int) -> Clip:
+def fitted_video(given: Given, clips: ClipFormat, num_frames: int, *, sound: bool = True) -> Clip:
     """A clip at the model's size and rate with exactly `num_frames` frames.
 
     A longer one is cut at its end, a shorter one holds its last frame; a warning says so.
+
+    Args:
+        sound: whether the sound of a file is read.
     """
-    return _lasting(fitted(given, clips), num_frames)
+    medium, size = Medium.of(given, clips.fps), (clips.height, clips.width)
+    clip = medium.read(0, num_frames, size, sound=sound)
+    say("video", _cut(medium, clip, num_frames) + medium.changes(size))
+    return _lasting(clip, num_frames)
 
 
 def whole_video(given: Given, clips: ClipFormat) -> tuple[Clip, Mask | None]:
@@ -121,11 +138,13 @@ def whole_video(given: Given, clips: ClipFormat) -> tuple[Clip, Mask | None]:
     It is as large as the frame lets it be. Also the pixels that it covers, or None if these are all, or so
     nearly that it is resized and cut.
     """
-    clip = _at_rate(_read(given), clips)
-    height, width = inscribed_size(clip.height, clip.width, clips.height, clips.width)
+    medium = Medium.of(given, clips.fps)
+    height, width = inscribed_size(medium.info.height, medium.info.width, clips.height, clips.width)
     if 1 - height * width / (clips.height * clips.width) < _LEAST_TO_PAINT:
-        return fitted_video(clip, clips, clips.num_frames), None
-    clip = _lasting(clip, clips.num_frames).resized(height, width)
+        return fitted_video(given, clips, clips.num_frames), None
+    clip = medium.read(0, clips.num_frames, (height, width), sound=True)
+    say("video", _cut(medium, clip, clips.num_frames) + medium.changes(None))
+    clip = _lasting(clip, clips.num_frames)
     top, left = (clips.height - height) // 2, (clips.width - width) // 2
     window = (slice(None), slice(top, top + height), slice(left, left + width))
     frames = torch.zeros((clips.num_frames, clips.height, clips.width, 3), dtype=torch.uint8)
@@ -135,26 +154,45 @@ def whole_video(given: Given, clips: ClipFormat) -> tuple[Clip, Mask | None]:
 
 
 def _lasting(clip: Clip, num_frames: int) -> Clip:
-    if clip.num_frames > num_frames:
-        _say(f"video has {clip.num_frames} frames at {clip.fps:g} fps; the first {num_frames} are used")
-        return clip.window(0, num_frames)
+    """A clip of at most so many frames with its last frame held."""
+    if clip.num_frames == num_frames:
+        return clip
+    last = clip.frames[-1:].expand(num_frames - clip.num_frames, -1, -1, -1)
+    return replace(clip, frames=torch.cat([clip.frames, last]))
+
+
+def _cut(medium: Medium, clip: Clip, num_frames: int) -> list[str]:
+    """How the length of a medium becomes so many frames, in words."""
     if clip.num_frames < num_frames:
-        _say(f"video has {clip.num_frames} frames at {clip.fps:g} fps; its last is held up to {num_frames}")
-        last = clip.frames[-1:].expand(num_frames - clip.num_frames, -1, -1, -1)
-        return replace(clip, frames=torch.cat([clip.frames, last]))
-    return clip
+        frames = "frame" if clip.num_frames == 1 else "frames"
+        return [f"it has {clip.num_frames} {frames} at {clip.fps:g} fps; its last is held up to {num_frames}"]
+    if medium.num_frames > num_frames:
+        return [_share("first", clip.num_frames, medium)]
+    return []
 
 
-def given_frames(given: Given, clips: ClipFormat) -> Clip:
+def _share(which: str, used: int, medium: Medium) -> str:
+    seconds, all_seconds = used / medium.fps, medium.num_frames / medium.fps
+    return (
+        f"the {which} {seconds:.1f} s of {all_seconds:.1f} s are used "
+        f"({used} of {medium.num_frames} frames at {medium.fps:g} fps)"
+    )
+
+
+def given_frames(given: Given, clips: ClipFormat, *, sound: bool = True) -> Clip:
     """The frames that a video is to go on from: 1 + a multiple of the stride, fewer than a whole clip.
 
     Of a longer clip the last ones are used, since what follows them is wanted; a warning says so.
+
+    Args:
+        sound: whether the sound of a file is read.
     """
-    clip = fitted(given, clips)
+    medium, size = Medium.of(given, clips.fps), (clips.height, clips.width)
     most = video_frames(clips.grid[0] - 1, clips.temporal_stride)
-    usable = whole_frames(min(clip.num_frames, most), clips.temporal_stride)
-    if usable < clip.num_frames:
-        _say(f"video has {clip.num_frames} frames at {clips.fps:g} fps; it goes on from the last {usable}")
+    clip = medium.last(whole_frames(min(medium.num_frames, most), clips.temporal_stride), size, sound=sound)
+    usable = whole_frames(clip.num_frames, clips.temporal_stride)  # a file may hold less than its header says
+    changes = [_share("last", usable, medium)] if usable < medium.num_frames else []
+    say("video", changes + medium.changes(size))
     return clip.window(clip.num_frames - usable, usable)
 
 
@@ -164,56 +202,28 @@ def fitted_mask(given: GivenMask, video: Clip) -> Mask:
     Raises:
         FileNotFoundError, ValueError: if there is no such mask, or it does not fit the video.
     """
-    if isinstance(given, Clip):
-        return mask_of_frames(given.resized(video.height, video.width).frames, video.num_frames)
     if isinstance(given, (str, Path)):
         return read_mask(given, video.num_frames, video.height, video.width)
-    return given
+    if isinstance(given, np.ndarray) and given.dtype == bool:
+        given = torch.from_numpy(given.copy())
+    if isinstance(given, torch.Tensor) and given.dtype == torch.bool:
+        if given.shape != video.frames.shape[:3]:
+            found, wanted = ("x".join(map(str, shape)) for shape in (given.shape, video.frames.shape[:3]))
+            raise ValueError(f"the known pixels are {found}; expected {wanted} (frames, height, width)")
+        return given.cpu()
+    clip = given if isinstance(given, Clip) else clip_of(given, video.fps)
+    return mask_of_frames(clip.resized(video.height, video.width).frames, video.num_frames)
 
 
-def fitted_sound(given: Given, clips: ClipFormat) -> Clip:
-    """A clip's sound as the model's codec takes it, mono and as long as a clip.
+def fitted_sound(given: GivenSound, clips: ClipFormat) -> Clip:
+    """A sound as the model's codec takes it, mono and as long as a clip.
+
+    A longer one is cut at its end, silence follows a shorter one; a warning says so.
 
     Raises:
-        ValueError: if there is no sound.
+        FileNotFoundError, ValueError: if there is no sound.
     """
-    clip = _read_sound(given)
-    if clip.waveform is None:
-        raise ValueError(f"{given if isinstance(given, (str, Path)) else 'the clip'} has no sound")
-    clip = clip.resampled(clips.sample_rate, channels=1)
-    samples = audio_samples(clips.num_frames, clips.fps, clips.sample_rate)
-    return replace(clip, waveform=clip.sound(samples))
-
-
-def _read(given: Given) -> Clip:
-    if isinstance(given, Clip):
-        return given
-    from ..data.media.reading import read_clip
-
-    return read_clip(given)
-
-
-def _read_sound(given: Given) -> Clip:
-    """As `_read`, and a wav file is a clip of one black pixel."""
-    if isinstance(given, Clip) or Path(given).suffix.lower() != ".wav":
-        return _read(given)
-    from ..data.media.reading import read_waveform
-
-    waveform, sample_rate = read_waveform(given)
-    return Clip(torch.zeros(1, 1, 1, 3, dtype=torch.uint8), 1.0, waveform, sample_rate)
-
-
-def _sized(clip: Clip, clips: ClipFormat) -> Clip:
-    if (clip.height, clip.width) != (clips.height, clips.width):
-        _say(f"frames of {clip.height}x{clip.width} are resized and cut to {clips.height}x{clips.width}")
-    return clip.resized(clips.height, clips.width)
-
-
-def _at_rate(clip: Clip, clips: ClipFormat) -> Clip:
-    if clip.num_frames == 1 or clip.fps == clips.fps:
-        return replace(clip, fps=clips.fps)
-    _say(f"video of {clip.fps:g} fps is shown at {clips.fps:g} fps")
-    return clip.at_fps(clips.fps)
+    return sound_of(given, clips.num_frames, clips.fps, clips.sample_rate)
 
 
 _ARTICLES = {
@@ -228,7 +238,3 @@ _ARTICLES = {
 def _in_words(name: str, task: Task) -> str:
     article = _ARTICLES[name]
     return article if name in task.needs else f"{article} (optional)"
-
-
-def _say(message: str) -> None:
-    warnings.warn(message, stacklevel=4)

@@ -8,7 +8,7 @@ from ..data.curation.captioner import Captioner
 from ..data.curation.captioning import AUTHOR
 from ..data.runtime.files import read_json, write_json
 from ..data.sources.entry import LONG_CAPTION
-from ..tasks.training_data.examples import MAX_TEXT
+from ..tasks.model_config import ModelConfig
 from ..tokenizers.text.frozen_encoder import load_text_tokenizer
 
 PROMPT = (
@@ -38,6 +38,7 @@ class Expander:
             raise ValueError(f"{captioner.name} describes pictures and rewrites no text; choose a chat model")
         self.captioner = captioner
         self.tokenizer = load_text_tokenizer(model / "text_tokenizer")
+        self.most = ModelConfig.load(model).text_pieces
 
     def __call__(self, text: str, kept: Path) -> str:
         """The caption of a text.
@@ -58,7 +59,7 @@ class Expander:
         return caption
 
     def _fits(self, text: str) -> bool:
-        return len(self.tokenizer.encode(text)) <= MAX_TEXT
+        return self.tokenizer.count(text) <= self.most
 
 
 def fitting(text: str, fits: Callable[[str], bool]) -> str:

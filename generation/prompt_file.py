@@ -1,31 +1,37 @@
-"""A file of prompts: one text a line, or JSONL with whatever a prompt takes.
+"""A file of prompts: one text a line, JSONL with whatever a prompt takes, or a table with these columns.
 
-    {"text": "a red square moves left", "image": "red.png", "aspect": "16:9", "name": "left"}
+    {"text": "a red square moves left", "image": "red.png", "aspect": "16:9", "name": "left", "seed": 7}
 
 Paths are relative to the file. `name` names the clip that is written; else it is its number. `aspect`,
-`frames` and `seconds` choose its size, as the options of `videolm generate` do.
+`frames` and `seconds` choose its size, as the options of `videolm generate` do; `seed` is the clip's own.
 """
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..tasks.clip_size import size_of
 from ..tasks.masks import KINDS
+from .prompt_lines import Record, number_of, read_records
 from .run_request import PromptOptions
+from .seeds import seed_of
 
 _FILES = ("image", "video", "audio")
-_KNOWN = ("name", *(each.name for each in fields(PromptOptions)))
-_TYPES = {"frames": ("a whole number", int), "seconds": ("a number", int, float)}
+_KNOWN = ("name", *(each.name for each in fields(PromptOptions)), "seed")
+_WHOLE, _NUMBER = ("frames", "seed"), ("seconds",)
 
 
 @dataclass(frozen=True)
 class NamedPrompt:
-    """What one line says, and the name of its clip."""
+    """What one line says, and the name of its clip.
+
+    Args:
+        seed: of its first clip, if it says one.
+    """
 
     name: str
     options: PromptOptions
+    seed: int | None = None
 
 
 def read_prompts(path: Path, common: PromptOptions) -> list[NamedPrompt]:
@@ -37,14 +43,11 @@ def read_prompts(path: Path, common: PromptOptions) -> list[NamedPrompt]:
     """
     if common.text is not None:
         raise ValueError("give either --text or --prompts")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    is_jsonl = path.suffix.lower() in (".jsonl", ".json")
     prompts = []
-    for number, line in enumerate(lines, start=1):
-        if line:
-            own = _fields(line, path, number) if is_jsonl else {"text": line}
-            name = own.pop("name", f"{len(prompts):03d}")
-            prompts.append(NamedPrompt(str(name), _over(common, own, f"{path}:{number}")))
+    for record in read_records(path, _KNOWN):
+        own = _checked(record, path.parent)
+        name, seed = own.pop("name", f"{len(prompts):03d}"), own.pop("seed", None)
+        prompts.append(NamedPrompt(str(name), _over(common, own, record.where), seed))
     if not prompts:
         raise ValueError(f"{path} holds no prompts; expected one a line")
     names = [prompt.name for prompt in prompts]
@@ -65,20 +68,22 @@ def _over(common: PromptOptions, own: dict[str, Any], line: str) -> PromptOption
     return options
 
 
-def _fields(line: str, path: Path, number: int) -> dict[str, Any]:
-    """The fields of a line's prompt, and the name of the clip if it has one."""
-    try:
-        found = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{number} is not JSON: {error.msg}") from None
-    if not isinstance(found, dict) or not found.keys() <= set(_KNOWN):
-        says = ", ".join(sorted(found)) if isinstance(found, dict) else line[:40]
-        raise ValueError(f"{path}:{number} says {says}; expected an object with some of {', '.join(_KNOWN)}")
-    for name, value in found.items():
-        wanted, *kinds = _TYPES.get(name, ("a string", str))
-        if type(value) not in kinds:
-            raise ValueError(f"{path}:{number} has {name} {value!r}; expected {wanted}")
-    own = found | {name: path.parent / found[name] for name in _FILES if name in found}
-    if "mask" in found:
-        own["mask"] = found["mask"] if found["mask"] in KINDS else str(path.parent / found["mask"])
+def _checked(record: Record, folder: Path) -> dict[str, Any]:
+    """The fields of a line as they are used."""
+    own, where = dict(record.fields), record.where
+    for name, value in own.items():
+        if isinstance(value, str) and name in _WHOLE + _NUMBER and record.is_table:
+            own[name] = number_of(value, int if name in _WHOLE else float, name, where)
+        wanted, *kinds = ("a whole number", int) if name in _WHOLE else ("a string", str)
+        wanted, *kinds = ("a number", int, float) if name in _NUMBER else (wanted, *kinds)
+        if type(own[name]) not in kinds:
+            raise ValueError(f"{where} has {name} {value!r}; expected {wanted}")
+    if "seed" in own:
+        try:
+            seed_of(own["seed"])
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+    own |= {name: folder / own[name] for name in _FILES if name in own}
+    if "mask" in own and own["mask"] not in KINDS:
+        own["mask"] = str(folder / own["mask"])
     return own

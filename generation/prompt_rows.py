@@ -17,11 +17,11 @@ from ..tasks.masks import Mask
 from ..tasks.model_config import ModelConfig
 from ..tasks.spans import Lengths
 from ..tasks.task import Task
-from ..tasks.training_data.examples import MAX_TEXT
 from ..tokenizers.text.frozen_encoder import TextEncoder
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from .clip_codec import ClipCodec, Codes
 from .prompt import Prompt, fitted_image, fitted_mask, fitted_sound, fitted_video, given_frames, whole_video
+from .prompt_text import PromptReader, TextNotes
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +53,29 @@ class RowMaker:
         text_tokenizer: TextTokenizer | TextEncoder | None,
         codec: ClipCodec,
     ):
-        self.config, self.codec = config, codec
-        self.vocabulary, self.text_tokenizer = vocabulary, text_tokenizer
+        self.config, self.codec, self.vocabulary = config, codec, vocabulary
+        self.pieces = PromptReader(text_tokenizer, config.text_pieces)
 
-    def row(self, task: Task, prompt: Prompt, guidance_scale: float) -> Row:
-        """What the model reads for a prompt.
+    def rows(self, task: Task, prompts: Sequence[Prompt], guidance_scale: float) -> list[Row]:
+        """What the model reads for each prompt; a prompt that stands there several times is read once.
+
+        One warning says what of the texts is not read.
 
         Raises:
-            ValueError: if the task cannot use the prompt, or the model has no clips of the wanted size.
+            ValueError: if the task cannot use a prompt, or the model has no clips of the wanted size.
         """
+        notes, rows = TextNotes(), {}
+        for prompt in prompts:
+            if id(prompt) not in rows:
+                rows[id(prompt)] = self._row(task, prompt, guidance_scale, notes)
+        notes.say(self.config.text_pieces)
+        return [rows[id(prompt)] for prompt in prompts]
+
+    def row(self, task: Task, prompt: Prompt, guidance_scale: float) -> Row:
+        """As `rows`, for one prompt."""
+        return self.rows(task, [prompt], guidance_scale)[0]
+
+    def _row(self, task: Task, prompt: Prompt, guidance_scale: float, notes: TextNotes) -> Row:
         prompt.check(task, guidance_scale)
         clips = (prompt.size or SizeChoice()).of(self.config.formats, task)
         lengths = self.config.lengths_of(clips)
@@ -71,22 +85,13 @@ class RowMaker:
             parts, given, known = self._conditioned(task, prompt, clips)
         else:
             parts, given, known = *self._whole(prompt, clips), None
-        layout, with_text = self._with_text(task, lengths, parts, prompt.expanded or prompt.text)
-        unguided = self._with_text(task, lengths, parts, prompt.negative)
+        text = prompt.expanded or prompt.text
+        pieces = None if text is None else self.pieces(text, notes)
+        layout, with_text = self._with_text(task, lengths, parts, pieces)
+        # A negative text that says nothing to the model is the empty one.
+        away = None if prompt.negative is None else self.pieces.read(prompt.negative, notes)
+        unguided = self._with_text(task, lengths, parts, away)
         return Row(layout, clips, with_text, unguided, given, known)
-
-    def pieces(self, text: str) -> Tensor:
-        """A text as the model reads it: pieces, or their embeddings.
-
-        Raises:
-            ValueError: if the model reads none, or none of this length.
-        """
-        if self.text_tokenizer is None:
-            raise ValueError("this model was trained without captions; it takes no text")
-        pieces = torch.as_tensor(self.text_tokenizer.encode(text))
-        if not 1 <= len(pieces) <= MAX_TEXT:
-            raise ValueError(f"the text has {len(pieces)} pieces; expected 1 to {MAX_TEXT}: {text[:60]!r}")
-        return pieces
 
     def _whole(self, prompt: Prompt, clips: ClipFormat) -> tuple[Codes, Clip | None]:
         """An image, a video or a sound as it is."""
@@ -95,7 +100,7 @@ class RowMaker:
         if prompt.image is not None:
             given = fitted_image(prompt.image, clips)
         elif prompt.video is not None:
-            given = fitted_video(prompt.video, clips, clips.num_frames)
+            given = fitted_video(prompt.video, clips, clips.num_frames, sound=False)
         if given is not None:
             parts["visual"] = self.codec.visual_codes(given)
         if prompt.audio is not None:
@@ -109,10 +114,11 @@ class RowMaker:
     ) -> tuple[Lengths, Codes, Clip, Mask | None]:
         """The beginning of a clip, with its sound if the task goes on with that."""
         assert prompt.video is not None
-        given = given_frames(prompt.video, clips)
+        has_sound = any(portion.kind == "audio" for portion in task.inputs)
+        given = given_frames(prompt.video, clips, sound=has_sound)
         lengths = replace(lengths, given=video_latents(given.num_frames, clips.temporal_stride))
         parts = {"visual": self.codec.visual_codes(given)}
-        if any(portion.kind == "audio" for portion in task.inputs):
+        if has_sound:
             if given.waveform is None:
                 raise ValueError(f"task {task.name} takes a video with sound; the one given has none")
             parts["audio"] = self.codec.audio_codes(given, lengths.given_audio)
@@ -139,10 +145,9 @@ class RowMaker:
         return parts, video if known is not None else None, known
 
     def _with_text(
-        self, task: Task, lengths: Lengths, parts: Codes, text: str | None
+        self, task: Task, lengths: Lengths, parts: Codes, pieces: Tensor | None
     ) -> tuple[Layout, Codes]:
-        if text is not None:
-            pieces = self.pieces(text)
+        if pieces is not None and len(pieces):
             lengths = replace(lengths, text=len(pieces))
             parts = parts | {"text": pieces}
         return Layout.of(task, self.vocabulary, lengths), parts

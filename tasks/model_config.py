@@ -14,6 +14,7 @@ from ..data.runtime.files import read_json, write_json
 from ..data.runtime.pretrained import CONFIG_VERSION, refuse_sharded
 from .spans import AudioOrder, Lengths
 from .task import Task, configured, load_task
+from .text_budget import LEAST_PIECES
 
 KIND = "videolm"
 
@@ -30,6 +31,7 @@ class ModelConfig:
         source: the token that stands in all of its sequences, as in `spans.Lengths`.
         text_width: of the embeddings of text, as in `spans.Lengths`.
         others: the further sizes of clips that it was trained on; all else is as in `clips`.
+        text_pieces: that it reads of a text at most.
     """
 
     clips: ClipFormat
@@ -39,6 +41,7 @@ class ModelConfig:
     source: str = ""
     text_width: int = 0
     others: tuple[ClipFormat, ...] = ()
+    text_pieces: int = LEAST_PIECES
 
     @property
     def formats(self) -> tuple[ClipFormat, ...]:
@@ -98,6 +101,7 @@ class ModelConfig:
             "source": self.source,
             "text_width": self.text_width,
             "other_sizes": [clips.size for clips in self.others],
+            "text_pieces": self.text_pieces,
         }
         write_json(folder / "config.json", header | body)
 
@@ -128,12 +132,15 @@ class ModelConfig:
             order = stored.get("audio_order", "level")  # the paper's, where nothing is said
             if order not in get_args(AudioOrder):
                 raise ValueError(f"{path} has audio_order {order!r}; expected one of {get_args(AudioOrder)}")
-            # Older models were stored without these three.
+            # Older models were stored without these four.
             source, text_width = stored.get("source", ""), stored.get("text_width", 0)
+            pieces = stored.get("text_pieces", LEAST_PIECES)
+            if type(pieces) is not int or pieces < 1:
+                raise ValueError(f"{path} has text_pieces {pieces!r}; expected a whole number from 1 on")
             sizes = [_checked_size(size) for size in stored.get("other_sizes", [])]
             others = tuple(ClipFormat.from_json(stored["clips"] | size) for size in sizes)
             tasks, text = _task_names(stored["tasks"], path), stored["text_tokenizer"]
-            return cls(clips, tasks, text, order, source, text_width, others)
+            return cls(clips, tasks, text, order, source, text_width, others, pieces)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..media.clip import Clip
+from ..runtime.transformers_loading import LOCAL, LOCAL_WEIGHTS
 
 NEAR, FAR = 2.0, 4.0  # what relative depths are stretched to
 
@@ -42,10 +43,8 @@ class DepthModel:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"there is no folder {folder} with a model of depth")
         try:
-            self.processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForDepthEstimation.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True
-            )
+            self.processor = AutoImageProcessor.from_pretrained(folder, **LOCAL)
+            model = AutoModelForDepthEstimation.from_pretrained(folder, **LOCAL_WEIGHTS)
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{folder} holds no model of depth that transformers loads: {reason}") from error

@@ -3,8 +3,9 @@
     SHARDS/index.json               format of the clips, fingerprints, the list of shards
            shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
                                     has_audio
-           shard-00000.jsonl        a clip a line: captions, source, other keys of its entry
-           shard-00000.json         its record: checksums, hash of the entries' names, skipped entries
+           shard-00000.jsonl        a clip a line: captions, source, path, other keys of its entry
+           shard-00000.json         its record: checksums, hash of the entries' names, skipped entries, how
+                                    much of its footage was used
 
 Shards hold codes and captions, never ids: the vocabulary may change. A shard counts once its record is there:
 a writer that was killed resumes with the missing shards, and no clip is lost or duplicated.
@@ -27,7 +28,9 @@ from ..runtime.files import read_json, replacing, write_json
 from ..runtime.made_with import as_json, refuse_others
 from ..runtime.remote import RemoteFolder, is_address
 from ..sources.entry import LONG_CAPTION
+from ..sources.held_out import SplitKey, group_of, relative_path
 from .clip_format import ClipFormat
+from .footage import Footage
 
 FORMAT_VERSION = 1
 _DTYPES = {"audio": torch.int16}
@@ -44,12 +47,14 @@ class CodedClip:
         captions: what is seen, in one or several ways of saying it; empty if unknown.
         source: where the clip comes from; windows of one file share it.
         extra: whatever else a manifest says.
+        path: of its file, relative to its source (data/sources/held_out.py); empty of the embedded corpus.
     """
 
     codes: dict[str, Tensor]
     captions: tuple[str, ...] = ()
     source: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    path: str = ""
 
     @property
     def long_caption(self) -> str | None:
@@ -88,8 +93,9 @@ class ShardWriter:
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        """(source, reason) of what could not be used."""
-        return [(name, reason) for record in self._in_order() for name, reason in record["skipped"]]
+        """(source, reason) of what could not be used, once for all parts of a file."""
+        found = ((name, reason) for record in self._in_order() for name, reason in record["skipped"])
+        return list(dict.fromkeys(found))
 
     @property
     def num_clips(self) -> int:
@@ -98,6 +104,12 @@ class ShardWriter:
     @property
     def num_with_audio(self) -> int:
         return sum(record["with_audio"] for record in self._records.values())
+
+    @property
+    def footage(self) -> Footage:
+        """How much of the source was used, as far as the shards tell; those of older versions do not."""
+        known = [Footage.from_json(each["footage"]) for each in self._in_order() if "footage" in each]
+        return sum(known, Footage())
 
     def has(self, number: int, entries: list[str]) -> bool:
         """Whether a shard is there that holds what these entries (their names) gave."""
@@ -113,6 +125,7 @@ class ShardWriter:
         clips: Sequence[CodedClip],
         entries: list[str] = (),  # type: ignore[assignment]
         skipped: Iterable[tuple[str, str]] = (),
+        footage: Footage | None = None,
     ) -> None:
         """Write what the `number`-th range of entries gave: clips, and the names and reasons of the others.
 
@@ -127,6 +140,7 @@ class ShardWriter:
         written = _write_shard(self.folder / name, list(clips), self.clips) if clips else {}
         absent = {"name": name, "clips": 0, "with_audio": 0}
         record = absent | written | {"entries": _digest(entries), "skipped": [list(each) for each in skipped]}
+        record |= {"footage": footage.to_json()} if footage is not None else {}
         write_json(self.folder / f"{name}.json", record)
         self._records[number] = record
 
@@ -139,6 +153,8 @@ class ShardWriter:
                 _check_records(shards, record["skipped"])
                 if record["name"] != path.stem or not isinstance(record["entries"], str):
                     raise ValueError("it is another shard's")
+                if "footage" in record:
+                    Footage.from_json(record["footage"])
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{path} is damaged: {error}; remove it to encode again") from error
             self._records[int(path.stem.removeprefix("shard-"))] = record
@@ -219,7 +235,7 @@ class ShardReader:
             for name in self.clips.shapes
             if name != "audio" or line["has_audio"]
         }
-        return CodedClip(codes, self.captions(index), line["source"], line["extra"])
+        return CodedClip(codes, self.captions(index), line["source"], line["extra"], self.key_of(index).path)
 
     def captions(self, index: int) -> tuple[str, ...]:
         return tuple(self._lines[index][2]["captions"])
@@ -229,6 +245,16 @@ class ShardReader:
 
     def source_of(self, index: int) -> str:
         return self._lines[index][2]["source"]
+
+    def key_of(self, index: int) -> SplitKey:
+        """By what a clip is held out of training or not."""
+        line = self._lines[index][2]
+        path = line.get("path", "")
+        if not path and "split" not in self.source:
+            # Of an older version: the name of its source, without the start of a part (film.mp4@1.5).
+            name = re.sub(r"@[\d.e+-]+$", "", line["source"])
+            path = relative_path(name, str(self.source.get("source", "")))
+        return SplitKey(group_of(line["extra"]), path)
 
     def has(self, index: int, part: str) -> bool:
         """Whether a clip has codes of this name."""
@@ -272,7 +298,8 @@ def _line(text: str, path: Path) -> dict[str, Any]:
         captions, source, has_audio = line["captions"], line["source"], line["has_audio"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
-    if not (isinstance(captions, list) and isinstance(source, str) and isinstance(has_audio, bool)):
+    is_text = isinstance(source, str) and isinstance(line.get("path", ""), str)
+    if not (isinstance(captions, list) and is_text and isinstance(has_audio, bool)):
         raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
     extra = line.get("extra")
     if not isinstance(extra, dict) or not all(
@@ -293,6 +320,7 @@ def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dic
     tensors["has_audio"] = torch.tensor(has_audio)
     lines = [
         {"captions": clip.captions, "source": clip.source, "has_audio": sounds, "extra": clip.extra}
+        | ({"path": clip.path} if clip.path else {})
         for clip, sounds in zip(waiting, has_audio, strict=True)
     ]
     with replacing(path.with_suffix(".safetensors")) as temporary:

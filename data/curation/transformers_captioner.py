@@ -34,17 +34,14 @@ class FolderCaptioner:
             raise FileNotFoundError(f"there is no folder {folder} with a captioner")
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        from ..runtime.quiet_transformers import quiet_transformers
+        from ..runtime.transformers_loading import LOCAL, LOCAL_WEIGHTS, quiet_transformers
 
         device = device_of()
-        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         dtype = "auto" if device.type == "cuda" else torch.float32
         try:
             with quiet_transformers():
-                self.processor: Any = AutoProcessor.from_pretrained(folder, **local)
-                model = AutoModelForImageTextToText.from_pretrained(
-                    folder, use_safetensors=True, dtype=dtype, **local
-                )
+                self.processor: Any = AutoProcessor.from_pretrained(folder, **LOCAL)
+                model = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **LOCAL_WEIGHTS)
         except (OSError, ValueError, ImportError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{folder} holds no captioner that transformers loads: {reason}") from error

@@ -10,21 +10,19 @@ earlier batches of that bucket. Joint training on images and videos: Yu et al. 2
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from math import floor
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from torch.utils.data import Dataset
 
 from ..media.framing import nearest_aspects
-from ..media.reading import read_clip
-from ..media.streams import Blob, MediaError
+from ..media.streams import printable
 from ..sources.entry import IMAGE_SUFFIXES, Entry
 from .clip_dataset import Item, collate
+from .probes import Probes
 
 # Shares are met exactly in every block of so many batches; a share below one batch in a block never comes up.
 _BLOCK = 1000
@@ -153,7 +151,9 @@ class BucketBatches(Dataset):
         return collate([self.sources[bucket][draw] for draw in draws])
 
 
-def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[list[int]], dict[int, str]]:
+def assign(
+    entries: Sequence[Entry], buckets: Sequence[Bucket], probes: Probes | None = None
+) -> tuple[list[list[int]], dict[int, str]]:
     """Which entries each bucket draws from, and which have to be left out and why.
 
     Among buckets of equally many frames an entry belongs to the one whose aspect ratio is nearest to its
@@ -161,8 +161,10 @@ def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[li
     draws from all entries. Image files, known by their suffix, serve buckets of one frame only.
 
     Sizes are looked up only if buckets of equally many frames differ in their aspect ratio: `height` and
-    `width` of the entry's line in captions.jsonl (as displayed, upright), else the file's first frame,
-    which takes tens of milliseconds.
+    `width` of the entry's line in captions.jsonl (as displayed, upright), else the file's header.
+
+    Args:
+        probes: of the entries' files, if they are kept.
 
     Returns:
         indices of entries for each bucket, and index -> reason for entries whose size cannot be read.
@@ -175,7 +177,7 @@ def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[li
     }
     compared = [bucket for bucket in buckets if _differ_in_aspect(rivals[bucket])]
     sized = [index for index, entry in enumerate(entries) if any(each.takes(entry) for each in compared)]
-    aspects, unreadable = _aspects(entries, sized)
+    aspects, unreadable = _aspects(entries, sized, probes or Probes(entries))
     members = []
     for bucket in buckets:
         usable = (index for index in range(len(entries)) if index not in unreadable)
@@ -190,18 +192,6 @@ def assign(entries: Sequence[Entry], buckets: Sequence[Bucket]) -> tuple[list[li
             able = [index for index in able if bucket in _nearest(aspects[index], rivals[bucket])] or able
         members.append(able)
     return members, unreadable
-
-
-def probe_size(media: Path | Blob) -> tuple[int, int]:
-    """Height and width of a file's frames as displayed: upright, with square pixels.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        MediaError: if it has no pictures or cannot be decoded.
-    """
-    # The rotation is known only with the first frame, so that the header alone would not do.
-    clip = read_clip(media, num_frames=1)
-    return clip.height, clip.width
 
 
 def whole_parts(weights: Sequence[float], total: int) -> tuple[int, ...]:
@@ -230,15 +220,17 @@ def _differ_in_aspect(buckets: Sequence[Bucket]) -> bool:
     return len(_nearest(buckets[0].aspect, buckets)) < len(buckets)
 
 
-def _aspects(entries: Sequence[Entry], indices: list[int]) -> tuple[dict[int, float], dict[int, str]]:
+def _aspects(
+    entries: Sequence[Entry], indices: list[int], probes: Probes
+) -> tuple[dict[int, float], dict[int, str]]:
     """Aspect ratios of some entries, by index, and why others cannot be told."""
     sizes: dict[int, tuple[float, float] | str] = {}
     for index in indices:
         if (stated := _stated_size(entries[index])) is not None:
             sizes[index] = stated
     unknown = [index for index in indices if index not in sizes]
-    with ThreadPoolExecutor() as pool:  # the decoder lets other threads run
-        sizes |= zip(unknown, pool.map(_probed, (entries[index] for index in unknown)), strict=True)
+    probes.look_up(unknown)
+    sizes |= {index: _probed_size(probes, index) for index in unknown}
     aspects = {index: size[1] / size[0] for index, size in sizes.items() if not isinstance(size, str)}
     return aspects, {index: size for index, size in sizes.items() if isinstance(size, str)}
 
@@ -257,8 +249,11 @@ def _stated_side(entry: Entry, name: str) -> float:
     return value
 
 
-def _probed(entry: Entry) -> tuple[int, int] | str:
-    try:
-        return probe_size(entry.media)
-    except (MediaError, FileNotFoundError) as error:
-        return str(error)
+def _probed_size(probes: Probes, index: int) -> tuple[int, int] | str:
+    """Height and width of an entry's frames as displayed, or why they are not known."""
+    info = probes[index]
+    if isinstance(info, str):
+        return info
+    if info.kind == "sound":
+        return f"{printable(probes.entries[index].path)}: it is sound only"
+    return info.height, info.width

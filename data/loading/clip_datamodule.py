@@ -3,13 +3,14 @@
 Training is one endless stream of draws. Epoch e takes draws e * clips to (e + 1) * clips, and draw d is a
 pure function of the settings and d: clip d of the corpus or, of N files, file d % N of the permutation of
 pass d // N, in a random window seeded by d. So any number of workers gives the same batches, and a resumed
-run continues with the batches it would have seen.
+run continues with the batches it would have seen. Which files are held out says data/sources/held_out.py.
 
 With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
 
 import warnings
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from lightning import LightningDataModule
@@ -17,13 +18,16 @@ from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
 
+from ..codes.trained_clips import TrainedClips
 from ..sources.entry import Entry
+from ..sources.held_out import VALIDATION_SHARE, by_place, deciding, held_out, split_key
 from ..sources.manifest import read_manifest
 from ..sources.selection import ClipSelection, conditions
 from ..synthetic.corpus import corpus_of, is_corpus
 from .buckets import Bucket, BucketBatches, BucketSchedule, assign
 from .clip_dataset import FileClips, Item, SyntheticClips, collate
-from .clip_reader import CachedReader, ClipReader
+from .clip_reader import ClipReader, WindowReader
+from .probes import Probes, cache_folder
 
 _FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
 _CACHE_BYTES = 2**30
@@ -56,9 +60,13 @@ class ClipDataModule(LightningDataModule):
         sample_rate: of the sound, mixed to mono; None for frames only.
         batch_size: clips of a batch, on each process.
         clips: draws of an epoch.
-        validation_clips: held out: the last entries of a source, or clips of the corpus that training
-            never draws.
+        validation_clips: to validate on, at most: of the held-out entries of a source, or clips of the corpus
+            that training never draws.
+        validation_share: of the files (or groups, where entries have a `group`) that are held out.
+        validation_source: files to validate on, of which none is trained on; nothing else is held out then.
         num_workers: processes that make batches; 0 makes them in this one.
+        probe_cache: folder that keeps what headers of files say. If not given it is the run's, or
+            $XDG_CACHE_HOME/videolm where there is no run.
         seed: of the order, the windows and the corpus.
         buckets: shapes of the training batches and how often each comes; None for one shape, that of
             `height`, `width`, `num_frames` and `batch_size`.
@@ -79,7 +87,10 @@ class ClipDataModule(LightningDataModule):
         batch_size: int = 16,
         clips: int = 1024,
         validation_clips: int = 32,
+        validation_share: float = VALIDATION_SHARE,
+        validation_source: str | None = None,
         num_workers: int = 0,
+        probe_cache: Path | None = None,
         seed: int = 0,
         buckets: list[Bucket] | None = None,
     ):
@@ -95,41 +106,66 @@ class ClipDataModule(LightningDataModule):
                 )
         if validation_clips < 1:
             raise ValueError(f"validation_clips is {validation_clips}; expected 1 or more")
+        if not 0 < validation_share < 1:
+            raise ValueError(f"validation_share is {validation_share}; expected a share between 0 and 1")
         self.source, self.where = source, conditions(where or [])
         self.fps, self.sample_rate = fps, sample_rate
         self.clips, self.validation_clips = clips, validation_clips
-        self.num_workers, self.seed = num_workers, seed
+        self.validation_share, self.validation_source = validation_share, validation_source
+        self.num_workers, self.seed, self.probe_cache = num_workers, seed, probe_cache
         self.skipped: dict[str, str] = {}
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the list of files, hold the last ones out and, unless only these are wanted, share the others
-        out among the buckets.
+        """Read the list of files, hold some out and, unless only these are wanted, share the others out among
+        the buckets.
 
         Raises:
             FileNotFoundError: if the source does not exist.
-            ValueError: if it is not well formed, too small to hold `validation_clips` out, or has nothing
-                for one of the buckets.
+            ValueError: if it is not well formed, too small to hold any out, or has nothing for one of the
+                buckets.
         """
         if is_corpus(self.source, self.where):
+            if self.validation_source is not None:
+                raise ValueError("the embedded corpus is validated on its own clips, not validation_source")
             self.validation = self._corpus(self.shape, self.seed, first=_FIRST_VALIDATION_INDEX)
+            self.num_validated = self.validation_clips
             self.training = [self._corpus(*each, first=0) for each in self._training_streams()]
             return
-        training, validation = self._held_out(read_manifest(self.source, self.where))
+        training, validation, source = self._divided()
+        self.num_validated = len(validation)
         self.validation = self._windows(
-            self._files(validation), range(len(validation)), self.shape, self.seed, shuffle=False
+            self._files(validation, source), range(len(validation)), self.shape, self.seed, shuffle=False
         )
         if stage == "validate":
             return
+        files = self._files(training, self.source)
         members: Sequence[Sequence[int]] = [range(len(training))]
         if self.buckets is not None:
-            members, unreadable = assign(training, self.buckets)
+            members, unreadable = assign(training, self.buckets, files.probes)
             for index, reason in unreadable.items():
                 self._leave_out(training[index].name, reason)
-        files = self._files(training)
         self.training = [
             self._windows(files, indices, *each, shuffle=True)
             for indices, each in zip(members, self._training_streams(), strict=True)
         ]
+
+    def teardown(self, stage: str) -> None:
+        for clips in [*getattr(self, "training", []), getattr(self, "validation", None)]:
+            if isinstance(clips, FileClips):
+                clips.files.probes.save()
+
+    @property
+    def trained_clips(self) -> TrainedClips:
+        """The size that a tokenizer is trained on here: that of validation, unless no bucket has it; then the
+        longest and most frequent bucket's."""
+        shapes = self._training_shapes()
+        sizes = [(each.num_frames, each.height, each.width) for each in shapes]
+        own = (self.shape.num_frames, self.shape.height, self.shape.width)
+        longest = max(shapes, key=lambda each: (each.num_frames, each.share))
+        num_frames, height, width = (
+            own if own in sizes else (longest.num_frames, longest.height, longest.width)
+        )
+        return TrainedClips(height, width, num_frames, self.fps, self.sample_rate or 0)
 
     def train_dataloader(self) -> StatefulDataLoader:
         if self.schedule is None:
@@ -149,7 +185,7 @@ class ClipDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> StatefulDataLoader:
-        return self._loader(self.validation, self.validation_clips, whole_batches=False)
+        return self._loader(self.validation, self.num_validated, whole_batches=False)
 
     def on_before_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
         """Take the names of files that were left out off the batch, and warn once about each."""
@@ -170,19 +206,37 @@ class ClipDataModule(LightningDataModule):
         shapes = self._training_shapes()
         return [(shape, self.seed + number * _SEED_STRIDE) for number, shape in enumerate(shapes)]
 
-    def _held_out(self, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-        """Entries to train on and entries to validate on, the last ones (with buckets, of those that fit)."""
-        fitting = [
-            index for index, entry in enumerate(entries) if self.buckets is None or self.shape.takes(entry)
-        ]
-        if len(fitting) <= self.validation_clips:
+    def _divided(self) -> tuple[list[Entry], list[Entry], str]:
+        """Entries to train on, entries to validate on (with buckets, of those that fit), and their source."""
+        entries = read_manifest(self.source, self.where)
+        if self.validation_source is not None:
+            validation = self._fitting(read_manifest(self.validation_source, self.where))
+            same = {entry.path.absolute() for entry in validation}
+            training = [entry for entry in entries if entry.path.absolute() not in same]
+            if not training or not validation:
+                empty = self.source if not training else self.validation_source
+                raise ValueError(f"{empty} has no clips of its own{self._selection()} that fit")
+            return training, validation[: self.validation_clips], self.validation_source
+        keys = deciding([split_key(entry, self.source) for entry in entries])
+        fitting = {keys[index] for index in range(len(entries)) if self._fits(entries[index])}
+        if len(set(keys)) < 2 or not fitting:
+            found = f"{len(entries)} clips of {len(set(keys))} files or groups{self._selection()}"
             raise ValueError(
-                f"{self.source} has {len(fitting)} clips{self._selection()}; "
-                f"too few to hold out validation_clips = {self.validation_clips}"
+                f"{self.source} has {found}, {len(fitting)} of which fit; too few to hold one out: "
+                "give --data.validation_source"
             )
-        held_out = set(fitting[-self.validation_clips :])
-        training = [entry for index, entry in enumerate(entries) if index not in held_out]
-        return training, [entries[index] for index in sorted(held_out)]
+        outside = held_out(keys, self.validation_share)
+        if not outside & fitting:
+            outside = held_out([key for key in keys if key in fitting], self.validation_share)
+        training = [entry for entry, key in zip(entries, keys, strict=True) if key not in outside]
+        chosen = [entries[index] for index in by_place(keys) if keys[index] in outside]
+        return training, self._fitting(chosen)[: self.validation_clips], self.source
+
+    def _fits(self, entry: Entry) -> bool:
+        return self.buckets is None or self.shape.takes(entry)
+
+    def _fitting(self, entries: list[Entry]) -> list[Entry]:
+        return [entry for entry in entries if self._fits(entry)]
 
     def _corpus(self, shape: Bucket, seed: int, first: int) -> SyntheticClips:
         selection = ClipSelection(
@@ -196,12 +250,19 @@ class ClipDataModule(LightningDataModule):
         )
         return SyntheticClips(corpus_of(selection, self.sample_rate), first)
 
-    def _files(self, entries: list[Entry]) -> CachedReader:
+    def _files(self, entries: list[Entry], source: str) -> WindowReader:
         reader = ClipReader(self.fps, self.sample_rate, needs_sound=True)
-        return CachedReader(reader, entries, cache_bytes=_CACHE_BYTES // max(self.num_workers, 1))
+        probes = Probes(entries, source, self._probe_folder())
+        return WindowReader(reader, entries, probes, _CACHE_BYTES // max(self.num_workers, 1))
+
+    def _probe_folder(self) -> Path:
+        """In the run's folder, if the trainer has one."""
+        root = Path(self.trainer.default_root_dir) if self.trainer else Path()
+        in_a_run = self.probe_cache is None and root.absolute() != Path.cwd()
+        return root / "probes" if in_a_run else cache_folder(self.probe_cache)
 
     def _windows(
-        self, files: CachedReader, members: Sequence[int], shape: Bucket, seed: int, shuffle: bool
+        self, files: WindowReader, members: Sequence[int], shape: Bucket, seed: int, shuffle: bool
     ) -> FileClips:
         return FileClips(
             files,

@@ -13,9 +13,8 @@ from torch.utils.data import Dataset
 
 from ..media.clip import Clip
 from ..media.timing import audio_samples
-from ..sources.entry import Entry
 from ..synthetic.corpus import Corpus
-from .clip_reader import CachedReader
+from .clip_reader import WindowReader
 
 Item = dict[str, Any]
 
@@ -45,7 +44,7 @@ class FileClips(Dataset):
 
     def __init__(
         self,
-        files: CachedReader,
+        files: WindowReader,
         members: Sequence[int],
         *,
         height: int,
@@ -64,9 +63,12 @@ class FileClips(Dataset):
         for turn in range(draw, draw + len(self.members)):
             index = self._index(turn)
             entry = self.files.entries[index]
-            clip = self.files.read(index, self.height, self.width, self.num_frames)
+            random = np.random.default_rng((self.seed, draw))
+            place = float(random.random()) if self.shuffle else 0.0
+            clip = self.files.read(index, self.height, self.width, self.num_frames, place)
             if isinstance(clip, Clip):
-                return self._item(clip, entry, draw) | {"skipped": skipped}
+                captions = entry.captions or ("",)
+                return item_of(clip, captions[int(random.integers(len(captions)))]) | {"skipped": skipped}
             skipped[entry.name] = clip
         first = next(iter(skipped.values()))
         raise ValueError(f"none of the {len(self.members)} clips can be used; the first: {first}")
@@ -79,13 +81,6 @@ class FileClips(Dataset):
             random = np.random.default_rng((self.seed, passes))
             self.order_of_pass = (passes, random.permutation(len(self.members)))
         return self.members[self.order_of_pass[1][position]]
-
-    def _item(self, clip: Clip, entry: Entry, draw: int) -> Item:
-        random = np.random.default_rng((self.seed, draw))
-        last = clip.num_frames - self.num_frames if self.shuffle else 0
-        window = clip.window(int(random.integers(last + 1)), self.num_frames)
-        captions = entry.captions or ("",)
-        return item_of(window, captions[int(random.integers(len(captions)))])
 
 
 def item_of(clip: Clip, caption: str) -> Item:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..codes.footage import Footage
 from ..media.clip_tensors import put_together, take_apart
 from ..runtime.workers import Lost, map_in_processes
 from .clip_sources import Reading, Source
@@ -16,13 +17,13 @@ SECONDS_PER_ENTRY = 120.0
 def read_entries(
     source: Source, indices: Iterable[int], num_workers: int, seconds: float = SECONDS_PER_ENTRY
 ) -> Iterator[Reading]:
-    """The readings of some entries, in order.
+    """The readings of some pieces, in order.
 
     Args:
-        source: of the entries.
+        source: of the pieces.
         indices: which.
         num_workers: processes that read; 0 reads in this one, without protection.
-        seconds: that an entry may take in a worker.
+        seconds: that a piece may take in a worker.
     """
     if not num_workers:
         yield from (source[index] for index in indices)
@@ -56,6 +57,9 @@ class _ReadEntry:
             "extra": reading.extra,
             "problem": reading.problem,
             "bucket": reading.bucket,
+            "first": reading.first,
+            "path": reading.path,
+            "footage": None if reading.footage is None else reading.footage.to_json(),
         }
 
 
@@ -64,4 +68,5 @@ def _received(answer: dict[str, Any]) -> Reading:
         put_together({name: torch.from_numpy(array) for name, array in arrays.items()}, values)
         for arrays, values in answer["clips"]
     )
-    return Reading(**answer | {"clips": clips, "captions": tuple(answer["captions"])})
+    footage = None if answer["footage"] is None else Footage.from_json(answer["footage"])
+    return Reading(**answer | {"clips": clips, "captions": tuple(answer["captions"]), "footage": footage})

@@ -36,6 +36,15 @@ class Clip:
     caption: str | None = None
 
     def __post_init__(self) -> None:
+        if self.frames.dtype != torch.uint8:
+            raise ValueError(
+                f"frames are {self.frames.dtype}; expected bytes 0..255 (torch.uint8), of floats in [0, 1] "
+                "such as (frames * 255).round().to(torch.uint8)"
+            )
+        if self.frames.ndim != 4 or self.frames.shape[3] != 3:
+            raise ValueError(
+                f"frames have the shape {tuple(self.frames.shape)}; expected frames x height x width x 3"
+            )
         if self.fps <= 0:
             raise ValueError(f"fps is {self.fps}; expected a positive number")
         if (self.waveform is None) != (self.sample_rate is None):

@@ -4,7 +4,7 @@ Nothing is decoded before the last key frame before the part, nor after its end.
 file's own clock.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -22,14 +22,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from .deinterlacing import deinterlaced
-from .packets import packets_from, running, times_of, to_start
+from .packets import DecodingOrder, packets_from, running, times_of, to_start
 from .streams import declared_rate, first_time, tick
 
 _Frame = TypeVar("_Frame", av.VideoFrame, av.AudioFrame)
 # Frames that no other refers to are not decoded until so many seconds before the part.
 _SKIP_UNTIL = 0.5
-# Containers without times of display date packets by their decoding, which reordering puts off.
-_REORDERED = 1.0
+# Seconds that an audio decoder needs before its output is right.
+_PREROLL = 0.25
+# Decoders that may be told packet by packet to leave such frames out.
+_SKIPPING = {"h264", "hevc"}
 # Codecs whose transparency only this decoder reads.
 _OF_TRANSPARENT = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -77,9 +79,10 @@ def decode_video(
 def decode_audio(
     container: InputContainer, stream: AudioStream, begin: float, last: float = inf
 ) -> Iterator[tuple[float, av.AudioFrame]]:
-    """Pieces of sound with their times, from the last that is not after `begin` to the one at `last`."""
-    packets = packets_from(container, stream, begin)
-    frames = cast(Iterator[av.AudioFrame], decoded(packets, stream.codec_context, Part(begin, last)))
+    """Pieces of sound with their times, from some that come before `begin` to the one at `last`."""
+    packets = packets_from(container, stream, begin - _PREROLL)
+    part = Part(begin, last)
+    frames = cast(Iterator[av.AudioFrame], decoded(packets, stream.codec_context, part))
     return _dated(frames, stream, lambda frame: frame.samples / frame.sample_rate)
 
 
@@ -87,18 +90,32 @@ def decoded(
     packets: Iterable[Packet], decoder: VideoCodecContext | AudioCodecContext, part: Part
 ) -> Iterator[av.VideoFrame | av.AudioFrame]:
     """The frames of a part; after its end nothing is decoded but what was needed for it."""
+    can_skip = isinstance(decoder, VideoCodecContext) and decoder.name in _SKIPPING
+    order = DecodingOrder()
     for packet in packets:
-        shown, decoding = times_of(packet)
-        late = part.last if packet.pts is not None else part.last + _REORDERED
-        if decoding is not None and decoding > late:
+        shown, _ = times_of(packet)
+        if order.is_past(packet, part.last):
             part.is_cut = True
             break
-        if isinstance(decoder, VideoCodecContext):
+        if can_skip:
             is_early = shown is not None and shown < part.skip_until
             decoder.skip_frame = "NONREF" if is_early else "DEFAULT"
         if packet.size:
-            yield from decoder.decode(packet)
+            yield from _decode(decoder, packet, part.begin)
     yield from decoder.decode(None)
+
+
+def _decode(
+    decoder: VideoCodecContext | AudioCodecContext, packet: Packet, begin: float
+) -> Sequence[av.VideoFrame | av.AudioFrame]:
+    """The frames that a packet completes; sound before the part may begin inside of what a decoder takes."""
+    try:
+        return decoder.decode(packet)
+    except FFmpegError:
+        shown, _ = times_of(packet)
+        if isinstance(decoder, AudioCodecContext) and shown is not None and shown < begin:
+            return []
+        raise
 
 
 def _decoder_of(stream: VideoStream) -> VideoCodecContext:

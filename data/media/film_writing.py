@@ -1,8 +1,9 @@
 """Films: frames and sound encoded into a container that browsers play, .mp4 or .webm."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -11,19 +12,11 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
-from .sound import audio_frame, resample
+from .sound import Sound, audio_frame, resampled
 from .timing import audio_samples, exact_rate
-
-Frames = UInt8[Tensor, "frames height width 3"]
-
-
-@dataclass(frozen=True)
-class Sound:
-    waveform: Float[Tensor, "channels samples"]
-    sample_rate: int
 
 
 @dataclass(frozen=True)
@@ -57,27 +50,47 @@ WEBM = Film(
 )
 
 
-def write_film(path: Path, frames: Frames, fps: float, sound: Sound | None, film: Film) -> None:
-    """Pictures and sound written side by side, a frame and its part of the sound at a time."""
-    frames = _even(frames) if film.even_sizes else frames
-    pieces = _sound_by_frame(sound, len(frames), fps, film) if sound is not None else []
+def write_film(
+    path: Path,
+    frames: Iterable[UInt8[Tensor, "height width 3"]],
+    fps: float,
+    sound: Sound | None,
+    film: Film,
+) -> None:
+    """Pictures and sound written side by side, a frame and its part of the sound at a time.
+
+    Both may be streams; no more of them is held than a frame and its sound.
+    """
+    even = (_even(frame) if film.even_sizes else frame for frame in frames)
+    pieces = _SoundByFrame(sound, fps, film) if sound is not None else None
     with av.open(str(path), "w", options=film.options) as container:
-        video = container.add_stream(film.video_codec, exact_rate(fps), options=film.video_options)
-        assert isinstance(video, VideoStream)
-        video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        codec = video.codec_context
-        codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
-        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        audio = _audio_stream(container, film, pieces[0]) if pieces else None
+        video, audio = None, None
         reformatter = VideoReformatter()
         colours = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
-        for index, frame in enumerate(video_frames(frames, fps)):
+        for index, (pixels, following) in enumerate(pairwise(chain(even, [None]))):
+            assert pixels is not None
+            if video is None:
+                video = _video_stream(container, film, fps, *pixels.shape[:2])
+            piece = pieces.of_frame(index, is_last=following is None) if pieces is not None else None
+            if audio is None and piece is not None and index == 0:
+                audio = _audio_stream(container, film, piece)
+            frame = video_frame(pixels, index, fps)
             container.mux(video.encode(reformatter.reformat(frame, format="yuv420p", threads=1, **colours)))
-            if audio is not None and index < len(pieces):
-                container.mux(audio.encode(pieces[index]))
-        container.mux(video.encode(None))
-        if audio is not None:
-            container.mux(audio.encode(None))
+            if audio is not None and piece is not None:
+                container.mux(audio.encode(piece))
+        for stream in (video, audio):
+            if stream is not None:
+                container.mux(stream.encode(None))
+
+
+def _video_stream(container: OutputContainer, film: Film, fps: float, height: int, width: int) -> VideoStream:
+    video = container.add_stream(film.video_codec, exact_rate(fps), options=film.video_options)
+    assert isinstance(video, VideoStream)
+    video.height, video.width, video.pix_fmt = height, width, "yuv420p"
+    codec = video.codec_context
+    codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
+    codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    return video
 
 
 def _audio_stream(container: OutputContainer, film: Film, piece: av.AudioFrame) -> AudioStream:
@@ -87,36 +100,50 @@ def _audio_stream(container: OutputContainer, film: Film, piece: av.AudioFrame) 
     return stream
 
 
-def _even(
-    frames: UInt8[Tensor, "frames height width 3"],
-) -> UInt8[Tensor, "frames even_height even_width 3"]:
+def _even(frame: UInt8[Tensor, "height width 3"]) -> UInt8[Tensor, "even_height even_width 3"]:
     """The last row and column repeated where their number is odd."""
-    if frames.shape[1] % 2:
-        frames = torch.cat([frames, frames[:, -1:]], dim=1)
-    if frames.shape[2] % 2:
-        frames = torch.cat([frames, frames[:, :, -1:]], dim=2)
-    return frames
+    if frame.shape[0] % 2:
+        frame = torch.cat([frame, frame[-1:]], dim=0)
+    if frame.shape[1] % 2:
+        frame = torch.cat([frame, frame[:, -1:]], dim=1)
+    return frame
 
 
-def video_frames(frames: Frames, fps: float) -> Iterator[av.VideoFrame]:
-    for index, pixels in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), "rgb24")
-        frame.pts, frame.time_base = index, 1 / exact_rate(fps)
-        yield frame
+def video_frame(pixels: UInt8[Tensor, "height width 3"], index: int, fps: float) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), "rgb24")
+    frame.pts, frame.time_base = index, 1 / exact_rate(fps)
+    return frame
 
 
-def _sound_by_frame(sound: Sound, num_frames: int, fps: float, film: Film) -> list[av.AudioFrame]:
-    """The sound in pieces of one frame's duration (as long as there is some), written side by side."""
-    waveform, rate = sound.waveform, sound.sample_rate
-    if waveform.shape[0] > 2:
-        raise ValueError(f"the sound has {waveform.shape[0]} channels; one or two can be written")
-    if rate not in film.sample_rates:
-        rate = film.sample_rates[0]
-        waveform = resample(waveform, sound.sample_rate, rate)
-    ends = [audio_samples(index + 1, fps, rate) for index in range(num_frames - 1)]
-    frames = []
-    for start, piece in zip([0, *ends], waveform.tensor_split(ends, dim=1), strict=True):
-        if piece.numel():
-            frames.append(audio_frame(piece, rate))
-            frames[-1].pts, frames[-1].time_base = start, Fraction(1, rate)
-    return frames
+class _SoundByFrame:
+    """Cuts sound into pieces of one frame's duration, as long as there is some."""
+
+    def __init__(self, sound: Sound, fps: float, film: Film):
+        self.fps, self.rate = fps, sound.sample_rate
+        pieces = iter(sound.pieces)
+        if self.rate not in film.sample_rates:
+            self.rate = film.sample_rates[0]
+            pieces = resampled(pieces, sound.sample_rate, self.rate)
+        self.pieces = pieces
+        self.held: list[Tensor] = []
+        self.position = 0
+
+    def of_frame(self, index: int, is_last: bool) -> av.AudioFrame | None:
+        """The sound of a frame; of the last one all that is left."""
+        wanted = audio_samples(index + 1, self.fps, self.rate) - self.position
+        while is_last or sum(piece.shape[1] for piece in self.held) < wanted:
+            piece = next(self.pieces, None)
+            if piece is None:
+                break
+            self.held.append(piece)
+        if not self.held:
+            return None
+        whole = torch.cat(self.held, dim=1)
+        taken = whole if is_last else whole[:, :wanted]
+        self.held = [whole[:, taken.shape[1] :]]
+        if not taken.numel():
+            return None
+        frame = audio_frame(taken, self.rate)
+        frame.pts, frame.time_base = self.position, Fraction(1, self.rate)
+        self.position += taken.shape[1]
+        return frame

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import av
 from av.filter import Graph
+from jaxtyping import UInt8
+from torch import Tensor
 
-from .film_writing import Frames, Sound, video_frames
+from .film_writing import video_frame
 from .timing import exact_rate
 
 
-def write_gif(path: Path, frames: Frames, fps: float, sound: Sound | None) -> None:
+def write_gif(path: Path, frames: UInt8[Tensor, "frames height width 3"], fps: float) -> None:
     """One palette for the whole clip; times in hundredths of a second, which is how a GIF counts."""
     if fps > 50:
         raise ValueError(f"a .gif has at most 50 frames per second, the clip {fps:g}; see Clip.at_fps")
     num_frames, height, width, _ = frames.shape
     graph = _palette_graph(height, width)
     times = [floor(index * 100 / exact_rate(fps)) for index in range(num_frames + 1)]
-    for frame, time in zip(video_frames(frames, fps), times, strict=False):
+    for pixels, time in zip(frames, times, strict=False):
+        frame = video_frame(pixels, 0, fps)
         frame.pts, frame.time_base = time, Fraction(1, 100)
         graph.push(frame)
     graph.push(None)

@@ -23,10 +23,14 @@ from av.video.stream import VideoStream
 from .streams import OPTIONS, Blob, first_time, has_film, open_media, tick
 
 _BEFORE_START = 10  # seconds
+# Seconds by which reordering may put off frames of containers without times of display.
+_REORDERED = 1.0
 # Compressed bytes that are held while the last key frame is looked for.
 _MOST_HELD = 2**26
 # FFmpeg's AVFMT_TS_DISCONT: in files of this kind time stamps may start again.
 _RESTARTS = 0x0200
+# MPEG program streams date few of their frames; FFmpeg counts on from there, wrongly after a seek.
+_GUESSED = {"mpeg"}
 # As FFmpeg's own programs judge: a step forward by so many seconds, or back by so many, is a new beginning.
 _FORWARD, _BACK = 10.0, 0.1
 
@@ -43,7 +47,7 @@ def packets_from(
     if begin <= first or stream.start_time is None:
         yield from running(container, stream)
         return
-    if not restarts(container):
+    if container.format.name not in _GUESSED and not restarts(container):
         back = 0.0
         while begin - back > first:
             try:
@@ -182,23 +186,43 @@ def _until(packets: Iterator[Packet], begin: float) -> tuple[list[Packet], bool]
     decoded, no later key frame is.
     """
     held, num_bytes, has_key = list[Packet](), 0, False
+    order = DecodingOrder()
     for packet in packets:
-        shown, decoded = times_of(packet)
+        shown, _ = times_of(packet)
         if packet.is_keyframe and shown is not None and shown <= begin:
             held, num_bytes, has_key = [], 0, True
         held.append(packet)
         num_bytes += packet.size
-        if (decoded is not None and decoded > begin) or num_bytes > _MOST_HELD:
+        if order.is_past(packet, begin) or num_bytes > _MOST_HELD:
             break
     return held, has_key
 
 
+class DecodingOrder:
+    """Tells from packets in order when no later one is shown by some time."""
+
+    def __init__(self) -> None:
+        self.late = 0.0
+
+    def is_past(self, packet: Packet, time: float) -> bool:
+        """Whether neither this packet nor any after it is shown by `time`.
+
+        What is decoded later is shown later, but for files whose times of decoding are all too late by what
+        reordering takes, or that have no others. Of a packet that does not say when it is decoded nothing
+        is known.
+        """
+        shown, decoded = times_of(packet)
+        if shown is None or decoded is None:
+            return False
+        self.late = max(self.late, decoded - shown, _REORDERED if packet.pts is None else 0.0)
+        return min(shown, decoded) > time and decoded > time + self.late
+
+
 def times_of(packet: Packet) -> tuple[float | None, float | None]:
-    """When a packet is shown and decoded, each by the other where only one is known."""
+    """When a packet is shown, or decoded where it does not say, and when it is decoded."""
     shown = packet.pts if packet.pts is not None else packet.dts
-    decoded = packet.dts if packet.dts is not None else packet.pts
-    scale = tick(packet) if shown is not None else 0
-    return (
-        None if shown is None else float(shown * scale),
-        None if decoded is None else float(decoded * scale),
-    )
+    return _seconds(packet, shown), _seconds(packet, packet.dts)
+
+
+def _seconds(packet: Packet, ticks: int | None) -> float | None:
+    return None if ticks is None else float(ticks * tick(packet))

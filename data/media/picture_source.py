@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -22,7 +23,11 @@ from .streams import (
     own_rate,
     picture_stream,
     rounding,
+    tick,
 )
+
+# Enough to find the first picture among the reordered ones.
+_FIRST_PACKETS = 32
 
 Dated = Iterator[tuple[float, av.VideoFrame]]
 
@@ -34,6 +39,7 @@ class PictureSource:
     Args:
         rate: frames per second, the mean of a variable one.
         first: when the first one is shown, in seconds of the file's own clock.
+        late: seconds by which FFmpeg dates pictures later than the sound that belongs to them.
         is_still: whether there is only one.
         aspect: width / height of a stored pixel.
         rounding: seconds by which times may be rounded up.
@@ -45,6 +51,7 @@ class PictureSource:
 
     rate: Fraction
     first: float
+    late: float
     is_still: bool
     aspect: float
     rounding: float
@@ -72,10 +79,11 @@ def open_pictures(
     with open_media(media) as container:
         stream = picture_stream(container)
         check_pixels(stream.codec_context.height, stream.codec_context.width, limits.max_pixels)
-        rate = own_rate(container, stream, media)
+        rate, late = own_rate(container, stream, media), _lateness(container, stream, media)
         yield PictureSource(
             rate=rate,
-            first=first_time(stream),
+            first=first_time(stream) + late,
+            late=late,
             is_still=is_still(container, media),
             aspect=float(stream.sample_aspect_ratio or 1),
             rounding=rounding(stream),
@@ -84,6 +92,19 @@ def open_pictures(
             container=container,
             stream=stream,
         )
+
+
+def _lateness(container: InputContainer, stream: VideoStream, media: Path | Blob) -> float:
+    """How much later than the stream begins FFmpeg dates the first picture of an .avi.
+
+    These say only when pictures are decoded; FFmpeg adds what reordering might take.
+    """
+    if container.format.name != "avi" or stream.start_time is None:
+        return 0.0
+    with open_media(media) as again:
+        packets = islice(again.demux(again.streams[stream.index]), _FIRST_PACKETS)
+        times = [packet.pts for packet in packets if packet.pts is not None]
+    return float((min(times, default=0) - stream.start_time) * tick(stream)) if times else 0.0
 
 
 def _of_photo(photo: Photo, background: tuple[int, int, int]) -> PictureSource:
@@ -97,4 +118,4 @@ def _of_photo(photo: Photo, background: tuple[int, int, int]) -> PictureSource:
     if not photo.is_still:
         lengths = [seconds for _, seconds, _ in photo.frames(background)]
         rate = len(lengths) / Fraction(sum(lengths)).limit_denominator(1000)
-    return PictureSource(rate, 0.0, photo.is_still, 1.0, 1e-6, 0.0, decode, photo=photo)
+    return PictureSource(rate, 0.0, 0.0, photo.is_still, 1.0, 1e-6, 0.0, decode, photo=photo)

@@ -29,6 +29,7 @@ from .sound import decode_sound, read_sound, resample
 from .streams import (
     DEFAULT_LIMITS,
     Blob,
+    EmptyPart,
     Limits,
     MediaError,
     as_media,
@@ -48,7 +49,7 @@ class FrameStream:
     Args:
         frames: in order, all of one size.
         fps: frames per second.
-        begin: when the first is shown, in seconds of the file's own clock.
+        begin: when the sound of the first begins, in seconds of the file's own clock.
         may_sound: whether the file may have sound beside them; a photo has none.
     """
 
@@ -95,7 +96,7 @@ def read_clip(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        MediaError: if it has no pictures in that part, cannot be decoded or is over the limits.
+        MediaError: if it has no pictures in that part (`EmptyPart`), cannot be decoded or is over the limits.
         ValueError: if an argument makes no sense.
     """
     media = as_media(media)
@@ -113,7 +114,7 @@ def read_clip(
     with part as stream:
         frames = collect(stream.frames, stream.fps, limits)
         if not frames:
-            raise MediaError(f"it has no pictures after {start:g} s")
+            raise EmptyPart(f"it has no pictures after {start:g} s")
     clip = Clip(torch.stack(frames), float(stream.fps), caption=caption)
     if not sound or not stream.may_sound:
         return clip
@@ -163,7 +164,7 @@ def stream_frames(
         lead = source.rounding if fps else float(1 / (2 * rate))
         frames = _shown(source, start, lead, rate, most)
         scaler = Scaler(source.aspect, size, limits, background)
-        yield FrameStream(map(scaler, frames), rate, begin, source.container is not None)
+        yield FrameStream(map(scaler, frames), rate, begin - source.late, source.container is not None)
 
 
 def _shown(
@@ -181,7 +182,7 @@ def read_waveform(
     media: str | Path | Blob,
     *,
     start: float = 0.0,
-    end: float | None = None,
+    seconds: float | None = None,
     sample_rate: int | None = None,
     channels: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -189,22 +190,24 @@ def read_waveform(
     """The first audio stream of any file, and its sample rate.
 
     Args:
-        start, end: seconds after its first sample; all of it if not given.
+        start: seconds after its first sample.
+        seconds: at most so many; all of it if not given.
 
     Raises:
         FileNotFoundError: if there is no such file.
         MediaError: if it has no sound, cannot be decoded or is over the limits.
     """
     media = as_media(media)
+    end = None if seconds is None else start + seconds
     _check_request(start, end, None, None, None, None)
     with open_media(media) as container:
         if not container.streams.audio:
             raise MediaError("it has no sound")
-        most = limits.max_seconds if end is None else end - start
-        check_duration(container, start, inf if end is None else most, limits)
+        most = limits.max_seconds if seconds is None else seconds
+        check_duration(container, start, inf if seconds is None else seconds, limits)
         first = first_time(container.streams.audio[0])
         waveform, native = decode_sound(container, first + start, most)
-        is_too_long = end is None and waveform.shape[1] >= limits.max_seconds * native
+        is_too_long = seconds is None and waveform.shape[1] >= limits.max_seconds * native
         if not waveform.shape[1] or is_too_long:
             raise MediaError(f"its sound is empty or longer than {limits.max_seconds:g} s")
         sample_rate = sample_rate or native

@@ -27,6 +27,10 @@ class MediaError(ValueError):
     """A file that cannot be read as asked: one line with its name and the reason."""
 
 
+class EmptyPart(MediaError):
+    """The part of a file that is asked for has no pictures, as one that begins after its end."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What reading a file may cost; a file that needs more is a `MediaError`.
@@ -96,7 +100,7 @@ def open_media(media: Path | Blob) -> Iterator[InputContainer]:
         with av.open(file, "r", options=dict(OPTIONS), metadata_errors="replace") as container:
             yield container
     except MediaError as error:
-        raise MediaError(f"{printable(media)}: {error}") from error
+        raise type(error)(f"{printable(media)}: {error}") from error
     except FFmpegError as error:
         raise MediaError(f"{printable(media)}: not a media file, or damaged ({error.strerror})") from error
     except MemoryError as error:

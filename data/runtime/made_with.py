@@ -78,13 +78,23 @@ def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The settings that are not the same, each as "seed 0, now 1"."""
-    wanted = as_json(wanted)
+    """The settings that are not the same, each as "seed 0, now 1"; those of a group as "sampling.top_k …"."""
+    before, now = _flat(found), _flat(as_json(wanted))
     return [
-        f"{name} {_shown(found.get(name))}, now {_shown(wanted.get(name))}"
-        for name in {**wanted, **found}
-        if found.get(name) != wanted.get(name)
+        f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}"
+        for name in {**now, **before}
+        if before.get(name) != now.get(name)
     ]
+
+
+def _flat(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{group}{name}.")
+        else:
+            flat[f"{group}{name}"] = value
+    return flat
 
 
 def refuse_others(

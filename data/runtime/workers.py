@@ -28,6 +28,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from .import_path import isolated_environment
+
 # Memory that a worker may allocate beyond what it has when it starts (Linux only).
 _MEMORY_BYTES = 6 * 2**30
 _START_SECONDS = 120.0
@@ -102,7 +104,7 @@ class Worker:
                 raise EOFError
             self.process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(each or os.getcwd() for each in sys.path)},
+                env=isolated_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

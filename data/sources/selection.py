@@ -14,8 +14,9 @@ class ClipSelection:
             (with a captions.jsonl or metadata.csv), a list (.jsonl, .json, .csv, .tsv, .txt, .parquet), tars
             or hf:NAME@SPLIT.
         where: key=value: only entries that have it; may be repeated.
-        clips: how many; of a folder or list the last ones, which training holds out.
-        split: of the embedded corpus: train, triples or pairs (combinations held out of training), or all.
+        clips: how many, at most; of files those that training holds out.
+        split: of the embedded corpus: train, triples or pairs (combinations held out of training), or all. Of
+            files all stands for any, also those that training does not hold out.
         height: of the frames; files are resized and cropped.
         width: of the frames.
         num_frames: per clip.

@@ -19,6 +19,7 @@ from ...data.media.pixels import pixels_from_frames
 from ...data.media.timing import shown_frames
 from ...data.runtime.device import device_of
 from ...data.runtime.files import read_json
+from ...data.runtime.transformers_loading import LOCAL, LOCAL_WEIGHTS
 from ...data.runtime.weights_file import file_hash
 from ...tokenizers.text.clip_similarity import ClipSimilarity
 from . import c3d, inception_v3, mel_statistics, random_network, vggish
@@ -150,7 +151,7 @@ class ClassifierLogits:
         from transformers import AutoModelForVideoClassification
 
         _needs(folder, "config.json", "preprocessor_config.json")
-        model = AutoModelForVideoClassification.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForVideoClassification.from_pretrained(folder, **LOCAL_WEIGHTS)
         self.model = model.eval().to(device_of())
         feeding = read_json(folder / "preprocessor_config.json")
         self.frames = getattr(model.config, "num_frames", 16)
@@ -224,10 +225,10 @@ class ClapEmbeddings:
         from transformers import ClapFeatureExtractor, ClapModel
 
         _needs(folder, "config.json", "preprocessor_config.json")
-        model = ClapModel.from_pretrained(folder, local_files_only=True).eval()
+        model = ClapModel.from_pretrained(folder, **LOCAL_WEIGHTS).eval()
         # transformers wraps `to` in a way that loses its types.
         self.model = model.to(device_of())  # pyright: ignore[reportArgumentType]
-        self.extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        self.extractor = ClapFeatureExtractor.from_pretrained(folder, **LOCAL)
         self.sample_rate = self.extractor.sampling_rate
         self.most = self.extractor.max_length_s * self.sample_rate
         self.constants = _of_file(f"CLAP {folder.name}", folder)

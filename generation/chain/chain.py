@@ -26,7 +26,7 @@ from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
 from ..clip_cache import SUFFIX, cache_clip, cached_clip
 from ..pipeline import VideoLM
-from ..prompt import Given, Prompt
+from ..prompt import Prompt
 
 MEDIA = ("image", "video", "audio")
 Report = Callable[[float, str], None]
@@ -89,9 +89,8 @@ def run_chain(
             task = model.config.task(step.task)
             _prompt(step, {}).check(task, model.settings(step.task, step.sampling).guidance_scale)
             (step.size or SizeChoice()).of(model.config.formats, task)
-            for text in (step.text, step.negative):
-                if text is not None:
-                    model.rows.pieces(text)
+            if step.text is not None:
+                model.rows.pieces(step.text)
     clips: dict[str, Clip] = {}
     for number, step in enumerate(steps):
 
@@ -178,7 +177,7 @@ def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[fl
 
 
 def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
-    def media(name: str | Path | None) -> Given | None:
+    def media(name: str | Path | None) -> Clip | str | Path | None:
         return clips.get(name, name) if isinstance(name, str) else name
 
     return Prompt(

@@ -31,6 +31,7 @@ from ..notes import notes
 from ..pipeline import VideoLM
 from ..prompt import Given, fitted
 from ..run_request import claim_folder
+from ..seeds import Seed, seed_of
 from .crossfade import PictureJoin, SoundJoin
 from .script import Line, Segment, plan
 from .timeline import Timeline
@@ -76,7 +77,7 @@ def generate_long(
     model: VideoLM,
     prompt: LongPrompt,
     *,
-    seed: int = 0,
+    seed: Seed = 0,
     sampling: Sampling | None = None,
     best_of: int = 1,
     fit: Fit | None = None,
@@ -107,6 +108,7 @@ def generate_long(
     given = given_frames_of(model, clips, prompt.given)
     first = 0 if start is None else start.num_frames
     segments, total = plan(prompt.lines, clips, given=given, seconds=prompt.seconds, first=first)
+    seed = seed_of(seed, len(segments) * best_of)
     maker.check(segments)
     made = Timeline(clips, total + clips.num_frames, sound != "none")
     if start is not None:

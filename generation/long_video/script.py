@@ -1,12 +1,11 @@
 """The script of a long video: lines of text, and the segments that are generated from them.
 
-A script is a text file with one line for each segment, or JSONL that says how long each line holds:
+A script is a text file with one line for each segment, or JSONL (or a table) that says how long each holds:
 
     {"text": "a red ball falls and bounces", "seconds": 4}
     {"text": "a red ball spins", "seconds": 2.5}
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from ...data.codes.clip_format import ClipFormat
 from ...data.media.timing import whole_frames
+from ..prompt_lines import Record, number_of, read_records
 
 MOST_SECONDS = 3600.0  # all of a long video is held in memory
 
@@ -56,13 +56,7 @@ def read_script(path: Path) -> list[Line]:
         FileNotFoundError: if there is no such file.
         ValueError: if it has no lines, or one that is none.
     """
-    is_jsonl = path.suffix.lower() in (".jsonl", ".json")
-    numbered = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-    lines = [
-        _line(line, path, number) if is_jsonl else Line(line.strip())
-        for number, line in numbered
-        if line.strip()
-    ]
+    lines = [_line(record) for record in read_records(path, ("text", "seconds"))]
     if not lines:
         raise ValueError(f"{path} is empty; expected a text a line")
     return lines
@@ -126,18 +120,14 @@ def _total(lines: Sequence[Line], seconds: float | None, fps: float, first: int)
     return total
 
 
-def _line(line: str, path: Path, number: int) -> Line:
-    expected = 'an object such as {"text": "a red ball bounces", "seconds": 4}'
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}:{number} is not JSON: {error.msg}; expected {expected}") from None
-    if not isinstance(fields, dict) or "text" not in fields or not fields.keys() <= {"text", "seconds"}:
-        raise ValueError(f"{path}:{number} says {line.strip()[:60]}; expected {expected}")
-    text, seconds = fields["text"], fields.get("seconds")
+def _line(record: Record) -> Line:
+    text, seconds = record.fields.get("text"), record.fields.get("seconds")
+    if record.is_table and seconds is not None:
+        seconds = number_of(seconds, float, "seconds", record.where)
     if not isinstance(text, str) or not (seconds is None or type(seconds) in (int, float)):
-        raise ValueError(f"{path}:{number} says {line.strip()[:60]}; expected {expected}")
+        expected = 'an object such as {"text": "a red ball bounces", "seconds": 4}'
+        raise ValueError(f"{record.where} says {record.fields}; expected {expected}")
     try:
         return Line(text.strip(), None if seconds is None else float(seconds))
     except ValueError as error:
-        raise ValueError(f"{path}:{number}: {error}") from None
+        raise ValueError(f"{record.where}: {error}") from None

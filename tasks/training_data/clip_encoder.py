@@ -3,7 +3,7 @@
 videolm encode SOURCE --model runs/mine/model --out runs/mine/shards
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -182,16 +182,21 @@ class ClipEncoder:
         return self.audio.encode(sound.to(device)).cpu()
 
 
-def encode_clips(encoder: ClipEncoder, readings: Iterable[Reading]) -> Iterator[list[CodedClip]]:
-    """The coded clips of each reading; all of them go through the tokenizers together."""
-    readings = list(readings)
-    clips = [clip for reading in readings for clip in reading.clips]
-    materials = [Material(clip, reading.geometry) for reading in readings for clip in reading.clips]
-    names = [f"{reading.name} {index}" for reading in readings for index in range(len(reading.clips))]
-    whole = encoder.encode(clips) if clips else []
-    altered = encoder.encode_variants(materials, names) if clips else []
-    codes = iter(each | variants for each, variants in zip(whole, altered, strict=True))
-    for reading in readings:
-        yield [
-            CodedClip(next(codes), reading.captions, reading.name, reading.extra or {}) for _ in reading.clips
-        ]
+def windows_of(reading: Reading) -> list[tuple[Reading, int]]:
+    """The clips of a reading, each as the reading and its number there."""
+    return [(reading, number) for number in range(len(reading.clips))]
+
+
+def encode_windows(encoder: ClipEncoder, windows: Sequence[tuple[Reading, int]]) -> list[CodedClip]:
+    """The coded clips of some windows, which all go through the tokenizers together."""
+    if not windows:
+        return []
+    clips = [reading.clips[number] for reading, number in windows]
+    materials = [Material(reading.clips[number], reading.geometry) for reading, number in windows]
+    names = [f"{reading.name} {reading.first + number}" for reading, number in windows]
+    whole = encoder.encode(clips)
+    altered = encoder.encode_variants(materials, names)
+    return [
+        CodedClip(codes | variants, reading.captions, reading.name, reading.extra or {}, reading.path)
+        for codes, variants, (reading, _) in zip(whole, altered, windows, strict=True)
+    ]

@@ -6,6 +6,7 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Bool
 
+from ...data.sources.held_out import deciding, held_out
 from ..task import Task
 from .coded_clips import SizedClips
 from .mixture import Mixture
@@ -68,21 +69,39 @@ def first_caption(clips: SizedClips, index: int) -> str | None:
     return next(iter(texts(clips, index)), None)
 
 
-def held_out(clips: SizedClips, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Numbers of the clips to train on and of those held out; all windows of a source are on one side.
+def divided(clips: SizedClips, share: float, at_most: int, seed: int) -> tuple[list[int], list[int]]:
+    """Numbers of the clips to train on and of those to validate on; all windows of a file are on one side.
+
+    Of files the sides follow from groups or paths (data/sources/held_out.py), of the embedded corpus from the
+    seed.
+
+    Args:
+        share: of the files or groups that is held out; of the corpus, of its clips.
+        at_most: clips of files to validate on. Files beyond are trained on, windows beyond on neither side.
 
     Raises:
-        ValueError: if there are not two sources to divide.
+        ValueError: if there are not two files or groups to divide.
     """
-    sources = {clips.source_of(index) for index in range(len(clips))}
+    numbers = range(len(clips))
+    split_keys = [clips.key_of(index) for index in numbers]
+    of_files = all(key.path for key in split_keys)
+    if of_files:
+        keys = deciding(split_keys)
+        outside = held_out(keys, share, at_most)
+    else:
+        keys = [clips.source_of(index) for index in numbers]
+        outside = _held_out_of_corpus(set(keys), share, seed)
+    validation = [index for index in numbers if keys[index] in outside]
+    if of_files and len(validation) > at_most:
+        validation = [validation[number * len(validation) // at_most] for number in range(at_most)]
+    return [index for index in numbers if keys[index] not in outside], validation
+
+
+def _held_out_of_corpus(sources: set[str], share: float, seed: int) -> set[str]:
     if len(sources) < 2:
         raise ValueError(f"there are {len(sources)} clips; at least 2 are needed, one of them held out")
     ranked = sorted(sources, key=lambda source: sha256(f"{seed} {source}".encode()).digest())
-    count = min(max(round(share * len(ranked)), 1), len(ranked) - 1)
-    outside = set(ranked[:count])
-    training = [index for index in range(len(clips)) if clips.source_of(index) not in outside]
-    validation = [index for index in range(len(clips)) if clips.source_of(index) in outside]
-    return training, validation
+    return set(ranked[: min(max(round(share * len(ranked)), 1), len(ranked) - 1)])
 
 
 def _way_out(mixture: Mixture, found: Mapping[str, list[int]]) -> str:

@@ -12,18 +12,21 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ...data.codes.bucketed_shards import read_shards
+from ...data.codes.bucketed_shards import holds_shards, read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
-from ...data.loading.clip_sources import FileSource, SyntheticSource, open_source
+from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
+from ...data.loading.probes import cache_folder
 from ...data.runtime.progress import progress
+from ...data.runtime.remote import is_address
+from ...data.sources.held_out import SplitKey, group_of
 from ...data.sources.selection import ClipSelection, conditions
 from ..task import Task
-from .clip_encoder import ClipEncoder, encode_clips
+from .clip_encoder import ClipEncoder, encode_windows, windows_of
 
 _TOGETHER = 32
 
@@ -45,6 +48,10 @@ class CodedClips(Protocol):
     def long_caption(self, index: int, /) -> str | None: ...
 
     def source_of(self, index: int, /) -> str: ...
+
+    def key_of(self, index: int, /) -> SplitKey:
+        """By what the clip is held out of training or not."""
+        ...
 
     def has(self, index: int, part: str, /) -> bool:
         """Whether the clip has codes of this name."""
@@ -86,6 +93,11 @@ class SizedClips:
         part, own = self._place(index)
         return part.source_of(own)
 
+    def key_of(self, index: int) -> SplitKey:
+        """By what a clip is held out of training or not."""
+        part, own = self._place(index)
+        return part.key_of(own)
+
     def has(self, index: int, name: str) -> bool:
         """Whether a clip has codes of this name."""
         part, own = self._place(index)
@@ -107,7 +119,7 @@ class LiveCorpus:
         return len(self.source)
 
     def __getitem__(self, index: int) -> CodedClip:
-        return next(encode_clips(self.encoder, [self.source[index]]))[0]
+        return encode_windows(self.encoder, windows_of(self.source[index]))[0]
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.source.captions(index)
@@ -118,8 +130,39 @@ class LiveCorpus:
     def source_of(self, index: int) -> str:
         return self.source.name(index)
 
+    def key_of(self, index: int) -> SplitKey:
+        return SplitKey("", "")
+
     def has(self, index: int, part: str) -> bool:
         return part in self.clips.shapes
+
+
+class NoClips:
+    """No clips of a size."""
+
+    def __init__(self, clips: ClipFormat):
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, index: int) -> CodedClip:
+        raise IndexError(index)
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        raise IndexError(index)
+
+    def long_caption(self, index: int) -> str | None:
+        raise IndexError(index)
+
+    def source_of(self, index: int) -> str:
+        raise IndexError(index)
+
+    def key_of(self, index: int) -> SplitKey:
+        raise IndexError(index)
+
+    def has(self, index: int, part: str) -> bool:
+        raise IndexError(index)
 
 
 class CodedFiles:
@@ -133,13 +176,16 @@ class CodedFiles:
         self.clips = encoder.clips
         self.skipped: list[tuple[str, str]] = []
         self._clips: list[CodedClip] = []
-        readings = (source[index] for index in range(len(source)))
+        waiting: list[tuple[Reading, int]] = []
         with progress("encode", len(source)) as report:
-            while group := list(islice(readings, _TOGETHER)):
-                self.skipped += [(each.name, each.problem) for each in group if each.problem]
-                for clips in encode_clips(encoder, group):
-                    self._clips += clips
-                report(len(self._clips) + len(self.skipped))
+            for number in range(len(source)):
+                reading = source[number]
+                self.skipped += [(reading.name, reading.problem)] if reading.problem else []
+                waiting += windows_of(reading)
+                while len(waiting) >= _TOGETHER or (waiting and number == len(source) - 1):
+                    self._clips += encode_windows(encoder, waiting[:_TOGETHER])
+                    del waiting[:_TOGETHER]
+                report(number + 1)
         if self.skipped:
             warnings.warn(f"left out {len(self.skipped)} files, such as {self.skipped[0][1]}", stacklevel=2)
         if not self._clips:
@@ -159,6 +205,10 @@ class CodedFiles:
 
     def source_of(self, index: int) -> str:
         return self._clips[index].source
+
+    def key_of(self, index: int) -> SplitKey:
+        clip = self._clips[index]
+        return SplitKey(group_of(clip.extra), clip.path)
 
     def has(self, index: int, part: str) -> bool:
         return part in self._clips[index].codes
@@ -214,9 +264,45 @@ def clips_of_source(
         where=conditions(selection.where),
         count=selection.clips,
         split=selection.split,
+        windows=None,
         seed=selection.seed,
+        probe_cache=cache_folder(None),
     )
     if isinstance(entries, SyntheticSource):
         return SizedClips([LiveCorpus(encoder, entries)]), encoder
-    assert isinstance(entries, FileSource)  # as the encoder has one format
     return SizedClips([CodedFiles(encoder, entries)]), encoder
+
+
+def clips_to_validate(
+    source: str, formats: Sequence[ClipFormat], folder: Path, tasks: Sequence[Task]
+) -> SizedClips:
+    """Clips of a set of one's own, numbered by size as those of training are.
+
+    Args:
+        source: shards of some of the sizes of training; or clips, which are coded here and now in the first.
+        formats: of the clips of training.
+        folder: of the model with the tokenizers.
+        tasks: of the training.
+
+    Raises:
+        FileNotFoundError, ValueError: if there are no such clips, or of other sizes or tokenizers.
+    """
+    if is_address(source) or holds_shards(Path(source)):
+        found: Sequence[CodedClips] = read_shards(source)
+    else:
+        first = formats[0]
+        selection = ClipSelection(
+            source, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
+        )
+        found = clips_of_source(selection, folder, tasks)[0].parts
+    of_size = {part.clips.name: part for part in found}
+    names = [clips.name for clips in formats]
+    if others := of_size.keys() - set(names):
+        sizes = f"sizes {', '.join(sorted(others))}; expected some of {', '.join(names)}"
+        raise ValueError(f"{source} holds clips of {sizes}, which are trained on")
+    for clips in (each for each in formats if each.name in of_size):
+        own = of_size[clips.name].clips
+        altered = [name for name, each in own.variants.items() if clips.variants.get(name, each) != each]
+        if difference := own.differences(clips, besides=["variants"]) or ", ".join(altered):
+            raise ValueError(f"{source} is coded otherwise than what is trained on: {difference}")
+    return SizedClips([of_size.get(clips.name) or NoClips(clips) for clips in formats])

@@ -1,25 +1,27 @@
 """Whole sources to shards of codes: the work of `videolm encode`.
 
-The entries of a source are cut into ranges of equal length, and each range becomes one shard (in each
-bucket). A shard depends on its range, the batch size and the tokenizers alone, so a resumed run, more workers
-or another engine give the same files.
+The entries of a source are cut into pieces (short files, or some windows of a long one), and these into
+ranges of about as many clips, each of which becomes one shard (in each bucket). A shard depends on its range,
+the batch size and the tokenizers alone, so a resumed run, more workers or another engine give the same files.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from ...data.codes.bucketed_shards import write_buckets
+from ...data.codes.footage import Footage
 from ...data.codes.shards import CodedClip, ShardWriter
-from ...data.loading.clip_sources import Reading, open_source
+from ...data.loading.clip_sources import FileSource, Reading, open_source
+from ...data.loading.probes import cache_folder
 from ...data.loading.reader_pool import read_entries
 from ...data.runtime.device import device_of
 from ...data.runtime.progress import progress
 from ...data.sources.selection import ClipSelection, conditions
-from .clip_encoder import ClipEncoder, encode_clips
+from .clip_encoder import ClipEncoder, encode_windows, windows_of
 from .shard_settings import ShardSettings
 
 _SECONDS_BETWEEN_INDICES = 20.0
@@ -33,21 +35,26 @@ class Encoded:
         clips: written in all.
         with_audio: of these.
         skipped: (entry, reason) of what could not be used.
+        footage: how much of the source that is; nothing of the embedded corpus.
+        windows: clips of a file, at most, if that was bounded.
     """
 
     clips: int
     with_audio: int
     skipped: list[tuple[str, str]]
+    footage: Footage
+    windows: int | None = None
 
 
 class Ranges:
-    """A source's entries in ranges, and the folders that take their shards.
+    """A source's pieces in ranges, and the folders that take their shards.
 
     Args:
         encoders: one, whose codes go to the folder itself, or one for each bucket, each with a folder in it.
         selection: source and entries; of its sizes none is read, as the encoders have theirs.
         out: folder of the shards.
-        settings: a range has `shard_size` entries; batches begin anew with each range.
+        settings: a range has pieces of about `shard_size` clips; batches begin anew with each range.
+        num_workers: processes that read the headers of files; 0 reads them in this one.
 
     Raises:
         ValueError: if the folder holds something else.
@@ -59,6 +66,7 @@ class Ranges:
         selection: ClipSelection,
         out: Path,
         settings: ShardSettings,
+        num_workers: int = 0,
     ):
         formats = [encoder.clips for encoder in encoders]
         self.source = open_source(
@@ -67,11 +75,16 @@ class Ranges:
             where=conditions(selection.where),
             count=selection.clips,
             split=selection.split,
-            windows=settings.windows,
+            windows=settings.windows or None,
             seed=selection.seed,
+            probe_cache=cache_folder(settings.probe_cache),
         )
-        self.encoders = encoders
-        self.shard_size, self.batch_size = settings.shard_size, settings.batch_size
+        if isinstance(self.source, FileSource):
+            self.source.plan(num_workers)
+        self.encoders, self.windows = encoders, settings.windows or None
+        self.batch_size = settings.batch_size
+        weights = (self.source.weight(piece) for piece in range(len(self.source)))
+        self.ranges = _ranges(weights, settings.shard_size)
         names = [clips.name for clips in formats]
         folders = [out] if len(encoders) == 1 else [out / name for name in names]
         if len(folders) > 1:
@@ -82,33 +95,27 @@ class Ranges:
         ]
 
     def __len__(self) -> int:
-        return -(-len(self.source) // self.shard_size)
+        return len(self.ranges)
 
-    def entries(self, number: int) -> range:
-        return range(number * self.shard_size, min((number + 1) * self.shard_size, len(self.source)))
+    def pieces(self, number: int) -> range:
+        return self.ranges[number]
 
     def missing(self) -> list[int]:
-        """Numbers of the ranges that have not been encoded yet, or whose entries have changed."""
+        """Numbers of the ranges that have not been encoded yet, or whose pieces have changed."""
         return [
             number
             for number in range(len(self))
-            if not all(writer.has(number, self._names(number)) for writer in self.writers)
+            if not all(writer.has(number, self._labels(number)) for writer in self.writers)
         ]
 
     def encode(self, number: int, readings: Iterator[Reading]) -> None:
-        """Write a range's shards; `readings` are those of its entries, in order, and perhaps more."""
-        coded: list[list[CodedClip]] = [[] for _ in self.encoders]
-        skipped: list[list[tuple[str, str]]] = [[] for _ in self.encoders]
-        left = len(self.entries(number))
-        while left:
-            batch = list(islice(readings, min(left, self.batch_size)))
-            left -= len(batch)
-            for bucket, encoder in enumerate(self.encoders):
-                members = [reading for reading in batch if reading.bucket == bucket]
-                coded[bucket] += chain.from_iterable(encode_clips(encoder, members))
-                skipped[bucket] += [(each.name, each.problem) for each in members if each.problem]
-        for writer, clips, problems in zip(self.writers, coded, skipped, strict=True):
-            writer.write(number, clips, self._names(number), problems)
+        """Write a range's shards; `readings` are those of its pieces, in order, and perhaps more."""
+        parts = [_ShardPart(encoder, self.batch_size) for encoder in self.encoders]
+        for reading in islice(readings, len(self.pieces(number))):
+            parts[reading.bucket].add(reading)
+        for writer, part in zip(self.writers, parts, strict=True):
+            part.encode()
+            writer.write(number, part.coded, self._labels(number), part.skipped, part.footage)
 
     def finish(self) -> Encoded:
         """Write the indices of what is there.
@@ -124,10 +131,55 @@ class Ranges:
         if not clips:
             reason = skipped[0][1]
             raise ValueError(f"none of the {len(self.source)} entries can be used; the first: {reason}")
-        return Encoded(clips, sum(writer.num_with_audio for writer in self.writers), skipped)
+        with_audio = sum(writer.num_with_audio for writer in self.writers)
+        footage = sum((writer.footage for writer in self.writers), Footage())
+        return Encoded(clips, with_audio, skipped, footage, self.windows)
 
-    def _names(self, number: int) -> list[str]:
-        return [self.source.name(index) for index in self.entries(number)]
+    def _labels(self, number: int) -> list[str]:
+        return [self.source.label(piece) for piece in self.pieces(number)]
+
+
+class _ShardPart:
+    """What the pieces of a range give for one bucket; of frames no more than a batch and a piece are held.
+
+    Attributes:
+        coded: the clips so far.
+        skipped: (entry, reason) of what could not be used.
+        footage: how much of the entries was used; None of the embedded corpus.
+    """
+
+    def __init__(self, encoder: ClipEncoder, batch_size: int):
+        self.encoder, self.batch_size = encoder, batch_size
+        self.waiting: list[tuple[Reading, int]] = []
+        self.coded: list[CodedClip] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.footage: Footage | None = None
+
+    def add(self, reading: Reading) -> None:
+        if reading.problem:
+            self.skipped.append((reading.name, reading.problem))
+        if reading.footage is not None:
+            self.footage = (self.footage or Footage()) + reading.footage
+        self.waiting += windows_of(reading)
+        while len(self.waiting) >= self.batch_size:
+            batch, self.waiting = self.waiting[: self.batch_size], self.waiting[self.batch_size :]
+            self.coded += encode_windows(self.encoder, batch)
+
+    def encode(self) -> None:
+        """What is waiting still."""
+        self.coded += encode_windows(self.encoder, self.waiting)
+        self.waiting = []
+
+
+def _ranges(weights: Iterable[int], most: int) -> list[range]:
+    """Pieces of these weights in consecutive ranges, each of at most so much together or of one piece."""
+    starts, weight, number = [0], 0, 0
+    for number, each in enumerate(weights, start=1):
+        if weight and weight + each > most:
+            starts.append(number - 1)
+            weight = 0
+        weight += each
+    return [range(start, end) for start, end in pairwise([*starts, number]) if end > start]
 
 
 def encode_ranges(ranges: Ranges, num_workers: int) -> Encoded:
@@ -151,6 +203,7 @@ def ranges_of(
     out: Path,
     settings: ShardSettings,
     device: str = "auto",
+    num_workers: int = 0,
 ) -> Ranges:
     """Ranges whose encoders are made here and now, one for each size, all with the same tokenizers.
 
@@ -158,6 +211,7 @@ def ranges_of(
         load: an encoder of the given num_frames, height and width.
         selection: its size counts where `settings` has no buckets.
         device: of the tokenizers; "auto" is a GPU if there is one.
+        num_workers: processes that read the headers of files; 0 reads them in this one.
 
     Raises:
         FileNotFoundError, ValueError: if the source or the folder cannot be used.
@@ -169,7 +223,7 @@ def ranges_of(
     encoder = load(**first)
     encoders = [encoder, *(encoder.of_size(**size) for size in others)]
     encoder.to(device_of(device))
-    return Ranges(encoders, selection, out, settings)
+    return Ranges(encoders, selection, out, settings, num_workers)
 
 
 def sizes_of(buckets: str) -> list[tuple[int, int, int]]:
@@ -190,6 +244,9 @@ def sizes_of(buckets: str) -> list[tuple[int, int, int]]:
 def summary(encoded: Encoded, names: int = 5) -> list[str]:
     """The outcome in lines, with the first entries that were skipped."""
     lines = [f"{encoded.clips} clips, {encoded.with_audio} with sound"]
+    if encoded.footage.clips:
+        bounded = f"; at most {encoded.windows} windows of a file" if encoded.windows else ""
+        lines.append(f"{encoded.footage}{bounded}")
     if encoded.skipped:
         lines.append(f"skipped {len(encoded.skipped)}:")
         lines += [f"  {reason}" for _, reason in encoded.skipped[:names]]
@@ -200,8 +257,8 @@ def summary(encoded: Encoded, names: int = 5) -> list[str]:
 
 def _encode_here(ranges: Ranges, missing: list[int], num_workers: int) -> None:
     """In this process, with readers that work ahead into the next ranges."""
-    wanted = chain.from_iterable(ranges.entries(number) for number in missing)
-    total, done = len(ranges.source), len(ranges.source) - sum(len(ranges.entries(each)) for each in missing)
+    wanted = chain.from_iterable(ranges.pieces(number) for number in missing)
+    total, done = len(ranges.source), len(ranges.source) - sum(len(ranges.pieces(each)) for each in missing)
     readings = read_entries(ranges.source, wanted, num_workers)
     with progress("encode", total, completed=done) as report:
 

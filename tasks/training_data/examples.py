@@ -22,15 +22,13 @@ from .clip_pools import Pools
 from .coded_clips import SizedClips
 from .mixture import Draw, Mixture, shuffled
 
-# Kondratyuk et al. 2024, arXiv:2312.14125, section 3.1; longer captions are cut in training.
-MAX_TEXT = 64
-
 
 class ExampleMaker:
     """Coded clips to sequences.
 
     Args:
         lengths: of the sequences of each size without text.
+        text_pieces: of a caption that are shown at most (`TextBudget`).
     """
 
     def __init__(
@@ -38,8 +36,9 @@ class ExampleMaker:
         vocabulary: Vocabulary,
         text_tokenizer: TextTokenizer | TextEncoder | None,
         lengths: Sequence[Lengths],
+        text_pieces: int,
     ):
-        self.vocabulary = vocabulary
+        self.vocabulary, self.text_pieces = vocabulary, text_pieces
         self.text_tokenizer = text_tokenizer
         self.lengths = lengths
 
@@ -50,7 +49,7 @@ class ExampleMaker:
     def longest(self, draw: Draw) -> int:
         """Positions of an example with the longest text."""
         has_text = draw.task.text != "none" and self.text_tokenizer is not None
-        return len(self.layout(draw, MAX_TEXT if has_text else 0))
+        return len(self.layout(draw, self.text_pieces if has_text else 0))
 
     def example(self, draw: Draw, clip: CodedClip, caption: str | None) -> Example:
         text = self.text(draw.task, caption)
@@ -66,7 +65,7 @@ class ExampleMaker:
         """The part of a caption, pieces or their embeddings; none if there is no text."""
         if task.text == "none" or caption is None or self.text_tokenizer is None:
             return {}
-        text = torch.as_tensor(self.text_tokenizer.encode(caption, MAX_TEXT))
+        text = torch.as_tensor(self.text_tokenizer.encode(caption, self.text_pieces))
         return {"text": text} if len(text) else {}
 
 

@@ -8,7 +8,7 @@ data:
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,9 @@ from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ...data.codes.clip_format import ClipFormat
+from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
+from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
 from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
@@ -27,13 +29,15 @@ from ...training.strategies import data_rank
 from ..model_config import ModelConfig
 from ..spans import AudioOrder
 from ..task import load_task
+from ..text_budget import TextBudget, vocabulary_size
 from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
-from .clip_pools import Pools, held_out, texts
-from .coded_clips import clips_of_shards, clips_of_source
+from .clip_pools import Pools, divided, texts
+from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import LONG_CAPTIONS, Mixture
 
-_CAPTIONS_FOR_TEXT = 100_000  # more would only take longer
+# Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
+_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
 
 
 class LMDataModule(LightningDataModule):
@@ -51,7 +55,8 @@ class LMDataModule(LightningDataModule):
         source: in place of shards: "synthetic", "synthetic-plain", "synthetic-lasting", or a folder or
             captions.jsonl.
         where: "key=value" conditions on the entries of a source that is not synthetic.
-        height: of the frames of a source, as the next three; shards say their own.
+        height: of the frames of a source, as the next three; what is not given is as the tokenizer was
+            trained. Shards say their own.
         width: of the frames.
         num_frames: of a clip.
         fps: frames per second.
@@ -70,8 +75,14 @@ class LMDataModule(LightningDataModule):
             clips have such a caption and others too.
         given_noise: share of the bits of given latents that are flipped at most, so that long videos keep
             what they show; each row draws its own share up to this.
-        validation_share: part of the clips that is held out.
-        text_vocab_size: pieces of a text tokenizer that is trained here.
+        validation_share: part of the files (or groups, where entries have a `group`) that is held out; of the
+            embedded corpus, of its clips.
+        validation_clips: clips of files to validate on, at most; further files are trained on.
+        validation_source: shards of the same sizes, or a source, to validate on; nothing is held out then.
+        text_vocab_size: pieces of a text tokenizer that is trained here; if not given, 512 to 8192 as the
+            captions have more different words.
+        text_pieces: of a caption that are shown at most; if not given, at least 64 and as many as 98 % of the
+            captions fit in, up to 512.
         text_encoder: in place of pieces: the folder of a T5 or its name on Hugging Face's hub, whose frozen
             encoder reads the captions.
         text_cache: folder in which its embeddings are kept; without one a caption is encoded each time.
@@ -93,10 +104,10 @@ class LMDataModule(LightningDataModule):
         shards: str | None = None,
         source: str | None = None,
         where: list[str] | None = None,
-        height: int = 64,
-        width: int = 64,
-        num_frames: int = 9,
-        fps: float = 8.0,
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        fps: float | None = None,
         clips: int = 4096,
         batch_size: int = 32,
         batching: Literal["grouped", "packed"] = "grouped",
@@ -106,8 +117,11 @@ class LMDataModule(LightningDataModule):
         images_first: bool = False,
         long_captions: float = LONG_CAPTIONS,
         given_noise: float = 0.0,
-        validation_share: float = 0.05,
-        text_vocab_size: int = 512,
+        validation_share: float = VALIDATION_SHARE,
+        validation_clips: int = 128,
+        validation_source: str | None = None,
+        text_vocab_size: int | None = None,
+        text_pieces: int | None = None,
         text_encoder: str | None = None,
         text_cache: Path | None = None,
         source_name: str = "",
@@ -120,10 +134,10 @@ class LMDataModule(LightningDataModule):
             raise ValueError("the clips come either from shards or from a source; give one of the two")
         if source is not None and num_workers:
             raise ValueError(f"num_workers is {num_workers}; a source is tokenised in this process, with 0")
-        if batch_size < 1 or not 0 < validation_share < 1:
+        if min(batch_size, validation_clips) < 1 or not 0 < validation_share < 1:
             raise ValueError(
-                f"batch_size is {batch_size} and validation_share {validation_share}; "
-                "expected 1 or more, and a share between 0 and 1"
+                f"batch_size is {batch_size}, validation_clips {validation_clips} and validation_share "
+                f"{validation_share}; expected 1 or more, and a share between 0 and 1"
             )
         if batch_tokens is not None and (batching == "packed" or batch_tokens < 1):
             raise ValueError(
@@ -135,10 +149,8 @@ class LMDataModule(LightningDataModule):
         if shards is not None:
             self.clips, self.encoder = clips_of_shards(shards, self.folder)
         else:
-            size = {"height": height, "width": width, "num_frames": num_frames}
-            selection = ClipSelection(
-                str(source), where or (), clips, split="train", fps=fps, seed=seed, **size
-            )
+            size = ClipSize(height, width, num_frames, fps).of(self.folder / "video_tokenizer")
+            selection = ClipSelection(str(source), where or (), clips, split="train", seed=seed, **size.size)
             known = [load_task(name) for name in tasks]
             self.clips, self.encoder = clips_of_source(selection, self.folder, known)
         self.tasks = tasks
@@ -148,13 +160,14 @@ class LMDataModule(LightningDataModule):
             raise ValueError("given_noise flips bits of codes, and the codes of this tokenizer have none")
         self.mixture = Mixture(tasks, self.latents, seed)
         self.size_shares = _size_shares(self.clips.formats, sizes)
-        self.training, self.validation = held_out(self.clips, validation_share, seed)
+        self._divide(validation_share, validation_clips, validation_source)
         self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
+        self.text_budget = self._text_budget(text_pieces)
         self._vocabulary = self._fitting_vocabulary(source_name)
         self.config = self._config(audio_order, source_name)
         lengths = [self.config.lengths_of(each) for each in self.config.formats]
-        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths)
+        self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths, self.text_budget.pieces)
         self.rows = GroupRows(self.maker, batch_size, batch_tokens)
         self.batching, self.row_tokens, self.images_first = batching, row_tokens, images_first
         self._training_batches()  # what does not fit is said now rather than at the first step
@@ -172,6 +185,8 @@ class LMDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if self.trainer is None:
             return
+        if stage == "fit" and self.text_budget.captions and self.trainer.is_global_zero:
+            print(self.text_budget)
         self.encoder.to(self.trainer.strategy.root_device)
         if isinstance(self.text_tokenizer, TextEncoder) and not self.num_workers:
             self.text_tokenizer.to(self.trainer.strategy.root_device)
@@ -188,7 +203,7 @@ class LMDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        batches = ValidationBatches(self.rows, self.mixture.tasks, self.clips, self.validation)
+        batches = ValidationBatches(self.rows, self.mixture.tasks, self.validation_set, self.validation)
         return DataLoader(batches, batch_size=None, num_workers=self.num_workers)
 
     def export(self, folder: str | Path) -> None:
@@ -199,12 +214,32 @@ class LMDataModule(LightningDataModule):
         self.vocabulary.save(folder / "vocabulary.json")
         self.config.save(folder)
 
+    def _divide(self, share: float, at_most: int, source: str | None) -> None:
+        """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""
+        self.validation_set: SizedClips = self.clips
+        if source is None:
+            self.training, self.validation = divided(self.clips, share, at_most, self.seed)
+            return
+        self.training = list(range(len(self.clips)))
+        self.validation_set = clips_to_validate(source, self.clips.formats, self.folder, self.mixture.tasks)
+        count = len(self.validation_set)
+        self.validation = [number * count // at_most for number in range(at_most)]
+        if count <= at_most:
+            self.validation = list(range(count))
+
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         names = tuple(task.name for task in self.mixture.tasks)
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
         clips, *others = self.clips.formats
         return ModelConfig(
-            clips, names, text, audio_order, source_name, self.text_width, others=tuple(others)
+            clips,
+            names,
+            text,
+            audio_order,
+            source_name,
+            self.text_width,
+            others=tuple(others),
+            text_pieces=self.text_budget.pieces,
         )
 
     def _training_batches(self, rank: int = 0, world_size: int = 1) -> GroupedBatches | PackedBatches:
@@ -240,7 +275,7 @@ class LMDataModule(LightningDataModule):
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
     def _text_tokenizer(
-        self, vocab_size: int, encoder: str | None, cache: Path | None
+        self, vocab_size: int | None, encoder: str | None, cache: Path | None
     ) -> TextTokenizer | TextEncoder | None:
         if all(task.text == "none" for task in self.mixture.tasks):
             return None
@@ -251,16 +286,28 @@ class LMDataModule(LightningDataModule):
                 raise ValueError(
                     f"{folder} holds another text tokenizer; remove it, or leave out text_encoder {encoder}"
                 )
+            if isinstance(found, TextTokenizer):
+                return found.having_seen(self._some_captions(_CAPTIONS_FOR_TEXT))
             return found
         if encoder is not None:
             return TextEncoder.open(encoder, cache)
-        captions = [text for index in self._some_training() for text in texts(self.clips, index)]
-        return TextTokenizer.train(captions, vocab_size) if captions else None
+        captions = self._some_captions(_CAPTIONS_FOR_TEXT)
+        if not captions:
+            return None
+        return TextTokenizer.train(captions, vocab_size or vocabulary_size(captions))
 
-    def _some_training(self) -> Iterable[int]:
-        """Training clips spread over all of them."""
-        stride = len(self.training) // _CAPTIONS_FOR_TEXT + 1
-        return self.training[::stride]
+    def _text_budget(self, pieces: int | None) -> TextBudget:
+        """The pieces of a caption that the model is shown, and how many captions fit."""
+        if self.text_tokenizer is None:
+            return TextBudget.of_captions([], pieces)
+        is_encoder = isinstance(self.text_tokenizer, TextEncoder)
+        captions = self._some_captions(_CAPTIONS_FOR_ENCODER if is_encoder else _CAPTIONS_FOR_TEXT)
+        return TextBudget.of_captions([self.text_tokenizer.count(caption) for caption in captions], pieces)
+
+    def _some_captions(self, most: int) -> list[str]:
+        """All captions of training clips spread over all of them, of about so many."""
+        stride = len(self.training) // most + 1
+        return [text for index in self.training[::stride] for text in texts(self.clips, index)]
 
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""

@@ -1,17 +1,17 @@
-"""The same shards from many processes or machines: Ray Data hands out ranges of entries (extra `ray`).
+"""The same shards from many processes or machines: Ray Data hands out ranges of pieces (extra `ray`).
 
 The folder of the shards, the clips and the model must be at the same paths on all machines. Every worker
 keeps its tokenizers and writes shards of its own; here only the index is made of them in the end.
 """
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ...data.loading.reader_pool import read_entries
+from ...data.runtime.import_path import isolate_children, isolated_environment
 from ...data.runtime.progress import progress
 from .encode_shards import Encoded, Ranges
 
@@ -30,9 +30,9 @@ class RangeEncoder:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         number = int(row["id"])
-        entries = self.ranges.entries(number)
-        self.ranges.encode(number, read_entries(self.ranges.source, entries, num_workers=1))
-        return {"entries": len(entries)}
+        pieces = self.ranges.pieces(number)
+        self.ranges.encode(number, read_entries(self.ranges.source, pieces, num_workers=1))
+        return {"pieces": len(pieces)}
 
 
 def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
@@ -50,8 +50,9 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     missing = ranges.missing()
     if missing:
         if not ray.is_initialized():
-            paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
-            ray.init(include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
+            isolate_children()  # its own processes as well as the workers
+            variables = {name: isolated_environment()[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+            ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
         for writer in ranges.writers:
             writer.finish()  # the format is said once, before the workers begin
         _run(ray, make, ranges, missing, num_workers)
@@ -68,11 +69,11 @@ def _run(ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int
         concurrency=max(num_workers, 1),
         num_gpus=int(on_gpu),
     )
-    total = sum(len(ranges.entries(number)) for number in missing)
+    total = sum(len(ranges.pieces(number)) for number in missing)
     with progress("encode", total) as report:
         done = 0
         for row in encoded.iter_rows():
-            done += row["entries"]
+            done += row["pieces"]
             report(done)
 
 

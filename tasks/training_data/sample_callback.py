@@ -66,9 +66,9 @@ def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
     model.eval()
     rows = []
     for task in data.mixture.tasks:
-        pool = usable(data.clips, data.validation, task)
+        pool = usable(data.validation_set, data.validation, task)
         if pool and "visual" in {portion.kind for portion in task.outputs}:
-            draw = Draw(task, size=data.clips.size_of(pool[0]))
+            draw = Draw(task, size=data.validation_set.size_of(pool[0]))
             frames, caption = _sample(model, data, draw, pool[0])
             words = caption if caption is not None and task.text != "none" else ""
             rows.append((frames, f"{task.name}: {words}" if words else task.name))
@@ -82,8 +82,8 @@ def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
 def _sample(
     model: PrefixLM, data: LMDataModule, draw: Draw, index: int
 ) -> tuple[UInt8[Tensor, "frames height width 3"], str | None]:
-    caption = first_caption(data.clips, index)
-    layout, prompt = data.maker.prompt(draw, data.clips[index], caption)
+    caption = first_caption(data.validation_set, index)
+    layout, prompt = data.maker.prompt(draw, data.validation_set[index], caption)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
     ids = generate(model, Batch.collate([prompt]).to(device), DrawSettings(), [generator])

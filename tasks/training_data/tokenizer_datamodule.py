@@ -4,6 +4,7 @@ Painting tasks encode clips with a padded hole or border (conditions.py). A toke
 that was not trained on such clips reconstructs the known pixels beside the padding badly.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,6 +45,10 @@ class TokenizerDataModule(ClipDataModule):
                 MaskedClips(clips, self.masked, self.paintings, f"{self.seed} {number}")
                 for number, clips in enumerate(self.training)
             ]
+
+    def export(self, folder: str | Path) -> None:
+        """Write into the tokenizer of a model folder which clips it was trained on."""
+        self.trained_clips.save(Path(folder) / "video_tokenizer")
 
 
 class MaskedClips(Dataset):

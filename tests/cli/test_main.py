@@ -23,7 +23,7 @@ def files(tmp_path: Path, clip: Clip, model_folder: Path) -> dict[str, str]:
     clip.save(good)
     clip.window(0, 1).save(tmp_path / "short.mp4")
     (tmp_path / "text.mp4").write_text("this is not a video")
-    (tmp_path / "list.jsonl").write_text('{"path": 3}\n{"path": \n')
+    (tmp_path / "list.jsonl").write_text('{"path": \n')
     (tmp_path / "config.yaml").write_text("model:\n  tokenizer:\n    bitz: 6\n")
     broken = tmp_path / "broken"
     shutil.copytree(model_folder, broken)

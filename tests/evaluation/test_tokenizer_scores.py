@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sides import groups
 
 from videolm.cli.main import main
 from videolm.data.media.clip import Clip, write_clip
@@ -210,22 +211,29 @@ def test_the_command_scores_the_embedded_corpus(model_folder, tmp_path, capsys):
     assert (scores["split"], scores["seed"], scores["skipped"]) == ("triples", 0, [])
 
 
-def test_the_command_scores_the_last_files_of_a_folder_and_names_the_unusable(model_folder, tmp_path, capsys):
+def test_the_command_scores_the_held_out_files_of_a_folder_and_names_the_unusable(
+    model_folder, tmp_path, capsys
+):
     corpus = Corpus(height=32, width=32, num_frames=9, fps=8.0)
     clips = tmp_path / "clips"
     clips.mkdir()
-    for index in range(3):
+    lines = []
+    for index, group in enumerate([*groups(held_out=True, number=3), *groups(held_out=False, number=3)]):
         write_clip(Clip(corpus[index].frames, 8.0), clips / f"{index}.mp4")
-    (clips / "3.mp4").write_text("not a video")
-    arguments = (
-        f"tokenizer score {clips} --model {model_folder} --out {tmp_path / 'x'} {SIZES} --clips".split()
-    )
-    assert main([*arguments, "3"]) == 0
+        lines.append(json.dumps({"path": f"{index}.mp4", "group": group}))
+    (clips / "captions.jsonl").write_text("\n".join(lines))
+    (clips / "0.mp4").write_text("not a video")
+    arguments = f"tokenizer score {clips} --model {model_folder} --out {tmp_path / 'x'} {SIZES}".split()
+    assert main(arguments) == 0
     text = capsys.readouterr().out
-    assert "2 clips of 9 frames" in text and "left out 1, such as" in text and "3.mp4" in text
-    assert main([*arguments, "1"]) == 2
+    assert "2 clips of 9 frames" in text and "left out 1, such as" in text and "0.mp4" in text
+    assert "3 of 6 entries, those that training holds out (--split all: any)" in text
+    assert main([*arguments, "--split", "all"]) == 0
+    text = capsys.readouterr().out
+    assert "5 clips of 9 frames" in text and "6 of 6 entries\n" in text
+    assert main([*arguments, "--clips", "1"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "none of the last 1 entries" in error and "3.mp4" in error
+    assert "none of the 1 chosen entries" in error and "0.mp4" in error
 
 
 @pytest.mark.parametrize(

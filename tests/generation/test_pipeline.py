@@ -261,9 +261,9 @@ def test_media_of_another_size_are_fitted_and_a_warning_says_so(model: VideoLM, 
     with pytest.warns(UserWarning, match="its last is held up to 9"):
         held = fitted_video(clip.window(0, 6), model.clips, 9)
     assert torch.equal(held.frames[6:], clip.frames[5:6].expand(3, -1, -1, -1))
-    with pytest.warns(UserWarning, match="goes on from the last 5"):
+    with pytest.warns(UserWarning, match="the last 0.6 s of 1.1 s are used .5 of 9 frames"):
         assert torch.equal(given_frames(clip, model.clips).frames, clip.frames[4:])
-    with pytest.warns(UserWarning, match="goes on from the last 1"):
+    with pytest.warns(UserWarning, match="the last 0.1 s of 0.4 s are used .1 of 3 frames"):
         assert torch.equal(given_frames(clip.window(0, 3), model.clips).frames, clip.frames[2:3])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -164,3 +164,30 @@ def test_files_and_functions_can_be_read_at_once(path):
             if node.body[-1].end_lineno - first.lineno + 1 > MOST_LINES_OF_A_BODY:
                 long.append(node.name)
     assert not long
+
+
+def _calls_of_transformers(path: Path) -> list[ast.Call]:
+    """Calls of `from_pretrained` on what a file imports from transformers, or gets from it by name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    theirs = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "transformers"
+        for alias in node.names
+    }
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "from_pretrained"
+        and (ast.unparse(node.func.value) in theirs or "getattr(transformers" in ast.unparse(node.func.value))
+    ]
+
+
+def test_every_loading_by_transformers_refuses_code_of_the_folder():
+    calls = [(path, call) for path in SOURCES for call in _calls_of_transformers(path)]
+    assert len(calls) > 10
+    for path, call in calls:
+        unpacked = {ast.unparse(each.value) for each in call.keywords if each.arg is None}
+        assert unpacked & {"LOCAL", "LOCAL_WEIGHTS", "NO_CODE"}, f"{identify(path)}:{call.lineno}"

@@ -13,7 +13,7 @@ from torch import nn
 
 from ...data.runtime.files import read_json, replacing
 from ...data.runtime.pretrained import fingerprint
-from ...data.runtime.quiet_transformers import quiet_transformers
+from ...data.runtime.transformers_loading import LOCAL_WEIGHTS, quiet_transformers
 from .torchaudio_guard import tolerate_torchaudio
 
 FILES = ("config.json", "model.safetensors")
@@ -107,8 +107,7 @@ def read_codec(folder: str | Path, kind: str | None = None) -> Any:
             model, report = getattr(transformers, MODELS[stated]).from_pretrained(
                 folder,
                 dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
+                **LOCAL_WEIGHTS,
                 # Not to ignore them, but to find them in the report beside the other misfits.
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,

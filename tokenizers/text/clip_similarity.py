@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from ...data.runtime.device import device_of
+from ...data.runtime.transformers_loading import LOCAL, LOCAL_WEIGHTS
 
 
 class ClipSimilarity:
@@ -30,9 +31,9 @@ class ClipSimilarity:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"there is no folder {folder} with a CLIP model")
         try:
-            model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-            self.processor = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = CLIPModel.from_pretrained(folder, **LOCAL_WEIGHTS)
+            self.processor = CLIPImageProcessorPil.from_pretrained(folder, **LOCAL)
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{folder} holds no CLIP model that transformers loads: {reason}") from error

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ...data.runtime.files import read_json, replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
-from ...data.runtime.quiet_transformers import quiet_transformers
+from ...data.runtime.transformers_loading import NO_CODE, quiet_transformers
 from ..audio.torchaudio_guard import tolerate_torchaudio
 from .sentencepiece_tokenizer import TextTokenizer
 
@@ -75,9 +75,9 @@ class TextEncoder:
         local = folder.is_dir()
         try:
             with quiet_transformers():
-                pieces = T5Tokenizer.from_pretrained(source, local_files_only=local)
+                pieces = T5Tokenizer.from_pretrained(source, local_files_only=local, **NO_CODE)
                 loaded: Any = T5EncoderModel.from_pretrained(
-                    source, dtype=torch.float32, output_loading_info=True, local_files_only=local
+                    source, dtype=torch.float32, output_loading_info=True, local_files_only=local, **NO_CODE
                 )
                 model, report = loaded  # a pair, because of output_loading_info
         except Exception as error:  # transformers raises many types for what is absent or damaged
@@ -120,6 +120,14 @@ class TextEncoder:
         with replacing(path) as temporary:
             save_file({"embeddings": embeddings.bfloat16()}, temporary)
         return embeddings
+
+    def count(self, text: str) -> int:
+        """Embeddings of a text, with its end."""
+        return len(self.pieces(text).input_ids) if text.strip() else 0
+
+    def after(self, text: str, most: int) -> str:
+        """What `encode` with so many pieces does not read of a text: its end stays."""
+        return self.pieces.decode(self.pieces(text).input_ids[max(most - 1, 0) :], skip_special_tokens=True)
 
     @torch.no_grad()
     def _encode(self, text: str, most: int | None) -> Tensor:

@@ -7,14 +7,16 @@ downloaded. A folder holds config.json and spiece.model, which SentencePiece its
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from ...data.runtime.files import replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, read_config
+from .natural_text import PieceReader, Reading, well_formed
 
 _KIND = "text_tokenizer"
 _MODEL_FILE = "spiece.model"
@@ -24,9 +26,15 @@ _LONGEST_CAPTION = 2**20
 
 @dataclass(frozen=True)
 class TextTokenizerConfig:
-    """config.json of a text tokenizer."""
+    """config.json of a text tokenizer.
+
+    Args:
+        seen: ids of the pieces that training captions hold, as in "259-300 305"; None, in folders of earlier
+            versions, is not known.
+    """
 
     vocab_size: int
+    seen: str | None = None
 
 
 class TextTokenizer:
@@ -34,17 +42,20 @@ class TextTokenizer:
 
     Args:
         model: a serialised SentencePiece model.
+        seen: ids of the pieces that occur in the captions of training; None if that is not known.
 
     Raises:
-        ValueError: if it is not one.
+        ValueError: if it is not one, or an id is not one of its pieces.
     """
 
-    def __init__(self, model: bytes):
+    def __init__(self, model: bytes, seen: Collection[int] | None = None):
         self.model = model
         try:
             self.pieces = SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
             raise ValueError("not a SentencePiece model") from error
+        self.seen = None if seen is None else frozenset(seen)
+        self._check_ids(sorted(self.seen or ()))
 
     @classmethod
     def train(cls, captions: Iterable[str], vocab_size: int) -> "TextTokenizer":
@@ -58,7 +69,7 @@ class TextTokenizer:
         Raises:
             ValueError: if there are no words to learn from, or `vocab_size` is too small for the characters.
         """
-        captions = [caption for caption in captions if caption.strip()]
+        captions = [well_formed(caption) for caption in captions if caption.strip()]
         if not captions:
             raise ValueError("there are no captions to train a text tokenizer on")
         written = io.BytesIO()
@@ -85,7 +96,7 @@ class TextTokenizer:
             raise ValueError(
                 f"{len(captions)} captions do not make a text tokenizer of {vocab_size} pieces: {error}"
             ) from error
-        return cls(written.getvalue())
+        return cls(written.getvalue(), ()).having_seen(captions)
 
     @property
     def vocab_size(self) -> int:
@@ -96,9 +107,34 @@ class TextTokenizer:
         """16 hex digits that change with the pieces."""
         return hashlib.sha256(self.model).hexdigest()[:16]
 
+    def having_seen(self, captions: Iterable[str]) -> "TextTokenizer":
+        """The same tokenizer, of a model that learns from these captions too; what is not known stays so."""
+        if self.seen is None:
+            return self
+        return TextTokenizer(self.model, self.seen.union(*map(self.encode, captions)))
+
     def encode(self, text: str, most: int | None = None) -> list[int]:
         """Ids of a text, as many as it needs or at most so many; none for an empty one."""
-        return self.pieces.encode(text)[:most]
+        return self.pieces.encode(well_formed(text))[:most]
+
+    def count(self, text: str) -> int:
+        """Pieces of a text."""
+        return len(self.encode(text))
+
+    def read(self, text: str) -> Reading:
+        """A text as a prompt, in pieces that a training caption held; without the rest, which is named.
+
+        Where these are not known, only bytes count as not seen: every character of the captions that the
+        pieces were learnt from has a piece of its own.
+        """
+        return self._reader(text)
+
+    @cached_property
+    def _reader(self) -> PieceReader:
+        seen = self.seen
+        if seen is None:
+            seen = frozenset(index for index in range(self.vocab_size) if not self.pieces.is_byte(index))
+        return PieceReader(self.pieces, seen)
 
     def decode(self, ids: list[int]) -> str:
         """The text of ids, in lower case.
@@ -106,16 +142,20 @@ class TextTokenizer:
         Raises:
             ValueError: if an id is not one of a piece.
         """
+        self._check_ids(ids)
+        return self.pieces.decode(ids)
+
+    def _check_ids(self, ids: list[int]) -> None:
         outside = [index for index in ids if not 0 <= index < self.vocab_size]
         if outside:
             raise ValueError(f"ids {outside} are outside [0, {self.vocab_size})")
-        return self.pieces.decode(ids)
 
     def save_pretrained(self, folder: str | Path) -> None:
         with replacing(Path(folder)) as temporary:
             temporary.mkdir()
             header = {"kind": _KIND, "config_version": CONFIG_VERSION}
-            write_json(temporary / "config.json", header | asdict(TextTokenizerConfig(self.vocab_size)))
+            seen = None if self.seen is None else _as_ranges(self.seen)
+            write_json(temporary / "config.json", header | asdict(TextTokenizerConfig(self.vocab_size, seen)))
             (temporary / _MODEL_FILE).write_bytes(self.model)
 
     @classmethod
@@ -138,4 +178,26 @@ class TextTokenizer:
             raise ValueError(
                 f"{path} has {tokenizer.vocab_size} pieces; its config.json says {config.vocab_size}"
             )
-        return tokenizer
+        if config.seen is None:
+            return tokenizer
+        try:
+            return cls(tokenizer.model, _of_ranges(config.seen))
+        except ValueError as error:
+            raise ValueError(f"{folder}/config.json has seen pieces that are none: {error}") from error
+
+
+def _as_ranges(ids: Collection[int]) -> str:
+    """Numbers as "3 7-9", in order."""
+    ranges: list[list[int]] = []
+    for index in sorted(ids):
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def _of_ranges(written: str) -> set[int]:
+    """The inverse of `_as_ranges`."""
+    pairs = [(first, last or first) for first, _, last in (each.partition("-") for each in written.split())]
+    return {index for first, last in pairs for index in range(int(first), int(last) + 1)}

@@ -11,8 +11,9 @@ some 300 bytes, all else are codes. It holds the pictures only, no sound.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ from .protocol import StreamingVideoCodec, VideoCodec, check_codes
 FORMAT_VERSION = 1
 SUFFIX = ".codes"
 _MAX_BITS = 32
+# Codes that are packed at once, a multiple of 8; pixels that are coded at once.
+_CODES_AT_ONCE = 2**16
+_PIXELS_AT_ONCE = 4 * 1920 * 1088
 # Counts that a file may state; they are compared with the codes that are there.
 _MAX_COUNT = 2**31
 _FPS = (1e-3, 1e5)
@@ -141,52 +145,81 @@ class ClipCodes:
         return cls(codes, fps=fps, codebook_size=codebook_size, fingerprint=metadata["fingerprint"], **sizes)
 
 
-@torch.no_grad()
 def encode_clip(tokenizer: VideoCodec, clip: Clip, frames_per_chunk: int = 16) -> ClipCodes:
     """Codes of the pictures of a clip of any length and size; its sound is left out.
 
-    A tokenizer that streams never sees more than a chunk, and memory beyond the clip's own bytes does not
-    grow with its length; the codes are the same. One that does not stream takes the clip as a whole.
+    Args, Raises: as `encode_frames`.
+    """
+    return encode_frames(tokenizer, clip.frames, clip.fps, frames_per_chunk)
+
+
+@torch.no_grad()
+def encode_frames(
+    tokenizer: VideoCodec,
+    frames: Iterable[UInt8[Tensor, "height width 3"]],
+    fps: float,
+    frames_per_chunk: int = 16,
+) -> ClipCodes:
+    """Codes of frames that come one after the other, all of one size.
+
+    A tokenizer that streams never sees more than a chunk, and memory does not grow with the number of frames
+    but for their codes; the codes are the same. One that does not stream takes the frames as a whole.
 
     Args:
-        frames_per_chunk: frames that are encoded at once.
+        frames_per_chunk: frames that are encoded at once, fewer if they are large.
 
     Raises:
-        ValueError: if the clip has no frames or frames_per_chunk is below 1.
+        ValueError: if there are no frames or frames_per_chunk is below 1.
     """
-    if not clip.num_frames:
+    _check_chunk(frames_per_chunk)
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
         raise ValueError("the clip has no frames; expected at least one")
-    num_frames, height, width = padded_size(tokenizer, clip.num_frames, clip.height, clip.width)
+    every = _Counted(chain([first], iterator))
+    height, width = first.shape[:2]
     if isinstance(tokenizer, StreamingVideoCodec):
+        at_once = _at_once(frames_per_chunk, height, width)
         stream = tokenizer.encoder_stream()
-        chunks = _chunks(num_frames, frames_per_chunk)
-        parts = [stream.push(_padded(tokenizer, clip, chunk, height, width)).cpu() for chunk in chunks]
+        # int32 holds codes below 2 ** 31 in half of the memory until they are joined.
+        narrow = torch.int32 if tokenizer.codebook_size <= 2**31 else torch.int64
+        parts = [stream.push(pixels).cpu().to(narrow) for pixels in _padded(tokenizer, every, at_once)]
         assert stream.pending == 0
-        codes = torch.cat(parts, dim=1)
+        codes = torch.cat(parts, dim=1).long()
     else:
-        codes = tokenizer.encode(_padded(tokenizer, clip, range(num_frames), height, width)).cpu()
+        codes = tokenizer.encode(torch.cat(list(_padded(tokenizer, every, frames_per_chunk)), dim=2)).cpu()
     return ClipCodes(
         codes[0],
-        num_frames=clip.num_frames,
-        height=clip.height,
-        width=clip.width,
-        fps=clip.fps,
+        num_frames=every.count,
+        height=height,
+        width=width,
+        fps=fps,
         codebook_size=tokenizer.codebook_size,
         fingerprint=tokenizer.fingerprint,
     )
 
 
-@torch.no_grad()
 def decode_clip(tokenizer: VideoCodec, codes: ClipCodes, latents_per_chunk: int = 4) -> Clip:
-    """The clip of codes, of the length and size it had before it was encoded; memory as `encode_clip`.
+    """The clip of codes, of the length and size it had before it was encoded.
+
+    Args, Raises: as `decode_frames`.
+    """
+    return Clip(torch.cat(list(decode_frames(tokenizer, codes, latents_per_chunk))), codes.fps)
+
+
+def decode_frames(
+    tokenizer: VideoCodec, codes: ClipCodes, latents_per_chunk: int = 4
+) -> Iterator[UInt8[Tensor, "_ height width 3"]]:
+    """The frames of codes, a chunk after the other; memory as `encode_frames`.
 
     Args:
-        latents_per_chunk: layers of codes that are decoded at once.
+        latents_per_chunk: layers of codes that are decoded at once, fewer if frames are large.
 
     Raises:
         ValueError: if the codes are another tokenizer's, or not as many as a clip of this length and size
             has, or latents_per_chunk is below 1.
     """
+    _check_chunk(latents_per_chunk)
     if codes.fingerprint != tokenizer.fingerprint:
         raise ValueError(
             f"the codes are those of tokenizer {codes.fingerprint}; this one is {tokenizer.fingerprint}"
@@ -195,14 +228,25 @@ def decode_clip(tokenizer: VideoCodec, codes: ClipCodes, latents_per_chunk: int 
     if tuple(codes.codes.shape) != grid:
         size = f"{codes.num_frames} frames of {codes.height}x{codes.width}"
         raise ValueError(f"the grid of codes is {tuple(codes.codes.shape)}; expected {grid} for {size}")
-    held = codes.codes[None].to(_device(tokenizer))
+    return _decoded(tokenizer, codes, latents_per_chunk)
+
+
+@torch.no_grad()
+def _decoded(
+    tokenizer: VideoCodec, codes: ClipCodes, latents_per_chunk: int
+) -> Iterator[UInt8[Tensor, "_ height width 3"]]:
+    left, device = codes.num_frames, _device(tokenizer)
+    held = codes.codes[None]
     if isinstance(tokenizer, StreamingVideoCodec):
-        stream = tokenizer.decoder_stream()
-        parts = (stream.push(held[:, part.start : part.stop]) for part in _chunks(grid[0], latents_per_chunk))
+        stream, stride = tokenizer.decoder_stream(), tokenizer.temporal_stride
+        at_once = max(1, _at_once(latents_per_chunk * stride, codes.height, codes.width) // stride)
+        parts = (stream.push(part.to(device)) for part in held.split(at_once, dim=1))
     else:
-        parts = iter([tokenizer.decode(held)])
-    frames = [frames_from_pixels(pixels[0, :, :, : codes.height, : codes.width]).cpu() for pixels in parts]
-    return Clip(torch.cat(frames)[: codes.num_frames], codes.fps)
+        parts = iter([tokenizer.decode(held.to(device))])
+    for pixels in parts:
+        frames = frames_from_pixels(pixels[0, :, :, : codes.height, : codes.width]).cpu()[:left]
+        left -= len(frames)
+        yield frames
 
 
 def padded_size(tokenizer: VideoCodec, num_frames: int, height: int, width: int) -> tuple[int, int, int]:
@@ -227,32 +271,73 @@ def pack_codes(codes: Int[Tensor, "*grid"], bits: int) -> UInt8[Tensor, " bytes"
     """Codes below 2 ** bits one after the other without gaps, the lowest bit first; the last byte is filled
     with zeros."""
     flat = codes.flatten().cpu().numpy()
-    every_bit = np.stack([(flat >> bit & 1).astype(np.uint8) for bit in range(bits)], axis=1)
-    return torch.from_numpy(np.packbits(every_bit, bitorder="little"))
+    packed = []
+    for start in range(0, len(flat), _CODES_AT_ONCE):
+        part = flat[start : start + _CODES_AT_ONCE]
+        every_bit = np.stack([(part >> bit & 1).astype(np.uint8) for bit in range(bits)], axis=1)
+        packed.append(np.packbits(every_bit, bitorder="little"))
+    return torch.from_numpy(np.concatenate(packed))
 
 
 def unpack_codes(packed: UInt8[Tensor, " bytes"], count: int, bits: int) -> Int[Tensor, " count"]:
     """The first `count` codes: the inverse of `pack_codes`."""
-    every_bit = np.unpackbits(packed.numpy(), count=count * bits, bitorder="little").reshape(count, bits)
     codes = np.zeros(count, dtype=np.int64)
-    for bit in range(bits):
-        codes |= every_bit[:, bit].astype(np.int64) << bit
+    for start in range(0, count, _CODES_AT_ONCE):
+        part = codes[start : start + _CODES_AT_ONCE]
+        of_part = packed[start * bits // 8 :].numpy()
+        every_bit = np.unpackbits(of_part, count=len(part) * bits, bitorder="little").reshape(-1, bits)
+        for bit in range(bits):
+            part |= every_bit[:, bit].astype(np.int64) << bit
     return torch.from_numpy(codes)
 
 
+class _Counted:
+    """Counts what was iterated over."""
+
+    def __init__(self, frames: Iterable[Tensor]):
+        self.frames, self.count = frames, 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for frame in self.frames:
+            self.count += 1
+            yield frame
+
+
 def _padded(
-    tokenizer: VideoCodec, clip: Clip, frames: range, height: int, width: int
-) -> Float[Tensor, "1 3 frames height width"]:
-    """Pixels of frames that may lie behind the last, larger by repeated edges, where the tokenizer is."""
-    shown = clip.frames[[min(frame, clip.num_frames - 1) for frame in frames]]
-    pixels = pixels_from_frames(shown[None].to(_device(tokenizer)))
-    return F.pad(pixels, (0, width - clip.width, 0, height - clip.height, 0, 0), mode="replicate")
+    tokenizer: VideoCodec, frames: _Counted, at_once: int
+) -> Iterator[Float[Tensor, "1 3 _ padded_height padded_width"]]:
+    """Chunks of pixels, larger by repeated edges and at the end by the repeated last frame, where the
+    tokenizer is."""
+    held: list[Tensor] = []
+    for frame in frames:
+        if len(held) == at_once:
+            yield _pixels(tokenizer, held)
+            held = []
+        held.append(frame)
+    whole, _, _ = padded_size(tokenizer, frames.count, *held[-1].shape[:2])
+    held += held[-1:] * (whole - frames.count)
+    for start in range(0, len(held), at_once):
+        yield _pixels(tokenizer, held[start : start + at_once])
 
 
-def _chunks(total: int, size: int) -> Iterator[range]:
+def _pixels(
+    tokenizer: VideoCodec, frames: list[Tensor]
+) -> Float[Tensor, "1 3 frames padded_height padded_width"]:
+    pixels = pixels_from_frames(torch.stack(frames)[None].to(_device(tokenizer)))
+    height, width = frames[0].shape[:2]
+    _, padded_height, padded_width = padded_size(tokenizer, 1, height, width)
+    margins = (0, padded_width - width, 0, padded_height - height, 0, 0)
+    return F.pad(pixels, margins, mode="replicate")
+
+
+def _at_once(frames: int, height: int, width: int) -> int:
+    """So many frames, or as many as have together the pixels of four of full HD."""
+    return max(1, min(frames, _PIXELS_AT_ONCE // (height * width)))
+
+
+def _check_chunk(size: int) -> None:
     if size < 1:
         raise ValueError(f"a chunk of {size} is too small; expected at least 1")
-    return (range(start, min(start + size, total)) for start in range(0, total, size))
 
 
 def _device(tokenizer: VideoCodec) -> torch.device:

@@ -7,10 +7,13 @@ The first frame is coded alone, so an image is a clip of one frame, and a code n
 frames (Yu et al. 2023, arXiv:2310.05737, section 3.2).
 """
 
+from pathlib import Path
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ...data.codes.trained_clips import TrainedClips
 from ...data.runtime.pretrained import PretrainedMixin
 from .causal_conv import Memory
 from .compact import CompactDecoder, CompactEncoder
@@ -39,6 +42,19 @@ class VideoTokenizer(PretrainedMixin, nn.Module):
         self.encoder = encoder(config)
         self.quantizer = build_quantizer(config)
         self.decoder = decoder(config)
+        # Which clips it was trained on, if that is known; the codes do not depend on it.
+        self.trained_clips: TrainedClips | None = None
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "VideoTokenizer":
+        tokenizer = super().from_pretrained(folder)
+        tokenizer.trained_clips = TrainedClips.load(Path(folder))
+        return tokenizer
+
+    def save_pretrained(self, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
+        super().save_pretrained(folder, state)
+        if self.trained_clips is not None:
+            self.trained_clips.save(Path(folder))
 
     @property
     def codebook_size(self) -> int:

@@ -8,9 +8,11 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from videolm.data.loading import buckets as buckets_module
-from videolm.data.loading.buckets import Bucket, BucketBatches, BucketSchedule, assign, probe_size
+from videolm.data.loading import probes as probes_module
+from videolm.data.loading.buckets import Bucket, BucketBatches, BucketSchedule, assign
+from videolm.data.loading.probes import Probes
 from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.probe import MediaInfo
 from videolm.data.sources.entry import Entry
 
 SQUARE = Bucket(num_frames=5, height=16, width=16, batch_size=2, share=0.6)
@@ -101,7 +103,7 @@ def test_processes_share_the_bucket_of_a_batch_and_divide_its_draws():
 
 
 def test_entries_belong_to_the_bucket_of_the_nearest_aspect_ratio(monkeypatch):
-    monkeypatch.setattr(buckets_module, "probe_size", lambda path: pytest.fail("sizes are given"))
+    monkeypatch.setattr(probes_module, "probe_header", lambda media: pytest.fail("sizes are given"))
     entries = [sized("square", 480, 480), sized("film", 1080, 1920), sized("tall", 640, 360)]
     # The geometric mean of 1 and 1.75 is 1.323; the arithmetic one, 1.375, is not where they part.
     entries += [sized("narrower", 1000, 1315), sized("wider", 1000, 1330)]
@@ -129,7 +131,8 @@ def test_images_serve_only_buckets_of_one_frame():
 
 def test_sizes_are_looked_up_only_where_they_decide(monkeypatch):
     looked_up = []
-    monkeypatch.setattr(buckets_module, "probe_size", lambda path: looked_up.append(str(path)) or (10, 10))
+    info = MediaInfo(10, 10, 8.0, 8, 1.0)
+    monkeypatch.setattr(probes_module, "probe_header", lambda media: looked_up.append(str(media)) or info)
     entries = [Entry(Path("a.mp4")), Entry(Path("b.png")), sized("c.mp4", 10, 10)]
     assign(entries, [SQUARE, IMAGES])
     assert looked_up == []
@@ -142,7 +145,8 @@ def test_sizes_of_files_are_those_displayed(tmp_path):
     turned[0x0112] = 6  # a quarter turn
     Image.new("RGB", (28, 16)).save(tmp_path / "turned.jpg", exif=turned)
     entries = [Entry(tmp_path / "turned.jpg"), written(tmp_path / "wide.mp4", height=16, width=28)]
-    assert [probe_size(entry.path) for entry in entries] == [(28, 16), (16, 28)]
+    probes = Probes(entries)
+    assert [(probes[index].height, probes[index].width) for index in (0, 1)] == [(28, 16), (16, 28)]
     tall = Bucket(num_frames=1, height=28, width=16, batch_size=1)
     wide = Bucket(num_frames=1, height=16, width=28, batch_size=1)
     assert assign(entries, [tall, wide]) == ([[0], [1]], {})

@@ -1,5 +1,6 @@
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning import LightningModule, Trainer
 from PIL import Image
+from sides import groups
 
 from videolm.data.loading.buckets import Bucket
 from videolm.data.loading.clip_datamodule import ClipDataModule
@@ -33,9 +35,10 @@ def folder(tmp_path) -> Path:
     """Six clips of eight frames, lossless as gif, with captions."""
     for number in range(6):
         write_clip(numbered_clip(number, 8, sound=False), tmp_path / f"{number}.gif")
+    sides = [*groups(held_out=False, number=4), *groups(held_out=True, number=2)]  # 4 and 5 are held out
     lines = [
-        f'{{"path": "{number}.gif", "caption": "clip {number}", "parity": "{number % 2}"}}'
-        for number in range(6)
+        f'{{"path": "{number}.gif", "caption": "clip {number}", "parity": "{number % 2}", "group": "{side}"}}'
+        for number, side in enumerate(sides)
     ]
     (tmp_path / "captions.jsonl").write_text("\n".join(lines) + "\n")
     return tmp_path
@@ -133,7 +136,7 @@ def test_captions_stay_with_their_clips_and_each_pass_shows_every_clip(folder):
     assert set(seen[:4]) == set(seen[4:]) == {f"clip {number}" for number in range(4)}
 
 
-def test_the_last_entries_are_held_out(folder):
+def test_groups_are_held_out(folder):
     data = module(folder)
     (held_out,) = list(data.val_dataloader())
     assert held_out["caption"] == ["clip 4", "clip 5"]
@@ -200,8 +203,9 @@ def test_settings_that_cannot_work_are_refused(settings, said):
 
 
 def test_a_source_too_small_to_hold_clips_out_is_refused(folder):
-    with pytest.raises(ValueError, match="3 clips with parity=1; too few to hold out validation_clips = 3"):
-        module(folder, where=["parity=1"], validation_clips=3)
+    with pytest.raises(ValueError, match=r"1 clips of 1 files or groups with is=one.*too few to hold one"):
+        (folder / "captions.jsonl").write_text('{"path": "3.gif", "is": "one"}')
+        module(folder, where=["is=one"])
 
 
 def test_nothing_is_warned_about_a_sound_source(folder):
@@ -342,18 +346,18 @@ def test_processes_take_batches_of_one_bucket_and_show_different_clips():
 
 @pytest.fixture
 def mixed(tmp_path) -> Path:
-    """Five square clips, two wide ones and two images, each all of one grey, told by its caption."""
+    """Five square clips, two wide ones and two images, each of one grey, its caption; 0 is held out."""
     sizes = ["16x16.gif"] * 5 + ["16x28.gif"] * 2 + ["16x16.png"] * 2
     lines = []
+    (held_out,), others = groups(held_out=True, number=1), groups(held_out=False, number=8)
     for number, name in enumerate(sizes):
         size, suffix = name.split(".")
         height, width = map(int, size.split("x"))
         num_frames = 1 if suffix == "png" else 8
         frames = torch.full((num_frames, height, width, 3), 8 * number, dtype=torch.uint8)
         write_clip(Clip(frames, 8.0), tmp_path / f"{number}.{suffix}")
-        lines.append(f'{{"path": "{number}.{suffix}", "caption": "{8 * number}"}}')
-    lines.append(lines.pop(0))  # the entry that is held out
-    lines.append(lines.pop(6))  # an image, which cannot be held out for clips of five frames
+        group = others[number - 1] if number else held_out
+        lines.append(f'{{"path": "{number}.{suffix}", "caption": "{8 * number}", "group": "{group}"}}')
     (tmp_path / "captions.jsonl").write_text("\n".join(lines))
     return tmp_path
 
@@ -380,8 +384,8 @@ def test_files_are_decoded_once_for_all_buckets_of_their_size(mixed):
     data = module(mixed, buckets=BUCKETS, clips=120, validation_clips=1)
     batches(data)
     square = {(index, 16, 16) for index in range(8)}
-    wide = {key for key in data.training[0].files.cache if key[1:] == (16, 28)}
-    assert set(data.training[0].files.cache) == square | wide and len(wide) == 2
+    wide = {key[:3] for key in data.training[0].files.cache if key[1:3] == (16, 28)}
+    assert {key[:3] for key in data.training[0].files.cache} == square | wide and len(wide) == 2
 
 
 def test_images_of_clips_are_any_of_their_frames(folder):
@@ -430,7 +434,7 @@ def test_a_folder_of_images_cannot_fill_a_bucket_of_videos(tmp_path):
     assert shapes(found) == {(4, 1, 16, 16): 2}
     with pytest.raises(ValueError, match="none of 2 clips can serve bucket 5 x 16x16: 2 are images"):
         module(tmp_path, buckets=[IMAGES, SQUARE], **images_only)
-    with pytest.raises(ValueError, match="has 0 clips; too few to hold out validation_clips = 1"):
+    with pytest.raises(ValueError, match="has 3 clips of 3 files or groups, 0 of which fit"):
         module(tmp_path, buckets=[IMAGES], validation_clips=1)
 
 
@@ -460,18 +464,85 @@ def test_a_slip_in_the_yaml_of_a_bucket_is_named():
 
 
 def test_two_processes_with_two_workers_each_see_every_clip_once(tmp_path, in_two_processes):
-    for index in range(25):  # the last one is held out
+    for index in range(25):  # one of them is held out
         Image.new("RGB", (8, 8), (index, index, index)).save(tmp_path / f"{index:02d}.png")
         (tmp_path / f"{index:02d}.txt").write_text(str(index))
 
     def seen(rank: int) -> list[int]:
         sizes = {"height": 8, "width": 8, "num_frames": 1, "batch_size": 3, "clips": 24}
-        data = module(tmp_path, **sizes, validation_clips=1, num_workers=2)
+        data = module(tmp_path, **sizes, validation_clips=1, validation_share=1e-9, num_workers=2)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
         found = batches(data, epoch=0) + batches(data, epoch=1)
         return [int(caption) for batch in found for caption in batch["caption"]]
 
     first, second = in_two_processes(seen)
     for epoch in (slice(0, 12), slice(12, 24)):
-        assert sorted(first[epoch] + second[epoch]) == list(range(24))
+        assert len(set(first[epoch] + second[epoch])) == 24
     assert first[:12] != sorted(first[:12]) and first[:12] != first[12:]
+
+
+def test_a_class_sorted_folder_is_validated_on_all_classes_and_moving_it_changes_nothing(tmp_path):
+    for kind in range(3):
+        (tmp_path / "a" / f"class{kind}").mkdir(parents=True)
+        for number in range(60):
+            name = tmp_path / "a" / f"class{kind}" / f"{number:02d}.png"
+            Image.new("RGB", (8, 8), (80 * kind, number, 0)).save(name)
+            name.with_suffix(".txt").write_text(f"{kind} {number}")
+
+    def sides(folder: Path) -> tuple[set[str], set[str]]:
+        sizes = {"height": 8, "width": 8, "num_frames": 1, "clips": 180}
+        data = module(folder, **sizes, validation_clips=16, validation_share=0.2)
+        validated = {caption for batch in data.val_dataloader() for caption in batch["caption"]}
+        return {caption for batch in batches(data) for caption in batch["caption"]}, validated
+
+    trained, validated = sides(tmp_path / "a")
+    assert not trained & validated and {caption[0] for caption in validated} == {"0", "1", "2"}
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert sides(tmp_path / "b") == (trained, validated)
+
+
+def test_a_set_of_ones_own_is_validated_on_and_nothing_is_held_out(folder, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    for number in (7, 8):
+        write_clip(numbered_clip(number, 8, sound=False), own / f"{number}.gif")
+        (own / f"{number}.txt").write_text(f"clip {number}")
+    (folder / "captions.jsonl").touch()
+    data = module(folder, validation_source=str(own), clips=24)
+    (held_out,) = list(data.val_dataloader())
+    assert sorted(held_out["caption"]) == ["clip 7", "clip 8"]
+    captions = {caption for batch in batches(data) for caption in batch["caption"]}
+    assert captions == {f"clip {number}" for number in range(6)}
+    with pytest.raises(ValueError, match="validated on its own clips"):
+        module(validation_source=str(own))
+
+
+@pytest.mark.parametrize("setting", [{"validation_share": 0.0}, {"validation_share": 1.0}])
+def test_a_share_that_divides_nothing_is_refused(setting):
+    with pytest.raises(ValueError, match="expected a share between 0 and 1"):
+        module(**setting)
+
+
+def test_headers_are_kept_in_the_folder_of_the_run(folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    data = ClipDataModule(str(folder), **SMALL | {"clips": 8, "validation_clips": 2})
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, default_root_dir=str(run))
+    data.setup("fit")
+    batches(data)
+    data.teardown("fit")
+    (cache,) = (run / "probes").iterdir()
+    assert cache.name.startswith("probes-") and '"info"' in cache.read_text()
+
+
+@pytest.mark.parametrize(
+    "settings, size",
+    [
+        ({}, (16, 16, 5)),
+        ({"buckets": BUCKETS}, (16, 16, 5)),
+        ({"buckets": [IMAGES, replace(WIDE, num_frames=9)]}, (16, 28, 9)),
+    ],
+)
+def test_what_a_tokenizer_is_trained_on_is_known(settings, size):
+    trained = ClipDataModule(**SMALL | {"clips": 8, "sample_rate": 8000} | settings).trained_clips
+    assert (trained.height, trained.width, trained.num_frames) == size
+    assert (trained.fps, trained.sample_rate) == (8.0, 8000)

@@ -31,6 +31,12 @@ def test_a_setting_that_one_side_lacks_is_a_difference() -> None:
     assert differences({"a": [1, 2]}, {"a": (1, 2)}) == []
 
 
+def test_of_a_group_of_settings_only_the_differing_ones_are_named() -> None:
+    found = {"sampling": {"top_k": None, "temperature": 1.0}}
+    assert differences(found, {"sampling": {"top_k": 8, "temperature": 1}}) == ["sampling.top_k None, now 8"]
+    assert differences({"where": {}}, {"where": {"group": "cats"}}) == ["where.group None, now cats"]
+
+
 @pytest.mark.parametrize("content", ["[1]", "{", "3"])
 def test_a_damaged_record_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "settings.json"

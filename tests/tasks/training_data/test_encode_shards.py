@@ -15,6 +15,8 @@ from videolm.data.analysis.geometry import EstimatedGeometry, SceneGeometry
 from videolm.data.codes.shards import ShardReader
 from videolm.data.loading.clip_sources import open_source
 from videolm.data.media.clip import Clip, write_clip
+from videolm.data.media.reading import read_clip
+from videolm.data.media.streams import MediaError
 from videolm.data.media.timing import audio_latents
 from videolm.data.synthetic.corpus import Corpus
 from videolm.tasks.conditions import Material, seeded
@@ -107,7 +109,7 @@ def test_the_corpus_becomes_shards(encoder, tmp_path):
 
 
 def test_unusable_clips_are_skipped_counted_and_named(encoder, clips, tmp_path):
-    encoded = encode_source(encoder, str(clips), tmp_path / "shards")
+    encoded = encode_source(encoder, str(clips), tmp_path / "shards", windows=1)
     reader = ShardReader(tmp_path / "shards")
     assert [Path(reader.source_of(index)).name for index in range(len(reader))] == [
         "a.mp4", "b.mp4", "silent.mp4",
@@ -122,15 +124,15 @@ def test_unusable_clips_are_skipped_counted_and_named(encoder, clips, tmp_path):
 
 
 def test_where_selects_entries(encoder, clips, tmp_path):
-    assert encode_source(encoder, str(clips), tmp_path / "y", where=["group=y"]).clips == 1
+    assert encode_source(encoder, str(clips), tmp_path / "y", where=["group=y"]).clips == 2
     with pytest.raises(ValueError, match="the embedded corpus has none"):
         encode_source(encoder, "synthetic", tmp_path / "x", where=["group=y"], clips=3)
 
 
 def test_long_clips_give_as_many_windows_as_fit(encoder, clips, tmp_path):
-    encoded = encode_source(encoder, str(clips), tmp_path / "shards", where=["group=x"], windows=3)
+    encoded = encode_source(encoder, str(clips), tmp_path / "shards", where=["group=x"])
     assert encoded.clips == 2 * 2  # 12 frames hold two windows of 5
-    one = encode_source(encoder, str(clips), tmp_path / "one", where=["group=x"])
+    one = encode_source(encoder, str(clips), tmp_path / "one", where=["group=x"], windows=1)
     assert one.clips == 2
     two, first = ShardReader(tmp_path / "shards"), ShardReader(tmp_path / "one")
     assert torch.equal(two[0].codes["visual"], first[0].codes["visual"])
@@ -189,7 +191,7 @@ def test_a_run_that_was_killed_for_good_goes_on_to_the_same_shards(encoder, clip
     for index in range(24):
         content = (clips / ("a.mp4" if index % 3 else "text.mp4")).read_bytes()
         (folder / f"{index:02d}.mp4").write_bytes(content)
-    settings = {"batch_size": 2, "shard_size": 4}
+    settings = {"batch_size": 2, "shard_size": 4, "windows": 1}
     encode_source(encoder, str(folder), tmp_path / "whole", **settings)
     process = start_forked(lambda: encode_source(encoder, str(folder), tmp_path / "parts", **settings))
     while process.is_alive() and not (tmp_path / "parts" / "shard-00001.json").exists():
@@ -210,9 +212,9 @@ def test_files_added_later_are_encoded_and_none_twice(encoder, clips, tmp_path):
     folder.mkdir()
     for name in ("b", "d"):
         (folder / f"{name}.mp4").write_bytes((clips / "a.mp4").read_bytes())
-    encode_source(encoder, str(folder), tmp_path / "shards", shard_size=2)
+    encode_source(encoder, str(folder), tmp_path / "shards", shard_size=2, windows=1)
     (folder / "a.mp4").write_bytes((clips / "b.mp4").read_bytes())
-    assert encode_source(encoder, str(folder), tmp_path / "shards", shard_size=2).clips == 3
+    assert encode_source(encoder, str(folder), tmp_path / "shards", shard_size=2, windows=1).clips == 3
     reader = ShardReader(tmp_path / "shards")
     assert [Path(reader.source_of(index)).name for index in range(3)] == ["a.mp4", "b.mp4", "d.mp4"]
 
@@ -234,11 +236,11 @@ def test_buckets_take_what_suits_them(model, tmp_path):
     for workers in (0, 1):
         out = tmp_path / f"shards-{workers}"
         encoded = encode_source(encoders, str(folder), out, num_workers=workers)
-        assert (encoded.clips, encoded.skipped) == (6, [])
+        assert (encoded.clips, encoded.skipped) == (8, [])  # the short film is three images
         names = json.loads((out / "buckets.json").read_text())["buckets"]
         readers = {name: ShardReader(out / name) for name in names}
         assert {
-            name: sorted(Path(reader.source_of(index)).stem for index in range(len(reader)))
+            name: sorted({Path(reader.source_of(index)).stem for index in range(len(reader))})
             for name, reader in readers.items()
         } == {
             "9x16x16": ["long", "tall"],
@@ -339,3 +341,85 @@ def test_flow_and_depth_of_files_must_be_found_somehow(model, clips, tmp_path):
 def _python(*arguments: str) -> subprocess.Popen:
     paths = os.pathsep.join(each or os.getcwd() for each in sys.path)
     return subprocess.Popen([sys.executable, *arguments], env=os.environ | {"PYTHONPATH": paths})
+
+
+@pytest.fixture
+def film(tmp_path) -> Path:
+    """A folder of a film of 20 windows, and a short one before and after it."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    corpus = Corpus(height=16, width=16, num_frames=102, fps=8.0)
+    write_clip(Clip(corpus[0].frames, 8.0), folder / "b.mp4")
+    for number, name in enumerate(("a", "c")):
+        write_clip(Clip(corpus[1 + number].frames[:7].contiguous(), 8.0), folder / f"{name}.mp4")
+    return folder
+
+
+def test_a_long_film_is_shared_out_among_shards_and_each_window_is_there_once(
+    encoder, film, tmp_path, monkeypatch
+):
+    encode_source(encoder, str(film), tmp_path / "whole")
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+    encoded = encode_source(encoder, str(film), tmp_path / "pieces", shard_size=6)
+    whole, pieces = ShardReader(tmp_path / "whole"), ShardReader(tmp_path / "pieces")
+    assert len(list((tmp_path / "pieces").glob("*.safetensors"))) == 4  # of 4, 6, 6 and 6 windows
+    assert len(whole) == len(pieces) == encoded.clips == 22
+    for index in range(22):
+        assert pieces.key_of(index) == whole.key_of(index)
+        assert (pieces[index].codes["visual"] == whole[index].codes["visual"]).float().mean() > 0.9
+    assert encoded.footage.files == 3 and encoded.footage.used == pytest.approx(22 * 5 / 8)
+
+
+@pytest.mark.parametrize("after", [0, 1, 4, 9])
+def test_a_run_that_was_killed_in_a_film_goes_on_to_the_same_shards(
+    encoder, film, tmp_path, monkeypatch, after
+):
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+    settings = {"batch_size": 2, "shard_size": 4}
+    encode_source(encoder, str(film), tmp_path / "whole", **settings)
+    encode, calls = encoder.encode, []
+
+    def killed(clips):
+        if len(calls) == after:
+            raise Killed
+        calls.append(1)
+        return encode(clips)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "encode", killed)
+        with pytest.raises(Killed):
+            encode_source(encoder, str(film), tmp_path / "parts", **settings)
+    encode_source(encoder, str(film), tmp_path / "parts", **settings)
+    whole, parts = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "parts")
+    )
+    assert whole == parts
+
+
+def test_what_a_variant_draws_follows_from_the_window_however_films_are_cut(
+    model, film, tmp_path, monkeypatch
+):
+    encoder = ClipEncoder.from_pretrained(model, **SIZES, tasks=[load_task("inpainting")])
+    encode_source(encoder, str(film), tmp_path / "whole")
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+    encode_source(encoder, str(film), tmp_path / "pieces")
+    whole, pieces = ShardReader(tmp_path / "whole"), ShardReader(tmp_path / "pieces")
+    for index in range(len(whole)):
+        same = whole[index].codes["inpainting"] == pieces[index].codes["inpainting"]
+        assert same.float().mean() > 0.9
+
+
+def test_a_film_that_is_damaged_on_its_way_is_named_once_and_gives_what_can_be_read(
+    encoder, film, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("videolm.data.loading.clip_sources._MOST_WINDOWS", 3)
+
+    def read(media, **settings):
+        if Path(media).name == "b.mp4" and settings["start"] > 8:
+            raise MediaError("b.mp4: damaged here")
+        return read_clip(media, **settings)
+
+    monkeypatch.setattr("videolm.data.loading.clip_reader.read_clip", read)
+    encoded = encode_source(encoder, str(film), tmp_path / "shards")
+    assert encoded.clips == 2 + 15
+    assert [reason for _, reason in encoded.skipped] == ["b.mp4: damaged here"]

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,14 @@ from encoding import encode_source
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
+from sides import groups
 
 from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
-from videolm.data.media.clip import write_clip
+from videolm.data.codes.trained_clips import TrainedClips
+from videolm.data.loading.clip_datamodule import ClipDataModule
+from videolm.data.media.clip import Clip, write_clip
+from videolm.data.sources.held_out import place_of
 from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.corpus import Corpus
 from videolm.lm.batch import Batch
@@ -36,7 +41,7 @@ TINY = LMConfig(dim=16, layers=1, heads=2, kv_heads=1, hidden=32, rotary_dims=(4
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """A run folder with untrained tokenizers, and shards of random codes with captions of the corpus."""
+    """A run folder with untrained tokenizers, and shards of random codes; the last 8 are held out."""
     run = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
     VideoTokenizer(VideoTokenizerConfig(bits=8, channels=4, multipliers=(1, 1), patch=8,
@@ -51,11 +56,12 @@ def run(tmp_path_factory) -> Path:
     clips = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks()).clips
     writer = ShardWriter(run / "shards", clips, {"source": "random"})
     corpus, coded = Corpus(**SIZES), []
+    sides = groups(held_out=False, number=32, share=0.2) + groups(held_out=True, number=8, share=0.2)
     for number in range(NUM_CLIPS):
         sizes = {name: 8 if name == "audio" else 256 for name in clips.shapes}
         codes = {name: torch.randint(sizes[name], shape) for name, shape in clips.shapes.items()}
         caption = caption_of(corpus.scene(number), 0)
-        coded.append(CodedClip(codes, (caption,), f"file-{number}"))
+        coded.append(CodedClip(codes, (caption,), f"file-{number}", {"group": sides[number]}))
     writer.write(0, coded)
     writer.finish()
     return run
@@ -333,13 +339,14 @@ def test_all_captions_of_a_clip_are_shown(run, settings, tmp_path):
 
 
 def test_windows_of_one_source_are_on_one_side(run, settings, tmp_path):
-    shards = rewritten(
-        run, tmp_path / "shards", lambda number, clip: replace(clip, source=f"file-{number // 4}")
-    )
+    def windows(number, clip):
+        return replace(clip, source=f"file-{number // 4}", path="", extra={})
+
+    shards = rewritten(run, tmp_path / "shards", windows)
     data = LMDataModule(**settings | {"shards": shards})
     sides = [{data.clips.source_of(index) for index in side} for side in (data.training, data.validation)]
-    assert not sides[0] & sides[1]
-    assert len(sides[1]) == 2
+    assert not sides[0] & sides[1] and len(sides[0] | sides[1]) == 10
+    assert sides[1] == {f"file-{number}" for number in range(10) if place_of(f"file-{number}") < 0.2}
 
 
 def test_export_writes_what_a_model_folder_needs(settings, tmp_path):
@@ -452,7 +459,7 @@ def test_a_folder_of_files_is_tokenised_on_the_fly(run, settings, tmp_path):
 
 def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tmp_path):
     def long_too(number, clip):
-        extra = {"long_caption": f"at length {'zebra ' * (number + 1)}"}
+        extra = clip.extra | {"long_caption": f"at length {'zebra ' * (number + 1)}"}
         return replace(clip, captions=clip.captions if number % 2 else (), extra=extra)
 
     shards = rewritten(run, tmp_path / "shards", long_too)
@@ -471,3 +478,76 @@ def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tm
                 shown += [data.text_tokenizer.decode(pieces)] if pieces else []
         zebras = sum("zebra" in text for text in shown) / len(shown)
         assert zebras == 1 if share else 0.3 < zebras < 0.7
+
+
+def test_the_tokenizer_never_saw_what_the_language_model_is_validated_on(run, tmp_path):
+    """From files, with other seeds and settings, through shards, and in another folder."""
+    corpus = Corpus(height=16, width=16, num_frames=20, fps=8.0)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(60):
+        Clip(corpus[number].frames, 8.0).save(folder / f"{number}.mp4")
+        (folder / f"{number}.txt").write_text(f"clip number {number}")
+    encoder = ClipEncoder.from_pretrained(run / "model", **SIZES)
+    encode_source(encoder, str(folder), tmp_path / "shards")
+    lm = {"model": str(run / "model"), "tasks": {"unconditional": 1.0}, "shards": str(tmp_path / "shards")}
+    data = LMDataModule(**lm, seed=3)
+    captions = {data.clips.captions(index) for index in data.validation}
+    assert len(data.validation) == 2 * len(captions) > 0  # both windows of each
+    folder.rename(tmp_path / "moved")
+    tokenizer = ClipDataModule(str(tmp_path / "moved"), **SIZES, validation_clips=3, seed=1)
+    tokenizer.setup()
+    trained = {entry.captions for entry in tokenizer.training[0].files.entries}
+    assert captions and not captions & trained and len(trained) > 50
+
+
+def test_validation_of_many_files_is_bounded_and_the_rest_is_trained_on(run, settings, tmp_path):
+    data = LMDataModule(**settings, validation_clips=3)
+    assert len(data.validation) == 3 and len(data.training) == 37
+    whole = LMDataModule(**settings)
+    assert set(data.validation) < set(whole.validation)
+
+    def one_film(number, clip):
+        return replace(clip, extra={"group": "film" if number < 30 else f"other {number}"})
+
+    shards = rewritten(run, tmp_path / "film", one_film)
+    share = place_of("group film") + 1e-9
+    film = LMDataModule(**settings | {"shards": shards, "validation_share": share}, validation_clips=4)
+    assert len(film.validation) <= 4
+
+
+def test_shards_of_ones_own_are_validated_on_and_nothing_is_held_out(run, settings, tmp_path):
+    own = rewritten(run, tmp_path / "own", lambda number, clip: replace(clip, captions=(f"own {number}",)))
+    data = LMDataModule(**settings, validation_source=own, validation_clips=10)
+    assert len(data.training) == NUM_CLIPS and len(data.validation) == 10
+    assert data.validation_set.captions(data.validation[1]) == ("own 4",)
+    counts = dict.fromkeys(TASKS, 0)
+    for batch in data.val_dataloader():
+        counts[batch.tasks[0]] += len(batch)
+    assert counts == dict.fromkeys(TASKS, 10)
+    other = ClipEncoder.from_pretrained(run / "model", **SIZES | {"num_frames": 5})
+    encode_source(other, "synthetic", tmp_path / "other", clips=2)
+    with pytest.raises(ValueError, match="holds clips of sizes 5x16x16; expected some of 9x16x16"):
+        LMDataModule(**settings, validation_source=str(tmp_path / "other"))
+
+
+def test_a_folder_of_ones_own_is_coded_to_validate_on(run, settings, tmp_path):
+    corpus = Corpus(**SIZES)
+    (tmp_path / "own").mkdir()
+    for number in range(3):
+        write_clip(Clip(corpus[number].frames, 8.0), tmp_path / "own" / f"{number}.mp4")
+    settings |= {"tasks": {"unconditional": 1.0, "inpainting": 1.0, "video_to_audio": 1.0}}
+    data = LMDataModule(**settings, validation_source=str(tmp_path / "own"))
+    assert len(data.training) == NUM_CLIPS and len(data.validation) == 3
+    shown = {batch.tasks[0] for batch in data.val_dataloader()}
+    assert shown == {"unconditional", "inpainting"}  # none has sound
+
+
+def test_a_source_is_coded_in_the_size_of_the_tokenizer(run, tmp_path):
+    shutil.copytree(run / "model", tmp_path / "model")
+    TrainedClips(16, 24, 5, 4.0).save(tmp_path / "model" / "video_tokenizer")
+    tasks = {"unconditional": 1.0}
+    data = LMDataModule(str(tmp_path / "model"), tasks, source="synthetic-plain", clips=4)
+    assert data.clips.formats[0].name == "5x16x24" and data.clips.formats[0].fps == 4.0
+    with pytest.warns(UserWarning, match="clips are 9 frames of 16x24"):
+        LMDataModule(str(tmp_path / "model"), tasks, source="synthetic-plain", clips=4, num_frames=9)
