@@ -71,6 +71,8 @@ def sort_columns(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     name = next((each for each in row if squeezed(each) == "name"), None)
     if "caption" not in found and beside and name is not None:
         found["caption"] = (0, name)
+    if "path" in found:  # a number of the clip is then one of its keys
+        found = {meaning: each for meaning, each in found.items() if meaning not in ("id", "folder")}
     taken = {name for _, name in found.values()} | empty
     rest = {
         _KEPT.get(squeezed(name), name.strip()): value for name, value in row.items() if name not in taken

@@ -133,7 +133,7 @@ def _take_only(lists: FolderLists, root: Path, tables: list[Path]) -> None:
         except (ValueError, OSError):
             continue
         good = (entry for entry in listing.entries if not entry.problem and entry.load is None)
-        if any(entry.path.exists() for entry in islice(good, _MOST_LOOKED_AT)):
+        if any(os.path.exists(entry.path) for entry in islice(good, _MOST_LOOKED_AT)):
             candidates[table] = listing
     if len(candidates) == 1 and root not in lists.read:
         ((table, listing),) = candidates.items()

@@ -30,7 +30,7 @@ class Place:
         path = self.folder / name
         if self.is_believed:
             return path
-        if path.exists():
+        if os.path.exists(path):
             self.is_believed = not self.found
             return path
         elsewhere = self._by_name(name.replace("\\", "/"))
@@ -52,7 +52,7 @@ class Place:
         """
         for name in ids:
             direct = self.folder / within / f"{name}.mp4"
-            if within and direct.exists():
+            if within and os.path.exists(direct):
                 return direct, name
             paths = [path for path in self._known().get(name, ()) if _ends(path.parent, within)]
             if len(paths) == 1:

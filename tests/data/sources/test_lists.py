@@ -339,6 +339,12 @@ def test_kinetics_names_hold_the_times(tmp_path):
     assert (colour_of(whole), whole.start, whole.end) == ("green", 0.0, 0.25)
 
 
+def test_a_number_beside_a_path_is_kept_as_a_key(folder):
+    (folder / "list.csv").write_text("id,path,caption,page_dir\n7,red.mp4,a red square,x\n")
+    (entry,) = read_manifest(folder / "list.csv", {"id": "7"})
+    assert colour_of(entry) == "red" and entry.extra == {"id": "7", "page_dir": "x"}
+
+
 def test_class_folders_give_class_and_group(tmp_path):
     write_films(tmp_path, ["Archery/v_Archery_g01_c02.avi", "Archery/v_Archery_g02_c01.avi", "Bowling/b.mp4"])
     entries = read_manifest(tmp_path)
@@ -363,3 +369,16 @@ def test_cells_that_spell_lists_are_parsed_within_bounds():
             assert isinstance(listed(hostile), str)
         except ValueError as error:
             assert "too deeply" in str(error) or "characters" in str(error)
+
+
+def test_names_that_no_file_can_have_cost_their_line(folder):
+    (folder / "list.csv").write_text(
+        f"path,caption\n{'a' * 5000}.mp4,a\nred.mp4/b.mp4,a\nred.mp4,a red square\n"
+    )
+    *gone, red = read_manifest(folder / "list.csv")
+    assert red.caption == "a red square" and len(gone) == 2
+    (folder / "list.json").write_text(
+        '[{"id": "../red"}, {"id": "red", "page_dir": "../clips"}, {"id": "red"}]'
+    )
+    first, second, third = read_manifest(folder / "list.json")
+    assert first.problem and not second.problem and colour_of(third) == "red"
