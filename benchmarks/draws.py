@@ -1,6 +1,6 @@
 """How many training windows a CPU second reads from long films, beside other readers and an older videolm.
 
-    python -m benchmarks.draws [--before PARENT] [--draws 24] [--every 250] 
+    python -m benchmarks.draws [--before PARENT] [--draws 24] [--every 250]
 
 A window is 17 frames at 8 a second, 128x128, from anywhere in a film of 60 s, 1280x720 at 30 frames a second with
 sound, which has a key frame every so many frames. One thread, a process for each contestant; the film is opened
@@ -120,14 +120,22 @@ def measure(name: str, folder: Path, draws: int) -> measuring.Record:
     windows = _WINDOWS[name](folder)
     assert next(windows).shape == (FRAMES, SIDE, SIDE, 3)
     seconds, _ = measuring.cpu_seconds(lambda: [next(windows) for _ in range(draws)])
-    return {"contestant": name, "windows per CPU second": draws / seconds, "CPU ms a window": 1000 * seconds / draws}
+    return {
+        "contestant": name,
+        "windows per CPU second": draws / seconds,
+        "CPU ms a window": 1000 * seconds / draws,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--before", type=Path, help="folder that holds an older checkout named videolm")
     parser.add_argument("--draws", type=int, default=24)
-    parser.add_argument("--every", type=int, nargs="*", default=[250, 50], help="frames from key frame to key frame")
+    parser.add_argument(
+        "--every", type=int, nargs="*", default=[250, 50], help="frames from key frame to key frame"
+    )
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
