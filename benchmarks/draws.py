@@ -2,10 +2,10 @@
 
     python -m benchmarks.draws [--before PARENT] [--draws 24] [--every 250]
 
-A window is 17 frames at 8 a second, 128x128, from anywhere in a film of 60 s, 1280x720 at 30 frames a second with
-sound, which has a key frame every so many frames. One thread, a process for each contestant; the film is opened
-anew for each window, as a data set of many films makes it.
-`--before` is a folder that holds an older checkout named `videolm`. decord and torchcodec take part if installed.
+A window is 17 frames at 8 a second, 128x128, from anywhere in a film of 60 s, 1280x720 at 30 frames a second
+with sound, which has a key frame every so many frames. One thread, a process for each contestant; the film is
+opened anew for each window, as a data set of many films makes it. `--before` is a folder that holds an older
+checkout named `videolm`. decord and torchcodec take part if installed.
 """
 
 import argparse

@@ -10,8 +10,8 @@ from torch import Tensor
 def gather(parts: Iterable[Int[Tensor, "..."]], dim: int) -> Int64[Tensor, "..."]:
     """`torch.cat(list(parts), dim)` in one growing buffer; there must be at least one part.
 
-    Small tensors that are held while large ones come and go would keep the memory between them from being used
-    again, and a process would grow with the length of a film.
+    Small tensors that are held while large ones come and go would keep the memory between them from being
+    used again, and a process would grow with the length of a film.
     """
     gathered, shape = bytearray(), torch.Size()
     for part in parts:

@@ -26,7 +26,7 @@ from .streams import OPTIONS, Blob, first_time, has_film, open_media, tick
 _BEFORE_START = 10  # seconds
 # Seconds by which reordering may put off frames of containers without times of display.
 _REORDERED = 1.0
-# So many pictures are shown at most before one that was decoded earlier (H.264, HEVC: max_dec_frame_buffering).
+# At most so many pictures are shown before one that was decoded earlier (H.264: max_dec_frame_buffering).
 _MOST_REORDERED = 16
 # Compressed bytes that are held while the last key frame is looked for.
 _MOST_HELD = 2**26
