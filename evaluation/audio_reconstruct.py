@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..data.codes.gathering import gather
 from ..data.media.probe import probe_header
 from ..data.media.reading import read_waveform, stream_frames
 from ..data.media.sound import Sound, read_sound
@@ -20,7 +21,6 @@ from ..data.media.writing import SOUNDLESS, write_stream
 from ..tokenizers.audio.codec import AudioTokenizer
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.audio.stream import is_streamable
-from ..tokenizers.gathering import gather
 from .audio_scores import bits_per_second
 from .metrics.sound_quality import sound_quality
 

@@ -25,11 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...data.codes.gathering import gather
 from ...data.media.clip import Clip
 from ...data.media.pixels import frames_from_pixels, pixels_from_frames
 from ...data.media.timing import whole_frames
 from ...data.runtime.files import replacing
-from ..gathering import gather
 from .protocol import StreamingVideoCodec, VideoCodec, check_codes
 
 FORMAT_VERSION = 1
