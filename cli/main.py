@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..data.runtime.import_path import isolate_children
+from ..data.runtime.import_path import isolate
 from . import (
     commands_codecs,
     commands_data,
@@ -74,7 +74,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    isolate_children()
+    isolate()
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or os.environ.get("VIDEOLM_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ...data.loading.reader_pool import read_entries
-from ...data.runtime.import_path import isolate_children, isolated_environment
+from ...data.runtime.import_path import isolate, isolated_environment
 from ...data.runtime.progress import progress
 from .encode_shards import Encoded, Ranges
 
@@ -50,7 +50,7 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     missing = ranges.missing()
     if missing:
         if not ray.is_initialized():
-            isolate_children()  # its own processes as well as the workers
+            isolate()  # its own processes as well as the workers
             variables = {name: isolated_environment()[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
             ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
         for writer in ranges.writers:
