@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..data.runtime.import_path import isolate
+from ..data.runtime.terminal import printable_output
 from . import (
     commands_codecs,
     commands_data,
@@ -75,7 +76,11 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     isolate()
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with printable_output():
+        return _exit_code(sys.argv[1:] if arguments is None else arguments)
+
+
+def _exit_code(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("VIDEOLM_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]
     words = _words(arguments)

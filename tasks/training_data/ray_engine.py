@@ -6,6 +6,7 @@ keeps its tokenizers and writes shards of its own; here only the index is made o
 
 import os
 from collections.abc import Callable
+from contextlib import chdir
 from typing import Any
 
 import torch
@@ -22,10 +23,12 @@ class RangeEncoder:
     Args:
         make: the ranges, tokenizers included; called once on each worker.
         threads: of PyTorch, so that sums have the order that they have in one process.
+        folder: from which relative paths in `make` count.
     """
 
-    def __init__(self, make: Callable[[], Ranges], threads: int):
+    def __init__(self, make: Callable[[], Ranges], threads: int, folder: str):
         torch.set_num_threads(threads)
+        os.chdir(folder)
         self.ranges = make()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +55,9 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
         if not ray.is_initialized():
             isolate()  # its own processes as well as the workers
             variables = {name: isolated_environment()[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-            ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
+            # Ray's workers import from the folder in which it is started, before all others.
+            with chdir(os.path.abspath(os.sep)):
+                ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
         for writer in ranges.writers:
             writer.finish()  # the format is said once, before the workers begin
         _run(ray, make, ranges, missing, num_workers)
@@ -65,7 +70,7 @@ def _run(ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int
     rows = ray.data.from_items([{"id": number} for number in missing], override_num_blocks=len(missing))
     encoded = rows.map(
         RangeEncoder,
-        fn_constructor_args=(make, threads),
+        fn_constructor_args=(make, threads, os.getcwd()),
         concurrency=max(num_workers, 1),
         num_gpus=int(on_gpu),
     )

@@ -84,6 +84,14 @@ def test_commands_with_workers_run_no_file_of_the_current_folder(hostile, tmp_pa
     assert "2 clips" in output and "../run/model/video_tokenizer" in output and trapped == []
 
 
+def test_workers_of_ray_run_no_file_of_the_current_folder(hostile, tmp_path, model_folder):
+    pytest.importorskip("ray.data")
+    (hostile / "ray.py").write_text(TRAP)
+    line = f"encode . --model {model_folder} --out ../shards --height 32 --width 32 --num-frames 9"
+    output, trapped = run(COMMANDS, [f"{line} --engine ray"], hostile, tmp_path)
+    assert "2 clips" in output and trapped == []
+
+
 def test_an_empty_part_of_the_path_is_not_the_current_folder(hostile, tmp_path):
     """Of the command itself; what Python imports before its first line cannot be defended."""
     for name in PLANTED:
