@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from ...data.runtime.confinement import checked as inside
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
@@ -96,7 +97,8 @@ def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path) -
     if values.get("task") not in task_names():
         raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(task_names())}")
     words = dict.fromkeys(MEDIA, names) | {"mask": KINDS}
-    files = {name: beside / values[name] for name in words if values.get(name, "") not in ("", *words[name])}
+    given = [name for name in words if values.get(name, "") not in ("", *words[name])]
+    files = {name: inside(beside / values[name], beside) for name in given}
     named = {"name": values["task"], "seed": common.get("seed", 0)}
     own = {name: value for name, value in (named | values | files).items() if name not in WORDS}
     said = {name: value for name, value in (common | values).items() if name in WORDS}

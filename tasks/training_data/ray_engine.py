@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ...data.loading.reader_pool import read_entries
+from ...data.runtime.confinement import VARIABLE as CONFINE
 from ...data.runtime.import_path import isolate, isolated_environment
 from ...data.runtime.progress import progress
 from .encode_shards import Encoded, Ranges
@@ -54,7 +55,8 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     if missing:
         if not ray.is_initialized():
             isolate()  # its own processes as well as the workers
-            variables = {name: isolated_environment()[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+            environment = {CONFINE: "", **isolated_environment()}
+            variables = {name: environment[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH", CONFINE)}
             # Ray's workers import from the folder in which it is started, before all others.
             with chdir(os.path.abspath(os.sep)):
                 ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
