@@ -66,7 +66,7 @@ class ClipCodec:
             codes["audio"] = self.audio_codes(clip, clips.audio_frames)
         return codes
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(self, codes: Sequence[Codes]) -> list[Clip]:
         """Clips of codes of the same shapes; sound alone comes with black frames."""
         held = {name: torch.stack([each[name] for each in codes]).to(self.device) for name in codes[0]}
@@ -89,13 +89,13 @@ class ClipCodec:
         ]
         return [replace(clip, waveform=clip.sound(samples)) for clip in clips]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def visual_codes(self, clip: Clip) -> Int[Tensor, "t h w"]:
         """Codes of a clip's frames."""
         pixels = pixels_from_frames(clip.frames[None].to(self.device))
         return self.video_tokenizer.encode(pixels)[0].cpu()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def audio_codes(self, clip: Clip, latents: int) -> Int[Tensor, "levels {latents}"]:
         """Codes of a clip's sound, so many latents of it."""
         # Whole hops only, cut before encoding (data/media/timing.py says why).
