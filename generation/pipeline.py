@@ -315,7 +315,7 @@ class VideoLM:
         return clip
 
     def decode_batch(self, codes: Sequence[Codes]) -> list[Clip]:
-        """As `decode`, for codes of the same shapes."""
+        """As `decode` of each."""
         return self.codec.decode(codes)
 
     def _codes(
