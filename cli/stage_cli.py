@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ..data.runtime.made_with import refuse_others
+from ..data.runtime.parsing import bounded_text, parse_yaml
 from ..training.callbacks import FitProgress, LastCheckpoint
 from ..training.run_logs import csv_logger, quiet_lightning, step_of
 from ..training.strategies import FSDP2Strategy, strategy_of
@@ -156,7 +157,7 @@ class StageCLI(LightningCLI):
         checkpoint, stored = self.folder / "last.ckpt", self.folder / "config.yaml"
         if not (checkpoint.exists() and stored.is_file()):
             return
-        before = _settings(yaml.safe_load(stored.read_text(encoding="utf-8")))
+        before = _settings(parse_yaml(bounded_text(stored), str(stored)) or {})
         now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
         refuse_others(self.folder, before, now, "a checkpoint")
 

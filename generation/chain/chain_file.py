@@ -17,9 +17,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...data.runtime.confinement import checked as inside
+from ...data.runtime.parsing import bounded_text, parse_yaml
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
@@ -43,10 +42,7 @@ def read_chain(path: Path) -> list[Step]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no YAML, or a step is none.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(bounded_text(path), str(path))
     known = ("seed", "sampling", "aspect", "steps")
     if not isinstance(content, dict) or not content.keys() <= set(known):
         raise ValueError(f"{path} is no chain; expected {', '.join(known)}")

@@ -232,7 +232,7 @@ def test_a_task_of_ones_own_file_is_listed_and_used_only_when_named(files, capsy
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", ":1 is not JSON"),
+        ("{", ":1 is not valid JSON"),
         ('{"txt": "a"}', ":1 says txt; expected an object with some of name, text"),
         ('{"text": 3}', ":1 has text 3; expected a string"),
         ('{"text": "a", "name": "x"}\n{"text": "b", "name": "x"}', "names two clips alike"),
