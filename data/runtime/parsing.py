@@ -60,8 +60,9 @@ def parse_json(text: str, name: str) -> Any:
 
 def parse_yaml(text: str, name: str) -> Any:
     """The value of a YAML text of plain types; errors as `parse_json`."""
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)  # which refuses control characters at once
         node = loader.get_single_node()
         if node is None:
             return None
@@ -72,7 +73,8 @@ def parse_yaml(text: str, name: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     check_values(value, name)
     return value
 
