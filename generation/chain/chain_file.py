@@ -94,7 +94,7 @@ def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path) -
         raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(task_names())}")
     words = dict.fromkeys(MEDIA, names) | {"mask": KINDS}
     given = [name for name in words if values.get(name, "") not in ("", *words[name])]
-    files = {name: inside(beside / values[name], beside) for name in given}
+    files: dict[str, Any] = {name: inside(beside / values[name], beside) for name in given}
     named = {"name": values["task"], "seed": common.get("seed", 0)}
     own = {name: value for name, value in (named | values | files).items() if name not in WORDS}
     said = {name: value for name, value in (common | values).items() if name in WORDS}
