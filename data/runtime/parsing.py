@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 # JSON of so many bytes takes at most some 20 times as many in memory.
 MOST_BYTES = 2**26
 _MOST_LEVELS = 100
@@ -60,6 +58,8 @@ def parse_json(text: str, name: str) -> Any:
 
 def parse_yaml(text: str, name: str) -> Any:
     """The value of a YAML text of plain types; errors as `parse_json`."""
+    import yaml
+
     loader = None
     try:
         loader = yaml.SafeLoader(text)  # which refuses control characters at once
@@ -113,7 +113,7 @@ class _Extent:
     def __init__(self) -> None:
         self.known: dict[int, tuple[int, int] | None] = {}
 
-    def measure(self, node: yaml.Node) -> tuple[int, int]:
+    def measure(self, node: Any) -> tuple[int, int]:
         if id(node) in self.known:
             found = self.known[id(node)]
             if found is None:
@@ -132,9 +132,9 @@ class _Extent:
         return nodes, levels + 1
 
 
-def _inner(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.SequenceNode):
+def _inner(node: Any) -> Iterator[Any]:
+    if node.id == "sequence":
         yield from node.value
-    elif isinstance(node, yaml.MappingNode):
+    elif node.id == "mapping":
         for pair in node.value:
             yield from pair

@@ -123,6 +123,14 @@ def test_the_current_folder_is_on_no_path(monkeypatch, tmp_path):
     assert import_path() == [str(tmp_path), str(tmp_path / "lib")]
 
 
+def test_a_command_leaves_the_current_folder_before_it_imports_a_library():
+    code = "import sys, videolm.cli.main; print(*{name.split('.')[0] for name in sys.modules})"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(import_path())}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "videolm" in result.stdout.split()
+    assert not {*LIBRARIES, "transformers", "pydantic", "matplotlib"} & set(result.stdout.split())
+
+
 def test_a_folder_that_the_user_names_stays_on_the_path(monkeypatch, tmp_path):
     for named, kept in (("", False), (os.pathsep, False), (str(tmp_path), True)):
         monkeypatch.chdir(tmp_path)
