@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from ..data.runtime.parsing import bounded_text, parse_yaml
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 _BASE = "base"
 
@@ -93,10 +95,7 @@ def _with_bases(path: Path) -> list[Path]:
 
 
 def _sections(path: Path) -> dict[str, Any]:
-    try:
-        sections = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    sections = parse_yaml(bounded_text(path), str(path))
     if sections is None:
         return {}
     if not isinstance(sections, dict):

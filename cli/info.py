@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ..data.runtime.files import read_json
+from ..data.runtime.files import read_object
 from ..data.runtime.pretrained import refuse_sharded
 from ..tasks.model_config import ModelConfig
 
@@ -70,7 +70,7 @@ def _settings(name: str, folder: Path) -> str:
         lines[0] += f"  {_num_parameters(weights):,} parameters"
     path = folder / "config.json"
     if path.is_file():
-        for key, value in read_json(path).items():
+        for key, value in read_object(path).items():
             lines += _lines(key, value) if key != "other_sizes" else []
     return "\n".join(lines)
 

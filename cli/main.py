@@ -1,7 +1,8 @@
 """`videolm`: one table from word to function; a function's signature and docstring are its help.
 
 A user's mistake ends in one line on stderr and exit code 2; --debug (or VIDEOLM_DEBUG=1) shows where it
-came from. Modules are imported by the command that needs them, so that `videolm --help` is instant.
+came from. --confine (or VIDEOLM_CONFINE=1) keeps every command inside the folders of its sources. Modules
+are imported by the command that needs them, so that `videolm --help` is instant.
 """
 
 import inspect
@@ -11,7 +12,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..data.runtime.import_path import isolate_children
+from ..data.runtime.confinement import confinement
+from ..data.runtime.import_path import isolate
+from ..data.runtime.terminal import printable_output
 from . import (
     commands_codecs,
     commands_data,
@@ -72,12 +75,23 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
 }
 
 
+_LAST_WORDS = (
+    "videolm COMMAND --help says more; --debug shows where an error arose, --confine refuses clips outside\n"
+    "the folder of the list or data set that names them."
+)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    isolate_children()
+    isolate()
     arguments = sys.argv[1:] if arguments is None else arguments
+    with printable_output(), confinement("--confine" in arguments):
+        return _exit_code(arguments)
+
+
+def _exit_code(arguments: list[str]) -> int:
     debug = "--debug" in arguments or os.environ.get("VIDEOLM_DEBUG", "") not in ("", "0")
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = [argument for argument in arguments if argument not in ("--debug", "--confine")]
     words = _words(arguments)
     program = " ".join(["videolm", *words])
     try:
@@ -136,7 +150,7 @@ def overview(words: list[str] = ()) -> str:  # type: ignore[assignment]
     for name in _starting_with(list(words)):
         summary = inspect.cleandoc(COMMANDS[name].__doc__ or "").splitlines()[0]
         lines.append(f"  {name:22} {summary}")
-    return "\n".join([*lines, "", "videolm COMMAND --help says more; --debug shows where an error arose."])
+    return "\n".join([*lines, "", _LAST_WORDS])
 
 
 def one_line(error: BaseException) -> str:

@@ -20,9 +20,11 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ..data.runtime.made_with import refuse_others
+from ..data.runtime.parsing import bounded_text, parse_yaml
 from ..training.callbacks import FitProgress, LastCheckpoint
 from ..training.run_logs import csv_logger, quiet_lightning, step_of
 from ..training.strategies import FSDP2Strategy, strategy_of
+from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import with_packaged_configs
 from .init_from import language_model_from, value_of
 from .stages import STAGES, Stage
@@ -75,6 +77,8 @@ class StageCLI(LightningCLI):
         self.stage = stage
         self.verb = verb
         module, datamodule = stage.classes()
+        self.typed = arguments
+        restrict_classes(arguments)
         if stage.reads_model:
             arguments = language_model_from(arguments)
         super().__init__(
@@ -127,6 +131,7 @@ class StageCLI(LightningCLI):
             parser.link_arguments(source, target, apply_on="instantiate")
 
     def before_instantiate_classes(self) -> None:
+        refuse_task_files(self.config["data"].get("tasks") or (), self.typed)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.verb == "fit":
             self._refuse_other_settings()
@@ -152,7 +157,7 @@ class StageCLI(LightningCLI):
         checkpoint, stored = self.folder / "last.ckpt", self.folder / "config.yaml"
         if not (checkpoint.exists() and stored.is_file()):
             return
-        before = _settings(yaml.safe_load(stored.read_text(encoding="utf-8")))
+        before = _settings(parse_yaml(bounded_text(stored), str(stored)) or {})
         now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
         refuse_others(self.folder, before, now, "a checkpoint")
 

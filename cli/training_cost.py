@@ -29,6 +29,7 @@ from ..tasks.task import Task, load_task
 from ..tasks.text_budget import LEAST_PIECES, LEAST_VOCABULARY
 from ..tasks.training_data.encode_shards import sizes_of
 from ..tasks.training_data.lm_datamodule import LMDataModule
+from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import read_config
 
 _STRATEGIES: dict[str, Literal["ddp", "fsdp2"]] = {
@@ -76,6 +77,7 @@ def describe_config(path: Path, wanted: Wanted) -> str:
     vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, pieces, custom)
     with torch.device("meta"):
         training = LanguageModelTraining(vocabulary=vocabulary, **model)
+    refuse_task_files(data["tasks"])
     tasks = [load_task(name) for name in data["tasks"]]
     text = data["text_pieces"] or LEAST_PIECES
     examples = _examples(tasks, vocabulary, formats, data["audio_order"], text)
@@ -100,6 +102,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     config = read_config(path)
     if not {"model", "data"} <= config.keys():
         raise ValueError(f"{path} is not a config of `videolm lm fit`: it has no sections model and data")
+    restrict_classes(())
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(LanguageModelTraining, "model", skip={"vocabulary"}, instantiate=False)
     parser.add_class_arguments(LMDataModule, "data", instantiate=False)

@@ -37,16 +37,18 @@ _SUFFIX = ".mp4"  # of clips whose names come from a file of prompts
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A prompt whose clips are not there yet.
+    """A prompt whose clips are not there yet, or are made once more for the sake of those beside them.
 
     Args:
         name: of its clips.
         seed: of the first of them.
+        is_missing: whether they are to be written.
     """
 
     name: str
     prompt: Prompt
     seed: int
+    is_missing: bool = True
 
 
 def generate_files(request: Request, out: Path, prompts: Path | None = None) -> list[Path]:
@@ -77,7 +79,8 @@ def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[P
         fit = fit_of(request.results.judge)
     targets = [_targets(folder, each.name, suffix, request.results.num_samples) for each in named]
     missing = [number for number, paths in enumerate(targets) if prompts is None or not paths[-1].is_file()]
-    for number in missing:
+    made = missing if request.runtime.is_exact else _with_those_beside(missing, request, len(named))
+    for number in made:
         named[number].options.check_files()
     geometry = geometry_of(request.depth)
     waiting = [
@@ -85,8 +88,9 @@ def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[P
             named[number].name,
             replace(named[number].options.prompt, geometry=geometry),
             _first_seed(request, number, named[number].seed),
+            number in missing,
         )
-        for number in missing
+        for number in made
     ]
     if waiting and request.expansion.expand is not None:
         waiting = _expanded(request, waiting, folder)
@@ -150,8 +154,7 @@ def _expanded(request: Request, waiting: list[Waiting], folder: Path) -> list[Wa
 def _make(request: Request, waiting: list[Waiting], folder: Path, suffix: str, fit: Fit | None) -> None:
     """Generate clips, and write those of each group of prompts as soon as they are there."""
     model = _loaded(request)
-    tries = request.results.tries
-    together = max(_TOGETHER // tries, 1)
+    tries, together = request.results.tries, _together(request)
     with progress(f"generate {load_task(request.task).name}", len(waiting) * tries) as report:
         for start in range(0, len(waiting), together):
             group = waiting[start : start + together]
@@ -160,7 +163,20 @@ def _make(request: Request, waiting: list[Waiting], folder: Path, suffix: str, f
             else:
                 made = _made(model, request, group, fit, lambda done, at=start * tries: report(at + done))
             for each, clips in zip(group, made, strict=True):
-                _write(clips, _targets(folder, each.name, suffix, len(clips)))
+                if each.is_missing:
+                    _write(clips, _targets(folder, each.name, suffix, len(clips)))
+
+
+def _together(request: Request) -> int:
+    """Prompts of a group."""
+    return max(_TOGETHER // request.results.tries, 1)
+
+
+def _with_those_beside(missing: list[int], request: Request, count: int) -> list[int]:
+    """The numbers of all prompts in the groups of those that are missing, of `count` prompts."""
+    together = _together(request)
+    groups = {number // together for number in missing}
+    return [number for number in range(count) if number // together in groups]
 
 
 def _loaded(request: Request) -> VideoLM:

@@ -18,6 +18,7 @@ import torch
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.clip import Clip
 from ..data.runtime.device import device_of
+from ..data.runtime.forking import survive_forks
 from ..lm.batch import Batch
 from ..lm.decoding.generate import Generation
 from ..lm.decoding.generate import generate as generate_ids
@@ -59,6 +60,7 @@ class VideoLM:
         text_tokenizer: TextTokenizer | TextEncoder | None = None,
         tasks: Sequence[str] | None = None,
     ):
+        survive_forks()
         needs_sound = _needs_sound(config, tasks)
         config.check_tokenizers(video_tokenizer, audio_tokenizer, text_tokenizer, needs_sound=needs_sound)
         self.config = config
@@ -197,7 +199,7 @@ class VideoLM:
             task, [prompt] * num_samples, seed=seed, sampling=sampling, composite=composite
         )
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, whose tensors no training takes
     def generate_batch(
         self,
         task: str,
@@ -313,7 +315,7 @@ class VideoLM:
         return clip
 
     def decode_batch(self, codes: Sequence[Codes]) -> list[Clip]:
-        """As `decode`, for codes of the same shapes."""
+        """As `decode` of each."""
         return self.codec.decode(codes)
 
     def _codes(

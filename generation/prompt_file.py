@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..data.runtime.confinement import checked as inside
 from ..tasks.clip_size import size_of
 from ..tasks.masks import KINDS
 from .prompt_lines import Record, number_of, read_records
@@ -83,7 +84,10 @@ def _checked(record: Record, folder: Path) -> dict[str, Any]:
             seed_of(own["seed"])
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
-    own |= {name: folder / own[name] for name in _FILES if name in own}
-    if "mask" in own and own["mask"] not in KINDS:
-        own["mask"] = str(folder / own["mask"])
+    try:
+        own |= {name: inside(folder / own[name], folder) for name in _FILES if name in own}
+        if "mask" in own and own["mask"] not in KINDS:
+            own["mask"] = str(inside(folder / own["mask"], folder))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
     return own

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.runtime.parsing import parse_json
 from ..data.sources.columns import squeezed
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
@@ -96,12 +97,7 @@ def _text(path: Path) -> str:
 
 
 def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where} is not JSON: {error.msg}") from None
-    except RecursionError:
-        raise ValueError(f"{where} is not JSON that can be read: nested too deeply") from None
+    return parse_json(text, where)
 
 
 def _of_array(path: Path, text: str, known: tuple[str, ...]) -> list[Record]:

@@ -180,6 +180,12 @@ class Runtime:
         if self.quantize not in (None, "int8"):
             raise ValueError(f"quantize is {self.quantize!r}; expected int8")
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a clip does not depend on those that are generated beside it: with few bits a difference
+        in the last of them may change a choice."""
+        return self.quantize is None and self.dtype == "float32"
+
 
 @dataclass(frozen=True)
 class Request:

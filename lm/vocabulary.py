@@ -17,6 +17,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from ..data.runtime.files import read_json, write_json
+from ..data.runtime.typed_fields import check_least, from_fields
 
 STRUCTURE = (
     "pad", "bos", "eos", "bot_i", "eot_i", "bov_i", "eov_i", "boa_i", "eoa_i",
@@ -26,6 +27,7 @@ TASKS = (
     "VIDEO", "CONTINUE", "INPAINT", "OUTPAINT", "STYLIZE", "AUDIO", "VIDEO_FROM_AUDIO", "AUDIO_VIDEO",
 )  # fmt: skip
 NUMBERS = 64
+_MOST_IDS = 2**32
 _FIRST_TASK, _FIRST_NUMBER, _FIRST_CUSTOM, _NUM_SPECIAL = 32, 64, 128, 256
 
 
@@ -40,6 +42,11 @@ class Block:
     name: str
     start: int
     factors: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        check_least(self, start=0, factors=1)
+        if not self.factors or self.size > _MOST_IDS:
+            raise ValueError(f"factors are {self.factors}; expected 1 to {_MOST_IDS} ids")
 
     @property
     def size(self) -> int:
@@ -210,12 +217,17 @@ class Vocabulary:
         stored = read_json(Path(path))
         try:
             blocks = [
-                Block(name, int(entry["start"]), tuple(int(factor) for factor in entry["factors"]))
+                from_fields(Block, {"name": name} | entry, f"block {name!r}")
                 for name, entry in stored["blocks"].items()
             ]
-            return cls(blocks, stored["custom"])
+            custom = stored["custom"]
+            if not isinstance(custom, list) or not all(isinstance(name, str) for name in custom):
+                raise TypeError(f"its names are {custom!r}")
+            return cls(blocks, custom)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a vocabulary: {error!r}") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is not a vocabulary: {error}") from error
 
 
 def audio_block(level: int) -> str:

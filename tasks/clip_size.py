@@ -9,6 +9,7 @@ from fractions import Fraction
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.framing import aspect_distance, nearest_aspects
 from ..data.media.timing import exact_rate
+from ..data.runtime.typed_fields import check_fields, shown
 from .task import Task
 
 # What users say of a size, in options and files (`size_of`).
@@ -35,22 +36,26 @@ class SizeChoice:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("num_frames", "seconds"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ValueError(f"{name.removeprefix('num_')} is {value}; expected more than 0")
         if self.aspect is not None and self.pixels is None and self.ratio is None:
-            raise ValueError(f"aspect is {self.aspect!r}; expected W:H such as 16:9, or HEIGHTxWIDTH")
+            raise ValueError(f"aspect is {shown(self.aspect)}; expected W:H such as 16:9, or HEIGHTxWIDTH")
         if self.num_frames is not None and self.seconds is not None:
             raise ValueError("give the length of the clip either in frames or in seconds")
 
     @property
     def ratio(self) -> float | None:
         """Width / height, if the aspect is given as one."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", self.aspect or "")
+        match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?):(\d{1,6}(?:\.\d{1,9})?)", self.aspect or "")
         width, height = map(Fraction, match.groups()) if match else (0, 0)
         return float(width / height) if width and height else None
 
     @property
     def pixels(self) -> tuple[int, int] | None:
         """Height and width, if the aspect is given as these."""
-        match = re.fullmatch(r"(\d+)x(\d+)", self.aspect or "")
+        match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", self.aspect or "")
         return (int(match[1]), int(match[2])) if match else None
 
     def of(self, formats: Sequence[ClipFormat], task: Task) -> ClipFormat:

@@ -137,16 +137,24 @@ class ModelConfig:
             pieces = stored.get("text_pieces", LEAST_PIECES)
             if type(pieces) is not int or pieces < 1:
                 raise ValueError(f"{path} has text_pieces {pieces!r}; expected a whole number from 1 on")
+            if not isinstance(source, str) or type(text_width) is not int or text_width < 0:
+                raise TypeError(f"source is {source!r} and text_width {text_width!r}")
             sizes = [_checked_size(size) for size in stored.get("other_sizes", [])]
             others = tuple(ClipFormat.from_json(stored["clips"] | size) for size in sizes)
             tasks, text = _task_names(stored["tasks"], path), stored["text_tokenizer"]
+            if not isinstance(text, str):
+                raise TypeError(f"text_tokenizer is {text!r}")
             return cls(clips, tasks, text, order, source, text_width, others, pieces)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not complete: {error}") from error
+        except ValueError as error:
+            raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
 
 
-def _task_names(stored: list[str], path: Path) -> tuple[str, ...]:
+def _task_names(stored: Any, path: Path) -> tuple[str, ...]:
     """The names of tasks, none of them one that `load_task` would take for a file and run."""
+    if not isinstance(stored, list) or not stored or not all(isinstance(name, str) for name in stored):
+        raise TypeError(f"tasks are {stored!r}; expected names")
     for name in stored:
         if name.endswith(".py") or Path(name).name != name:
             raise ValueError(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...data.runtime.files import read_json, write_json
+from ...data.runtime.files import read_object, write_json
 from ...data.runtime.made_with import differences
 from ...data.runtime.progress import WHOLE, clock
 from ..config_files import read_config
@@ -58,7 +58,7 @@ class Record:
     def __init__(self, out: Path, stage: Stage, made_with: Mapping[str, Any] | None = None):
         self.stage, self.made_with = stage, made_with or {}
         self.path = out / "demo" / f"{stage.name.replace(' ', '-')}.json"
-        self.state: dict[str, Any] = read_json(self.path) if self.path.is_file() else {}
+        self.state: dict[str, Any] = read_object(self.path) if self.path.is_file() else {}
 
     @property
     def is_same(self) -> bool:

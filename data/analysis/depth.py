@@ -51,7 +51,7 @@ class DepthModel:
         self.model = model.eval().requires_grad_(False)
         self.batch_size = batch_size
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, clip: Clip) -> Float[Tensor, "frames height width"]:
         nearness = torch.cat([self._nearness(group) for group in clip.frames.split(self.batch_size)])
         low, high = nearness.amin(), nearness.amax()

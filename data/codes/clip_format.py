@@ -1,13 +1,16 @@
 """The format of a set of coded clips: sizes of clips and codes, and the tokenizers that made the codes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, get_args, get_origin
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import Any
 
 from ..media.timing import audio_latents, audio_step, video_frames
+from ..runtime.typed_fields import check_fields, check_least, from_fields
 
 # What may differ among the clips of one model; the rest follows from tokenizers and frame rate.
 SIZE_FIELDS = ("height", "width", "num_frames", "grid", "audio_frames")
+_MOST = 2**40  # pixels of a clip, codes of a codebook
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class ClipFormat:
         sample_rate, hop_length: of the audio codec.
         audio_tokenizer: fingerprint.
         variants: further visual codes of every clip, made from altered frames: name -> how they are made.
+
+    Raises:
+        ValueError: if a field is of another kind or out of its range.
     """
 
     height: int
@@ -41,6 +47,17 @@ class ClipFormat:
     hop_length: int = 0
     audio_tokenizer: str = ""
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        sizes = dict.fromkeys(("height", "width", "num_frames", "temporal_stride", "grid"), 1)
+        sounds = dict.fromkeys(("audio_frames", "sample_rate", "hop_length"), int(self.has_audio))
+        check_least(self, **sizes, **sounds, factors=2, codebook_sizes=2)
+        if self.fps <= 0:
+            raise ValueError(f"fps is {self.fps}; expected a number above 0")
+        largest = max(prod(self.grid), prod(self.factors), self.num_frames * self.height * self.width)
+        if not self.factors or max(largest, self.audio_frames, *self.codebook_sizes) >= _MOST:
+            raise ValueError(f"{self.name} with grid {self.grid} and factors {self.factors} are no clips")
 
     @property
     def name(self) -> str:
@@ -104,27 +121,6 @@ class ClipFormat:
         """The inverse of `to_json`.
 
         Raises:
-            TypeError: if a field is missing or unknown, or of another type.
+            ValueError: if a field is missing or unknown, of another kind or out of its range.
         """
-        if not isinstance(values, dict):
-            raise TypeError(f"the format of the clips is {values!r}; expected an object")
-        kinds = {field.name: field.type for field in fields(cls)}
-        return cls(**{name: _typed(name, value, kinds.get(name)) for name, value in values.items()})
-
-
-def _typed(name: str, value: Any, kind: Any) -> Any:
-    """A value of a field of this type, as JSON gives it: lists are tuples, numbers may be whole."""
-    if get_origin(kind) is tuple:
-        sizes = get_args(kind)
-        if (
-            isinstance(value, list)
-            and all(type(each) is int for each in value)
-            and (Ellipsis in sizes or len(value) == len(sizes))
-        ):
-            return tuple(value)
-    elif get_origin(kind) is dict:
-        if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()):
-            return value
-    elif kind is None or (kind is float and type(value) is int) or type(value) is kind:
-        return value
-    raise TypeError(f"{name} is {value!r}; expected {kind}")
+        return from_fields(cls, values, "the format of the clips")

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..runtime.files import read_json, replacing, write_json
 from ..runtime.made_with import as_json, refuse_others
+from ..runtime.parsing import parse_json
 from ..runtime.remote import RemoteFolder, is_address
 from ..sources.entry import LONG_CAPTION
 from ..sources.held_out import SplitKey, group_of, relative_path
@@ -35,6 +36,7 @@ from .footage import Footage
 FORMAT_VERSION = 1
 _DTYPES = {"audio": torch.int16}
 _VISUAL = torch.int32
+_MOST_BYTES_OF_INDEX = 2**29  # it names all that was left out
 _SHARD_NAME = re.compile(r"shard-\d{5,}")
 
 
@@ -294,9 +296,9 @@ class ShardReader:
 
 def _line(text: str, path: Path) -> dict[str, Any]:
     try:
-        line = json.loads(text)
+        line = parse_json(text, "it")
         captions, source, has_audio = line["captions"], line["source"], line["has_audio"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
     is_text = isinstance(source, str) and isinstance(line.get("path", ""), str)
     if not (isinstance(captions, list) and is_text and isinstance(has_audio, bool)):
@@ -341,7 +343,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / "index.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a folder of codes: it has no index.json (videolm encode)")
-    index = read_json(path)
+    index = read_json(path, _MOST_BYTES_OF_INDEX)
     version = index.get("format_version") if isinstance(index, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f"{path} has format_version {version!r}; this videolm reads {FORMAT_VERSION}")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .parsing import MOST_BYTES, bounded_text, parse_json
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -30,14 +32,19 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Parse a JSON file.
+def read_json(path: Path, most: int = MOST_BYTES) -> Any:
+    """Parse a JSON file of at most so many bytes.
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is not JSON.
+        ValueError: if it is not JSON, or out of the bounds of `parsing`.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    return parse_json(bounded_text(path, most), str(path))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """As `read_json`, of a file that holds an object."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds {type(value).__name__}; expected an object")
+    return value

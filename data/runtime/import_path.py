@@ -1,7 +1,9 @@
-"""Where the processes that we start import from: never from the folder that the user happens to stand in.
+"""Where this program and the processes that it starts import from: never from the folder that the user
+happens to stand in.
 
-Python puts the current folder first on the path of `python -c …`, which is how workers are started. A
-downloaded data set may hold a numpy.py, which would then run as the user who stands in its folder.
+Python puts the current folder first on the path of `python -c …` and `python -m …`, and in the place of an
+empty part of PYTHONPATH. A downloaded data set may hold a numpy.py, which would then run as the user who
+stands in its folder.
 """
 
 import os
@@ -9,6 +11,7 @@ import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[2]
+_SAFE = {"PYTHONSAFEPATH": "1"}
 
 
 def import_path() -> list[str]:
@@ -26,9 +29,17 @@ def isolated_environment() -> dict[str, str]:
     return {**os.environ, **_SAFE, "PYTHONPATH": os.pathsep.join(import_path())}
 
 
-def isolate_children() -> None:
-    """From now on no Python that this process starts, by whatever library, looks into the current folder."""
+def isolate() -> None:
+    """From now on neither this process nor any Python that it starts, by whatever library, looks into the
+    current folder, unless the user named it: as the folder of the program, or whole in PYTHONPATH."""
+    parts = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    whole = [part for part in parts if os.path.isabs(part)]
+    program = getattr(sys.modules["__main__"], "__file__", None)
+    named = {Path(each).resolve() for each in whole}
+    if program is not None:
+        named.add(Path(program).resolve().parent)
+    if Path.cwd() not in named:
+        sys.path[:] = import_path()
     os.environ.update(_SAFE)
-
-
-_SAFE = {"PYTHONSAFEPATH": "1"}
+    if "PYTHONPATH" in os.environ:
+        os.environ["PYTHONPATH"] = os.pathsep.join(whole)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .files import read_json, replacing, write_json
+from .typed_fields import from_fields
 
 CONFIG_VERSION = 1
 
@@ -98,13 +99,7 @@ def read_config(folder: str | Path, kind: str, config_class: type) -> Any:
     if version != CONFIG_VERSION:
         raise ValueError(f"{path} has config_version {version!r}; this videolm reads {CONFIG_VERSION}")
     del values["kind"]
-    known = {field.name for field in fields(config_class)}
-    if values.keys() - known:
-        raise ValueError(f"{path} has unknown settings {sorted(values.keys() - known)}")
-    try:
-        return config_class(**{key: _as_tuple(value) for key, value in values.items()})
-    except TypeError as error:
-        raise ValueError(f"{path} lacks a setting: {error}") from error
+    return from_fields(config_class, values, str(path))
 
 
 def load_weights(model: nn.Module, folder: str | Path) -> None:
@@ -117,8 +112,3 @@ def load_weights(model: nn.Module, folder: str | Path) -> None:
     except Exception as error:  # safetensors raises its own types for a damaged file
         raise ValueError(f"{path} does not fit its config.json: {' '.join(str(error).split())}") from error
     model.eval()
-
-
-def _as_tuple(value: Any) -> Any:
-    """JSON has lists only; our configs hold tuples."""
-    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value

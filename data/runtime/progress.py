@@ -8,7 +8,10 @@ from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .terminal import harmless, printable_output, raw
 
 # Of a longer job that the current one is a part of: share done of this part -> what to say of the whole.
 WHOLE: ContextVar[Callable[[float], str] | None] = ContextVar("WHOLE", default=None)
@@ -46,12 +49,14 @@ def _bar(description: str, total: float, completed: float) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]} {task.fields[whole]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
-        task = bar.add_task(description, total=total, note="", whole="")
+    drawn = Progress(*columns, console=Console(file=raw(sys.stderr)), refresh_per_second=4)
+    with drawn as bar, printable_output():  # the bar takes what is printed, to show it above itself
+        task = bar.add_task(escape(harmless(description)), total=total, note="", whole="")
         bar.update(task, completed=completed)
 
         def report(completed: float, note: str = "") -> None:
-            bar.update(task, completed=completed, note=note, whole=whole(completed / total) if whole else "")
+            words = whole(completed / total) if whole else ""
+            bar.update(task, completed=completed, note=escape(harmless(note)), whole=words)
 
         yield report
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
+from ..runtime.typed_fields import shown
+
 # Of each meaning the names in the order of their weight.
 _NAMES = {
     "path": (
@@ -31,6 +33,7 @@ _PLAIN = ("group", "class", "long_caption", "height", "width")
 # WebVid calls the caption "name"; beside these columns it can mean nothing else.
 _BESIDE_NAME = ("page_dir", "content_url")
 _MOST_CHARACTERS = 2**20
+_MOST_SECONDS = 10**8  # three years; clocks of decoders end far beyond
 _DEEPEST = 4
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)")
@@ -134,8 +137,9 @@ def seconds(name: str, value: Any) -> float | None:
             number = _of_clock(*clock.groups()) if clock else float(value.strip().removesuffix("s"))
         except ValueError:
             number = None
-    if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number) or number < 0:
-        raise ValueError(f"{name} is {value!r}; expected seconds or hh:mm:ss")
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not 0 <= number <= _MOST_SECONDS:
+        raise ValueError(f"{name} is {shown(value)}; expected seconds or hh:mm:ss")
     return float(number)
 
 

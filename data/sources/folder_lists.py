@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..media.streams import printable
+from ..runtime.confinement import leads_out
 from .listing import Listing, counted
 from .samples import is_about_a_page, sort_out, suffix_of
 from .scanning import Scan
@@ -68,7 +69,8 @@ def read_names(media: Path) -> Listing:
     Raises:
         ValueError: if the two have not equally many lines, or no line names a file.
     """
-    beside = [media.parent / name for name in _OF_CAPTIONS if (media.parent / name).is_file()]
+    beside = [media.parent / name for name in _OF_CAPTIONS]
+    beside = [path for path in beside if path.is_file() and not leads_out(path, media.parent)]
     if media.name not in _OF_MEDIA or not beside:
         return read_table(media)
     names, captions = (list(map(str.strip, text_lines(path))) for path in (media, beside[0]))

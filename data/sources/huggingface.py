@@ -5,11 +5,14 @@ the same limits apply and no second decoder is needed. Of several such columns t
 clip, or else the first image, or sound; the others are left out.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..media.streams import printable
+from ..runtime.confinement import is_inside, places_of
 from .listing import Listing
 from .parquet import plain
 from .tables import listing_of, read_parquet
@@ -38,12 +41,18 @@ class DatasetCell:
     column: Any  # a data set of that column alone; all cells share it
     name: str
     row: int
+    places: tuple[str, ...]  # real folders that files named by a cell may be in
 
     def __call__(self) -> bytes:
         value = self.column[self.row][self.name]
         if not value:
             raise OSError("its cell is empty")
-        return value["bytes"] if value["bytes"] is not None else Path(value["path"]).read_bytes()
+        if value["bytes"] is not None:
+            return value["bytes"]
+        path = Path(value["path"] or "")
+        if not (path.is_absolute() and is_inside(path, self.places)):
+            raise OSError(f"its row names a file outside the data set ({printable(path)})")
+        return path.read_bytes()
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -76,14 +85,25 @@ def _rows_of(name: str, dataset: Any) -> Listing:
     feature = getattr(datasets, type(dataset.features[media]).__name__)
     column = dataset.select_columns([media]).cast_column(media, feature(decode=False))
     rest = dataset.remove_columns(_media_columns(dataset))
+    places = _places(name)
 
     def row(number: int) -> Row:
         values = {key: plain(each) for key, each in rest[number].items()} if rest.column_names else {}
         named = {key: each for key, each in values.items() if each is not None}
         named |= {"path": f"{Path(name).name}/{number}"}
-        return Row(f"row {number + 1}", named, load=DatasetCell(column, media, number))
+        return Row(f"row {number + 1}", named, load=DatasetCell(column, media, number, places))
 
     return listing_of(name, map(row, range(len(dataset))))
+
+
+def _places(name: str) -> tuple[str, ...]:
+    """Where the files of a data set are: in its folder, or where the libraries keep what they fetched."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    own = places_of(Path(name)) if Path(name).is_dir() else []
+    kept = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, HF_HUB_CACHE)
+    return (*own, *(os.path.realpath(each) for each in kept))
 
 
 def read_streamed(source: str) -> Listing:

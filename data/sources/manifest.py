@@ -20,22 +20,26 @@
 
 What columns are called elsewhere stands in columns.py; letter case and blanks do not matter. `path` counts
 from the file's own folder; one that is absolute or leaves it through `..` is followed, for a list may well
-stand beside the clips that somebody keeps elsewhere. `caption` is text or a list of texts that all describe
-the clip, `start` and `end` are seconds or hh:mm:ss; all but the path may be missing, and other keys are kept.
-A `long_caption` is one that a captioner wrote (`videolm data caption`), kept apart from the others.
+stand beside the clips that somebody keeps elsewhere, unless `--confine` refuses it. `caption` is text or a
+list of texts that all describe the clip, `start` and `end` are seconds or hh:mm:ss; all but the path may be
+missing, and other keys are kept. A `long_caption` is one that a captioner wrote (`videolm data caption`),
+kept apart from the others.
 
 What is wrong (a line, a member of a tar) is an entry with a problem, counted and named like a file that
 cannot be read; what is left out without being wrong is a note. Only a list without a single good line is
 refused.
 """
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..runtime.confinement import REFUSAL, is_confined, is_inside, leads_out, places_of
 from ..runtime.remote import is_address
 from .archives import TAR_SUFFIXES
 from .entry import MEDIA_SUFFIXES, Entry
@@ -71,6 +75,8 @@ def read_manifest(source: str | Path, where: Mapping[str, str] = MappingProxyTyp
 def read_listing(source: str | Path, where: Mapping[str, str] = MappingProxyType({})) -> Listing:
     """As `read_manifest`, with the notes."""
     listing = _read(str(source))
+    if is_confined():
+        listing = _confined(listing, str(source))
     entries = listing.entries
     if not entries:
         raise ValueError(f"{source} names no clips")
@@ -79,6 +85,27 @@ def read_listing(source: str | Path, where: Mapping[str, str] = MappingProxyType
         wish = ", ".join(f"{key}={value}" for key, value in where.items())
         raise ValueError(f"{source} has no clip with {wish}; {_found(entries, where)}")
     return Listing(chosen, listing.notes)
+
+
+def _confined(listing: Listing, source: str) -> Listing:
+    """A problem in place of every file that is outside the source's folder.
+
+    Of a source at an address, or by name on a hub, every file of this machine is outside.
+    """
+    path = Path(source)
+    if is_address(source) or not (path.exists() or source.lower().endswith(TAR_SUFFIXES)):
+        places = []
+    elif path.is_dir():
+        places = places_of(path)
+    else:
+        places = [*places_of(path.parent), *places_of(Path(os.path.realpath(path)).parent)]
+
+    def may_be_read(entry: Entry) -> bool:
+        is_of_hub = entry.load is not None and not places
+        return bool(entry.problem) or is_of_hub or is_inside(entry.path, places)
+
+    entries = [each if may_be_read(each) else replace(each, problem=REFUSAL) for each in listing.entries]
+    return Listing(entries, listing.notes)
 
 
 def read_files(source: str, where: Mapping[str, str]) -> list[Entry]:
@@ -129,10 +156,11 @@ def _present(source: str) -> str:
 
 
 def _read_folder(folder: Path) -> Listing:
-    if is_saved_dataset(folder) and not (folder / MANIFEST_NAME).is_file():
+    has_manifest = (folder / MANIFEST_NAME).is_file() and not leads_out(folder / MANIFEST_NAME, folder)
+    if is_saved_dataset(folder) and not has_manifest:
         return read_saved(folder)
     found = scan(folder)
-    if (folder / MANIFEST_NAME).is_file():
+    if has_manifest:
         lists = FolderLists({folder: read_table(folder / MANIFEST_NAME)}, {folder / MANIFEST_NAME})
     else:
         lists = find_lists(folder, found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..media.streams import printable
+from ..runtime.confinement import leads_out
 from .entry import Entry
 from .listing import counted
 
@@ -21,7 +22,7 @@ class Scan:
         folders: each folder with the names of its files, sorted; hidden ones are left out.
         followed: links to folders that were followed.
         repeated: links to folders that were read already, or contain the one that is read.
-        problems: folders that cannot be read.
+        problems: folders that cannot be read, and texts that are links out of the folder.
     """
 
     folders: list[tuple[Path, list[str]]] = field(default_factory=list)
@@ -55,7 +56,7 @@ def scan(root: Path) -> Scan:
             if identity in seen or identity in around:
                 found.repeated.append(folder)
                 continue
-            names, inner, linked = _read(folder)
+            names, inner, linked, links_out = _read(folder, root)
         except OSError as error:
             problem = f"the folder cannot be read ({error.strerror or error})"
             found.problems.append(Entry(Path(printable(folder)), problem=problem))
@@ -63,6 +64,10 @@ def scan(root: Path) -> Scan:
         if folder is not root and folder.is_symlink():
             found.followed.append(folder)
         seen.add(identity)
+        found.problems += [
+            Entry(Path(printable(folder / name)), problem="it is a link to a text outside the folder")
+            for name in links_out
+        ]
         found.folders.append((folder, names))
         waiting.extend(inner)
         links.extend(linked)
@@ -74,9 +79,10 @@ def is_litter(name: str) -> bool:
     return name.startswith(".") or name in LITTER
 
 
-def _read(folder: Path) -> tuple[list[str], list[Path], list[Path]]:
-    """Names of the files in a folder, its folders, and its links to folders."""
-    names, inner, linked = [], [], []
+def _read(folder: Path, root: Path) -> tuple[list[str], list[Path], list[Path], list[str]]:
+    """Names of the files in a folder, its folders, its links to folders, and names of texts that are links
+    out of the source."""
+    names, inner, linked, out = [], [], [], []
     with os.scandir(folder) as entries:
         for each in entries:
             if is_litter(each.name):
@@ -85,9 +91,11 @@ def _read(folder: Path) -> tuple[list[str], list[Path], list[Path]]:
                 inner.append(folder / each.name)
             elif each.is_symlink() and os.path.isdir(each.path):
                 linked.append(folder / each.name)
+            elif each.is_symlink() and leads_out(folder / each.name, root):
+                out.append(each.name)
             else:
                 names.append(each.name)
-    return sorted(names), sorted(inner), sorted(linked)
+    return sorted(names), sorted(inner), sorted(linked), sorted(out)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ...data.media.clip import Clip
-from ...data.runtime.import_path import isolate_children
+from ...data.runtime.import_path import isolate
 from ...data.synthetic.describing import Description, describe
 from ...data.synthetic.scene import CAMERAS, COLOURS, MOTIONS, PITCHES, SHAPES, Scene
 from .entropy import entropy_bits
@@ -40,7 +40,7 @@ def describe_all(clips: Sequence[Clip]) -> list[Description]:
 
 @cache
 def _readers() -> ProcessPoolExecutor:
-    isolate_children()
+    isolate()
     return ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,))
 
 

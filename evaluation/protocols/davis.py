@@ -4,10 +4,11 @@ Kondratyuk et al. 2024, arXiv:2312.14125, appendix A.4 and table 5, which lists 
 give them as prompts.jsonl, one {"video": "bear", "start": 0, "prompt": "…"} a line.
 """
 
-import json
+
 from pathlib import Path
 
 from ...data.media.clip import Clip
+from ...data.runtime.parsing import parse_json
 from ...generation.prompt import Prompt
 from . import published
 from .benchmark import Benchmark, Case, Footage, Material, Wanted
@@ -29,9 +30,9 @@ def find(data: Path, wanted: Wanted) -> Material:
 
 def _case(data: Path, line: str, number: int) -> Case:
     try:
-        values = json.loads(line)
+        values = parse_json(line, "it")
         video, start, text = str(values["video"]), int(values.get("start", 0)), str(values["prompt"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         expected = '{"video": "bear", "start": 0, "prompt": "…"}'
         raise ValueError(f"prompts.jsonl line {number} is not like {expected}") from error
     folder = data / "JPEGImages" / "480p" / video

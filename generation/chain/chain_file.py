@@ -17,8 +17,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ...data.runtime.confinement import checked as inside
+from ...data.runtime.parsing import bounded_text, parse_yaml
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
@@ -42,10 +42,7 @@ def read_chain(path: Path) -> list[Step]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no YAML, or a step is none.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = parse_yaml(bounded_text(path), str(path))
     known = ("seed", "sampling", "aspect", "steps")
     if not isinstance(content, dict) or not content.keys() <= set(known):
         raise ValueError(f"{path} is no chain; expected {', '.join(known)}")
@@ -96,7 +93,8 @@ def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path) -
     if values.get("task") not in task_names():
         raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(task_names())}")
     words = dict.fromkeys(MEDIA, names) | {"mask": KINDS}
-    files = {name: beside / values[name] for name in words if values.get(name, "") not in ("", *words[name])}
+    given = [name for name in words if values.get(name, "") not in ("", *words[name])]
+    files: dict[str, Any] = {name: inside(beside / values[name], beside) for name in given}
     named = {"name": values["task"], "seed": common.get("seed", 0)}
     own = {name: value for name, value in (named | values | files).items() if name not in WORDS}
     said = {name: value for name, value in (common | values).items() if name in WORDS}

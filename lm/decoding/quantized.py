@@ -1,9 +1,15 @@
 """int8 weights for generation: a token reads half to a quarter of the bytes.
 
 A row of a matrix is stored as round(row / scale) with scale = max |row| / 127, so the error of a weight is at
-most max |row| / 254. On CPUs a few positions at a time go through a kernel that multiplies bfloat16
-activations (with 8 bits of precision, too) by int8 weights; it is ten times slower for float32. Many
-positions, and all on GPUs, are multiplied by the dequantized weights; there torch.compile merges both steps.
+most max |row| / 254. On CPUs all positions go through one kernel that multiplies bfloat16 activations (with 8
+bits of precision, too) by int8 weights: what a position gets does not depend on how many others it is
+multiplied with. For prompts (hundreds of positions) it takes up to twice as long as a product with
+dequantized weights, for the few positions of all other passes half to a fiftieth. For float32 activations
+the kernel is ten times slower. On GPUs weights are dequantized; there torch.compile merges both steps.
+
+Rounding activations to 8 bits makes differences in the last bit of float32, which attention has in batches of
+other widths, large enough to change a choice now and then. So the same seed gives the same clip in the same
+batch, and in another one most often.
 """
 
 import torch
@@ -12,9 +18,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..model.transformer import PrefixLM
-
-ROWS_OF_KERNEL = 16
-"""With more rows the CPU's int8 kernel is slower than a product with dequantized weights."""
 
 _KERNEL_STEP = 16  # features that the CPU's kernel takes at a time; it reads past the end of other sizes
 
@@ -36,7 +39,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch classes"]:
         flat = features.reshape(-1, features.shape[-1])
-        if features.device.type != "cpu" or len(flat) > ROWS_OF_KERNEL:
+        if features.device.type != "cpu":
             scaled = F.linear(features, self.weight.to(features.dtype)) * self.scale
             return scaled.to(features.dtype)
         product = torch._weight_int8pack_mm(flat.bfloat16(), self.weight, self.kernel_scale)

@@ -7,6 +7,8 @@ DrawSettings(1.0, guidance_scale=3)  no open choice
 
 from dataclasses import asdict, dataclass
 
+from ...data.runtime.typed_fields import check_fields
+
 
 @dataclass(frozen=True)
 class DrawSettings:
@@ -40,6 +42,7 @@ class DrawSettings:
     window: int = 16
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.temperature < 0:
             raise ValueError(f"temperature is {self.temperature}; expected 0 or more")
         if self.top_k is not None and self.top_k < 1:
@@ -94,6 +97,7 @@ class Sampling:
     window: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self.settings()
 
     def settings(self, recommended: "Sampling | None" = None) -> DrawSettings:

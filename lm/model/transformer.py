@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ...data.runtime.pretrained import PretrainedMixin, load_weights, read_config
+from ...data.runtime.typed_fields import check_fields, check_least
 from ..batch import Batch
 from ..vocabulary import Block, Vocabulary
 from .attention import Attend, Attention, Rotation, rotary_angles, rotation_of
@@ -20,6 +21,7 @@ from .layer import Layer
 from .prefix_attention import prefix_attention
 from .rms_norm import RMSNorm
 
+_MOST_LAYERS = 1000
 Wavelengths = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
@@ -64,6 +66,11 @@ class LMConfig:
     feature_width: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        names = ("dim", "heads", "kv_heads", "hidden", "segments")
+        check_least(self, **dict.fromkeys(names, 1), layers=0, rotary_dims=0, feature_width=0)
+        if self.layers > _MOST_LAYERS:
+            raise ValueError(f"layers is {self.layers}; expected at most {_MOST_LAYERS}")
         if self.dim % self.heads or self.heads % self.kv_heads:
             raise ValueError(
                 f"dim {self.dim}, heads {self.heads} and kv_heads {self.kv_heads}: "

@@ -6,12 +6,14 @@ keeps its tokenizers and writes shards of its own; here only the index is made o
 
 import os
 from collections.abc import Callable
+from contextlib import chdir
 from typing import Any
 
 import torch
 
 from ...data.loading.reader_pool import read_entries
-from ...data.runtime.import_path import isolate_children, isolated_environment
+from ...data.runtime.confinement import VARIABLE as CONFINE
+from ...data.runtime.import_path import isolate, isolated_environment
 from ...data.runtime.progress import progress
 from .encode_shards import Encoded, Ranges
 
@@ -22,10 +24,12 @@ class RangeEncoder:
     Args:
         make: the ranges, tokenizers included; called once on each worker.
         threads: of PyTorch, so that sums have the order that they have in one process.
+        folder: from which relative paths in `make` count.
     """
 
-    def __init__(self, make: Callable[[], Ranges], threads: int):
+    def __init__(self, make: Callable[[], Ranges], threads: int, folder: str):
         torch.set_num_threads(threads)
+        os.chdir(folder)
         self.ranges = make()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -50,9 +54,12 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     missing = ranges.missing()
     if missing:
         if not ray.is_initialized():
-            isolate_children()  # its own processes as well as the workers
-            variables = {name: isolated_environment()[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-            ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
+            isolate()  # its own processes as well as the workers
+            environment = {CONFINE: "", **isolated_environment()}
+            variables = {name: environment[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH", CONFINE)}
+            # Ray's workers import from the folder in which it is started, before all others.
+            with chdir(os.path.abspath(os.sep)):
+                ray.init(include_dashboard=False, runtime_env={"env_vars": variables})
         for writer in ranges.writers:
             writer.finish()  # the format is said once, before the workers begin
         _run(ray, make, ranges, missing, num_workers)
@@ -65,7 +72,7 @@ def _run(ray: Any, make: Callable[[], Ranges], ranges: Ranges, missing: list[int
     rows = ray.data.from_items([{"id": number} for number in missing], override_num_blocks=len(missing))
     encoded = rows.map(
         RangeEncoder,
-        fn_constructor_args=(make, threads),
+        fn_constructor_args=(make, threads, os.getcwd()),
         concurrency=max(num_workers, 1),
         num_gpus=int(on_gpu),
     )

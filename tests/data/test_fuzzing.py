@@ -14,6 +14,7 @@ import tarfile
 
 import pytest
 import torch
+from damage import VALUES, damaged, with_another_value
 from safetensors.torch import save_file
 
 from videolm.data.codes.clip_format import ClipFormat
@@ -45,26 +46,6 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
     return {suffix: (folder / f"a{suffix}").read_bytes() for suffix in WRITABLE}
 
 
-def damaged(data: bytes, chance: random.Random) -> bytes:
-    """Cut off, with flipped bits, with a part overwritten, doubled or taken out."""
-    kind, data = chance.randrange(5), bytearray(data)
-    place = chance.randrange(len(data))
-    if kind == 0:
-        return bytes(data[:place])
-    if kind == 1:
-        for _ in range(chance.choice((1, 4, 16, 64))):
-            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-        return bytes(data)
-    length = chance.randrange(1, 200)
-    if kind == 2:
-        data[place : place + length] = chance.randbytes(length)
-    elif kind == 3:
-        data[place:place] = data[max(0, place - length) : place]
-    else:
-        del data[place : place + length]
-    return bytes(data)
-
-
 def refused_or(read, *arguments, **settings):
     """The result, or None where the input is refused in one line."""
     try:
@@ -87,11 +68,6 @@ def test_damaged_media_are_read_or_refused(tmp_path, originals, suffix):
     assert len(list(tmp_path.iterdir())) == len(share(0.1))
     (tmp_path / f"whole{suffix}").write_bytes(originals[suffix])
     assert refused_or(probe, tmp_path / f"whole{suffix}") is not None
-
-
-VALUES = (
-    None, True, -1, 0, 3.5, float("nan"), 1e308, "", "x", "../x", "a\0b", [], [1], [None], {}, {"a": [{}]},
-)  # fmt: skip
 
 
 def test_lists_of_wrong_types_are_read_or_refused(tmp_path):
@@ -170,23 +146,15 @@ CLIPS = ClipFormat(
 )  # fmt: skip
 
 
+FOREIGN = ("../../shard-00000", "shard-99999")
+
+
 def write_shards(folder):
     writer = ShardWriter(folder, CLIPS, {"source": "here"})
     codes = torch.arange(4).reshape(2, 1, 2)
     for number in range(2):
         writer.write(number, [CodedClip({"visual": codes}, ("a",), "s")] * 2, ["s"], [("b", "bad")])
     writer.finish()
-
-
-def with_another_value(value, chance):
-    """A JSON value with one of its parts, however deep, exchanged."""
-    if isinstance(value, dict) and value and chance.random() < 0.85:
-        key = chance.choice(list(value))
-        return value | {key: with_another_value(value[key], chance)}
-    if isinstance(value, list) and value and chance.random() < 0.85:
-        place = chance.randrange(len(value))
-        return [*value[:place], with_another_value(value[place], chance), *value[place + 1 :]]
-    return chance.choice((*VALUES, "../../shard-00000", "shard-99999", 2**70))
 
 
 def test_damaged_shards_are_read_or_refused(tmp_path):
@@ -197,7 +165,7 @@ def test_damaged_shards_are_read_or_refused(tmp_path):
         write_shards(folder)
         path = chance.choice(sorted(folder.iterdir()))
         if path.suffix == ".json" and chance.random() < 0.8:
-            path.write_text(json.dumps(with_another_value(json.loads(path.read_text()), chance)))
+            path.write_text(json.dumps(with_another_value(json.loads(path.read_text()), chance, FOREIGN)))
         else:
             path.write_bytes(damaged(path.read_bytes(), chance))
         reader = refused_or(ShardReader, folder)

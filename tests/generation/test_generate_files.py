@@ -19,7 +19,7 @@ from videolm.generation.best_of import ClipFit, DescribedFit, best, nearest_know
 from videolm.generation.generate_files import generate_files
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt_file import read_prompts
-from videolm.generation.run_request import PromptOptions, Request, Results, claim_folder
+from videolm.generation.run_request import PromptOptions, Request, Results, Runtime, claim_folder
 from videolm.lm.decoding.sampling import Sampling
 from videolm.tasks.clip_size import SizeChoice
 
@@ -90,6 +90,27 @@ def test_a_stopped_run_makes_the_clips_that_are_missing_and_only_those(files, mo
     assert second.read_bytes() == whole
     with pytest.raises(ValueError, match="holds clips made with seed 1, now 2: choose another place"):
         generate_files(Request(files["model"], "text_to_image", seed=2), *arguments[1:])
+
+
+def test_a_stopped_run_of_few_bits_takes_the_same_batches(files, monkeypatch):
+    (files["tmp"] / "prompts.txt").write_text("a red square moves left\n\na blue star spins\n")
+    request = Request(files["model"], "text_to_image", seed=1, runtime=Runtime(quantize="int8"))
+    arguments = (request, files["tmp"] / "out", files["tmp"] / "prompts.txt")
+    first, second = generate_files(*arguments)
+    whole = [first.read_bytes(), second.read_bytes()]
+    second.unlink()
+    first.write_bytes(b"left as it is")
+    asked = []
+    generate_batch = VideoLM.generate_batch
+
+    def watched(self, task, prompts, **settings):
+        asked.extend(prompt.text for prompt in prompts)
+        return generate_batch(self, task, prompts, **settings)
+
+    monkeypatch.setattr(VideoLM, "generate_batch", watched)
+    generate_files(*arguments)
+    assert asked == ["a red square moves left", "a blue star spins"]
+    assert [first.read_bytes(), second.read_bytes()] == [b"left as it is", whole[1]]
 
 
 def test_several_samples_come_with_a_sheet_of_all(files):
@@ -211,7 +232,7 @@ def test_a_task_of_ones_own_file_is_listed_and_used_only_when_named(files, capsy
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", ":1 is not JSON"),
+        ("{", ":1 is not valid JSON"),
         ('{"txt": "a"}', ":1 says txt; expected an object with some of name, text"),
         ('{"text": 3}', ":1 has text 3; expected a string"),
         ('{"text": "a", "name": "x"}\n{"text": "b", "name": "x"}', "names two clips alike"),

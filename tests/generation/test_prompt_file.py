@@ -76,7 +76,7 @@ def test_columns_of_a_table_are_those_of_the_objects_and_others_are_named(tmp_pa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.jsonl", '{"text": "a"}\n\n{"text": "b"', r"p.jsonl:3 is not JSON"),
+        ("p.jsonl", '{"text": "a"}\n\n{"text": "b"', r"p.jsonl:3 is not valid JSON"),
         ("p.jsonl", '{"text": "a"}\n{"text": "b", "sed": 1}', r"p.jsonl:2 says sed, text; expected"),
         ("p.jsonl", '{"text": "a", "seed": 1.5}', r"p.jsonl:1 has seed 1.5; expected a whole number"),
         ("p.jsonl", '{"text": "a", "seed": true}', r"p.jsonl:1 has seed True; expected a whole number"),

@@ -1,6 +1,8 @@
 """A frozen T5 in place of text pieces, from its folder to a generated clip."""
 
 import io
+import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,3 +183,18 @@ def test_a_run_with_a_text_encoder_trains_and_generates(coded_run, t5, captions,
     prompt, sampling = Prompt(text=captions[0], negative=captions[1]), Sampling(guidance_scale=2.0)
     clip = model.generate("text_to_video", prompt, sampling=sampling)
     assert clip.num_frames == model.clips.num_frames
+
+
+def test_an_encoder_outside_the_model_is_named_or_refused(t5, tmp_path, monkeypatch):
+    folder = tmp_path / "model" / "text_tokenizer"
+    TextEncoder.open(str(t5)).save_pretrained(folder)
+    with pytest.warns(UserWarning, match="outside the model's own folder"):
+        load_text_tokenizer(folder)
+    monkeypatch.setenv("VIDEOLM_CONFINE", "1")
+    with pytest.raises(ValueError, match="--confine refuses"):
+        load_text_tokenizer(folder)
+    shutil.copytree(t5, folder.parent / "t5")
+    TextEncoder.open(str(folder.parent / "t5")).save_pretrained(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        load_text_tokenizer(folder)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...data.runtime.pretrained import fingerprint
 from .protocol import check_hops
 from .stream import AudioDecoderStream, AudioEncoderStream
-from .transformers_folder import encodec_bandwidth, read_codec, write_codec
+from .transformers_folder import encodec_bandwidth, read_codec, reduced, write_codec
 from .unit_gain import start_at_unit_gain
 
 # What decides, beside the weights, which codes a waveform gets. Named one by one: the stored config also
@@ -91,6 +91,9 @@ class AudioTokenizer(nn.Module):
         if config.normalize or config.chunk_length_s is not None:
             raise ValueError("the codec scales or cuts its input; expected no normalize, no chunk_length_s")
         self.encodec: Any = encodec
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self, self.encodec)
 
     @classmethod
     def of_config(cls, config: AudioTokenizerConfig) -> "AudioTokenizer":

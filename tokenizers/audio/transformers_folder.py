@@ -6,10 +6,11 @@
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...data.runtime.files import read_json, replacing
 from ...data.runtime.pretrained import fingerprint
@@ -40,6 +41,9 @@ class TransformersCodec(nn.Module):
         super().__init__()
         self.model: Any = model
         self.eval()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self, self.model)
 
     @classmethod
     def from_pretrained(cls: type[Codec], folder: str | Path) -> Codec:
@@ -131,6 +135,24 @@ def encodec_bandwidth(levels: int, bits: int, latents_per_second: int) -> float:
         bits: of a code.
     """
     return math.nextafter(levels * bits * latents_per_second / 1000, math.inf)
+
+
+def reduced(tokenizer: nn.Module, model: Any) -> tuple[Any, ...]:
+    """How a tokenizer around one of transformers' codecs is pickled: PyTorch itself refuses modules with
+    weight norm, but not their settings and weights."""
+    return _rebuilt, (type(tokenizer), type(model), model.config, model.state_dict(), tokenizer.training)
+
+
+def _rebuilt(
+    tokenizer: Callable[[nn.Module], nn.Module],
+    kind: Callable[[Any], nn.Module],
+    config: Any,
+    state: dict[str, Tensor],
+    training: bool,
+) -> nn.Module:
+    model = kind(config).to(next(iter(state.values())).device)
+    model.load_state_dict(state)
+    return tokenizer(model).train(training)
 
 
 def write_codec(model: Any, folder: str | Path) -> None:

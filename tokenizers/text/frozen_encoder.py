@@ -8,6 +8,7 @@ If that folder moves, `source` may be changed by hand: the fingerprint tells whe
 """
 
 import hashlib
+import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ...data.runtime.confinement import is_confined, is_inside, places_of
 from ...data.runtime.files import read_json, replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
 from ...data.runtime.transformers_loading import NO_CODE, quiet_transformers
@@ -153,9 +155,11 @@ class TextEncoder:
 
         Raises:
             FileNotFoundError: if the folder is missing.
-            ValueError: if the encoder is not there any more, or is another.
+            ValueError: if the encoder is not there any more, is another, or is outside the model's folder
+                where that is refused (--confine).
         """
         config = read_config(folder, _KIND, TextEncoderConfig)
+        _say_where_it_is(Path(folder), config.source)
         encoder = cls.open(config.source, cache)
         if encoder.fingerprint != config.fingerprint:
             raise ValueError(
@@ -163,6 +167,18 @@ class TextEncoder:
                 f"{folder} names ({config.fingerprint})"
             )
         return encoder
+
+
+def _say_where_it_is(folder: Path, source: str) -> None:
+    """A model of somebody else may name any folder, or any model of the hub."""
+    is_local = Path(source).is_dir()
+    if is_local and is_inside(source, places_of(folder.parent)):
+        return
+    what = f"the folder {source}" if is_local else f"{source}, a model of Hugging Face's hub"
+    said = f"{folder / 'config.json'} takes its text encoder from {what}, outside the model's own folder"
+    if is_confined():
+        raise ValueError(f"{said}; --confine refuses that")
+    warnings.warn(said, stacklevel=3)
 
 
 def load_text_tokenizer(folder: str | Path, cache: Path | None = None) -> TextTokenizer | TextEncoder:

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from ...data.runtime.typed_fields import check_fields, check_least
+
+_MOST = 1000  # stages and blocks
+
 
 @dataclass(frozen=True)
 class VideoTokenizerConfig:
@@ -40,6 +44,7 @@ class VideoTokenizerConfig:
             raise ValueError(f"network is {self.network!r}; expected 'compact' or 'magvit2'")
         if self.quantizer not in ("lfq", "bsq", "fsq"):
             raise ValueError(f"quantizer is {self.quantizer!r}; expected 'lfq', 'bsq' or 'fsq'")
+        check_fields(self)
         if not 1 <= self.bits <= 24:
             raise ValueError(f"bits is {self.bits}; expected 1 to 24")
         if (self.quantizer == "fsq") != bool(self.levels) or any(level < 3 for level in self.levels):
@@ -47,12 +52,12 @@ class VideoTokenizerConfig:
                 f"levels are {self.levels} with quantizer {self.quantizer!r}; "
                 "fsq needs levels of 3 or more each, the others none"
             )
-        for name in ("channels", "blocks", "patch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("multipliers", "spatial_strides", "temporal_strides"):
-            if any(value < 1 for value in getattr(self, name)):
-                raise ValueError(f"{name} are {getattr(self, name)}; expected 1 or more each")
+        names = ("channels", "blocks", "patch", "multipliers", "spatial_strides", "temporal_strides")
+        check_least(self, **dict.fromkeys(names, 1))
+        if not self.multipliers or max(self.blocks, len(self.multipliers)) > _MOST:
+            raise ValueError(
+                f"there are {len(self.multipliers)} stages of {self.blocks} blocks; expected 1 to {_MOST}"
+            )
         between = len(self.multipliers) - 1
         for name in ("spatial_strides", "temporal_strides"):
             if len(getattr(self, name)) != between:

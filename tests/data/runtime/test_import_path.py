@@ -1,14 +1,18 @@
 """A folder of clips that holds Python files runs none of them, whatever is started in it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import videolm
 from videolm.data.media.clip import write_clip
-from videolm.data.runtime.import_path import import_path
+from videolm.data.runtime.import_path import import_path, isolate
+
+ROOMS = ("data", "training", "tokenizers", "lm", "tasks", "generation", "evaluation", "cli")
 
 # What a worker, a spawned process or the code in it imports early, and the package itself.
 PLANTED = ("numpy", "json", "struct", "pickle", "random", "select", "torch", "av", "videolm", "sitecustomize")
@@ -23,12 +27,16 @@ if __name__ == "__main__":
     corpus = Corpus(height=32, width=32, num_frames=5, fps=8.0, sample_rate=None)
     print(len(describe_all([corpus[index] for index in range(64)])))
 """
-COMMAND = """
+COMMANDS = """
 import sys
 from videolm.cli.main import main
 if __name__ == "__main__":
-    sys.exit(main())
+    for line in sys.argv[1:]:
+        if code := main(line.split()):
+            sys.exit(code)
 """
+# What our own modules import when a command has begun.
+LIBRARIES = ("numpy", "torch", "av", "PIL", "rich", "yaml", "jsonargparse", "safetensors", "lightning")
 
 
 @pytest.fixture
@@ -62,17 +70,40 @@ def run(program: str, arguments: list[str], hostile: Path, tmp_path: Path) -> tu
     return result.stdout, log.read_text().split() if log.exists() else []
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_commands_with_workers_run_no_file_of_the_current_folder(hostile, tmp_path, model_folder):
+    size = "--data.height 32 --data.width 32 --data.num_frames 9 --data.fps 8"
+    lines = [
         "data inspect . --num-workers 1",
         "data filter . --out ../list.jsonl --min-seconds 0.1 --num-workers 1",
-        "encode . --model {model} --out ../shards --height 32 --width 32 --num-frames 9 --num-workers 1",
-    ],
-)
-def test_commands_with_workers_run_no_file_of_the_current_folder(line, hostile, tmp_path, model_folder):
-    output, trapped = run(COMMAND, line.format(model=model_folder).split(), hostile, tmp_path)
-    assert "2" in output and trapped == []
+        f"encode . --model {model_folder} --out ../shards --height 32 --width 32 --num-frames 9 "
+        "--num-workers 1",
+        f"tokenizer fit --config debug --data.source . {size} --data.num_workers 1 --data.batch_size 1 "
+        "--data.validation_share 0.5 --trainer.max_steps 1 --out ../run",
+    ]
+    output, trapped = run(COMMANDS, lines, hostile, tmp_path)
+    assert "2 clips" in output and "../run/model/video_tokenizer" in output and trapped == []
+
+
+def test_workers_of_ray_run_no_file_of_the_current_folder(hostile, tmp_path, model_folder):
+    pytest.importorskip("ray.data")
+    (hostile / "ray.py").write_text(TRAP)
+    line = f"encode . --model {model_folder} --out ../shards --height 32 --width 32 --num-frames 9"
+    output, trapped = run(COMMANDS, [f"{line} --engine ray"], hostile, tmp_path)
+    assert "2 clips" in output and trapped == []
+
+
+def test_an_empty_part_of_the_path_is_not_the_current_folder(hostile, tmp_path):
+    """Of the command itself; what Python imports before its first line cannot be defended."""
+    for name in PLANTED:
+        (hostile / f"{name}.py").unlink()
+    for name in LIBRARIES:
+        (hostile / f"{name}.py").write_text(TRAP)
+    environment = os.environ | {"TRAP_LOG": str(tmp_path / "trapped"), "PYTHONSAFEPATH": ""}
+    environment["PYTHONPATH"] = os.pathsep.join(["", *import_path()])
+    command = [sys.executable, "-m", "videolm.cli.main", "data", "inspect", ".", "--num-workers", "1"]
+    result = subprocess.run(command, cwd=hostile, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "trapped").exists()
 
 
 def test_spawned_processes_run_no_file_of_the_current_folder(hostile, tmp_path):
@@ -90,3 +121,32 @@ def test_the_trap_closes_where_the_current_folder_is_on_the_path(hostile, tmp_pa
 def test_the_current_folder_is_on_no_path(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", ["", str(tmp_path), str(Path.cwd()), str(tmp_path / "lib")])
     assert import_path() == [str(tmp_path), str(tmp_path / "lib")]
+
+
+def test_a_command_leaves_the_current_folder_before_it_imports_a_library():
+    code = "import sys, videolm.cli.main; print(*{name.split('.')[0] for name in sys.modules})"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(import_path())}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "videolm" in result.stdout.split()
+    assert not {*LIBRARIES, "transformers", "pydantic", "matplotlib"} & set(result.stdout.split())
+
+
+def test_a_folder_that_the_user_names_stays_on_the_path(monkeypatch, tmp_path):
+    for named, kept in (("", False), (os.pathsep, False), (str(tmp_path), True)):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", named)
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *import_path()])
+        isolate()
+        assert (str(tmp_path) in sys.path) == kept
+        assert os.environ["PYTHONPATH"] == (named if kept else "")
+        assert os.environ["PYTHONSAFEPATH"] == "1"
+
+
+def test_nothing_starts_a_process_without_a_path_of_its_own():
+    package = Path(videolm.__file__).parent
+    starts = re.compile(r"\b(Popen|subprocess\.run|get_context|Process|ray\.init|os\.exec\w+|os\.system)\(")
+    sources = [path for room in ROOMS for path in sorted((package / room).rglob("*.py"))]
+    starting = {path for path in sources if starts.search(path.read_text())}
+    assert len(starting) >= 3
+    for path in starting:
+        assert re.search(r"\bisolated_environment\(\)|\bisolate\(\)", path.read_text()), path

@@ -73,7 +73,7 @@ def test_scripts_are_read(tmp_path):
     ("content", "message"),
     [
         ("", "is empty; expected a text a line"),
-        ("{", ":1 is not JSON"),
+        ("{", ":1 is not valid JSON"),
         ('{"text": "a"}\n["b"]', ":2 says .*expected an object"),
         ('{"text": 3}', ":1 says .*expected an object"),
         ('{"text": "a", "second": 3}', ":1 says .*expected an object"),

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from videolm.lm.decoding.generate import generate
-from videolm.lm.decoding.quantized import ROWS_OF_KERNEL, Int8Linear, quantize
+from videolm.lm.decoding.quantized import Int8Linear, quantize
 from videolm.lm.decoding.sampling import DrawSettings
 
 
-@pytest.mark.parametrize("rows", [1, 2, ROWS_OF_KERNEL, ROWS_OF_KERNEL + 1])
+@pytest.mark.parametrize("rows", [1, 2, 16, 17])
 @pytest.mark.parametrize("classes", [5, 64])
 def test_a_product_with_int8_weights_is_off_by_at_most_two_percent(rows, classes):
     torch.manual_seed(0)
@@ -19,6 +19,17 @@ def test_a_product_with_int8_weights_is_off_by_at_most_two_percent(rows, classes
     assert quantized.dtype == torch.float32
     assert (quantized - exact).norm() / exact.norm() < 0.02
     assert not torch.equal(quantized, exact)
+
+
+def test_a_position_gets_the_same_whatever_is_beside_it():
+    torch.manual_seed(0)
+    layer = Int8Linear(torch.nn.Linear(48, 40, bias=False))
+    features = torch.randn(70, 48)
+    alone = torch.cat([layer(row[None]) for row in features])
+    for count in (2, 7, 16, 17, 33, 70):
+        for start in range(0, 70 - count + 1, count):
+            rows = slice(start, start + count)
+            assert torch.equal(layer(features[rows]), alone[rows])
 
 
 def test_a_weight_is_off_by_at_most_a_254th_of_its_rows_largest():
