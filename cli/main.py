@@ -1,7 +1,8 @@
 """`videolm`: one table from word to function; a function's signature and docstring are its help.
 
-A user's mistake ends in one line on stderr and exit code 2; --debug (or VIDEOLM_DEBUG=1) shows where it
-came from. Modules are imported by the command that needs them, so that `videolm --help` is instant.
+A user's mistake ends in one line on stderr and exit code 2, a full disk or quota in one line and exit code 1,
+Ctrl-C in 130; --debug (or VIDEOLM_DEBUG=1) shows where an error came from. Modules are imported by the
+command that needs them, so that `videolm --help` is instant.
 """
 
 import inspect
@@ -11,7 +12,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ..data.runtime.cache_folders import redirect_unwritable_caches
+from ..data.runtime.files import NO_SPACE
 from ..data.runtime.import_path import isolate_children
+from ..data.runtime.interrupts import EXIT_CODE, ending_on_interrupt
 from . import (
     commands_codecs,
     commands_data,
@@ -75,18 +79,21 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     isolate_children()
+    redirect_unwritable_caches()
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments or os.environ.get("VIDEOLM_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]
     words = _words(arguments)
     program = " ".join(["videolm", *words])
     try:
-        run(arguments)
+        with ending_on_interrupt():
+            run(arguments)
+            sys.stdout.flush()  # where it goes may be a full disk
     except SystemExit as finished:  # LightningCLI has printed its help
         return int(finished.code or 0)
     except KeyboardInterrupt:
         print(f"{program}: stopped", file=sys.stderr)
-        return 130
+        return EXIT_CODE
     except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -94,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug or not _is_users_mistake(error):
             raise
         print(f"{program}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return 1 if _is_lack_of_space(error) else 2
     return 0
 
 
@@ -168,6 +175,10 @@ def _is_users_mistake(error: Exception) -> bool:
         return True
     # By name, so that a command which needs neither library does not import it for its errors.
     return type(error).__name__ in ("ArgumentError", "MisconfigurationException")
+
+
+def _is_lack_of_space(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in NO_SPACE
 
 
 def _words(arguments: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
@@ -73,8 +74,8 @@ def write_chain(chain: Path, folder: Path, out: Path) -> list[Path]:
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder for the results of all steps")
     model = VideoLM.from_pretrained(folder, tasks=[step.task for step in steps])
-    claim_folder(out, {"model": str(folder)}, "results")
-    with notes(), progress("chain", len(steps)) as show:
+    with only_writer(out), notes(), progress("chain", len(steps)) as show:
+        claim_folder(out, {"model": str(folder)}, "results")
         clips = run_chain(model, steps, keep=out, report=show)
     return [shown(file_of(out, steps, name), clip) for name, clip in clips.items()]
 
