@@ -68,13 +68,20 @@ def flush(path: Path) -> None:
         _flush_one(path)
 
 
-def remove_leftovers(folder: Path) -> list[Path]:
+def remove_leftovers(folder: Path, levels: int = 0) -> list[Path]:
     """Remove what processes that were killed while they wrote left in a folder; returns that.
 
     A folder that was to replace another one takes its place if that is gone already: it was complete. What a
     living process writes stays. So does everything on network file systems that cannot lock folders.
+
+    Args:
+        levels: of folders below that are looked through, too.
     """
     removed = []
+    if levels:
+        with suppress(FileNotFoundError, PermissionError), os.scandir(folder) as entries:
+            inner = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            removed = [each for one in inner for each in remove_leftovers(one, levels - 1)]
     for entry, name in _leftovers(folder):
         with _locked(entry, wait=False) as is_ours:
             if is_ours:

@@ -27,6 +27,7 @@ from .files import remove_leftovers
 
 SUFFIX = ".lock"
 _MOST_BYTES = 4096  # of what a lock file says
+_LEVELS = 2  # of folders below that may hold leftovers: SHARDS/17x128x128, OUT/work/clips
 _MOST_SHOWN = 160  # letters of a command in a message
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
@@ -119,7 +120,7 @@ def _locked(folder: Path, path: Path) -> Iterator[None]:
     with _guard:
         _held[path] = _Held(os.getpid(), threading.get_ident(), writer)
     try:
-        remove_leftovers(folder)
+        remove_leftovers(folder, _LEVELS)
         _say(descriptor, writer)
         yield
     finally:
