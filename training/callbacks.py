@@ -42,6 +42,14 @@ class LastCheckpoint(Checkpoint):
         if is_last or trainer.global_step - self.saved_at >= self.every:
             self._save(trainer)
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Lightning logs a step after it is saved; what is on disk of the logs is to reach the checkpoint.
+        if trainer.global_step == self.saved_at:
+            for logger in trainer.loggers:
+                logger.save()
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step > self.saved_at:
             self._save(trainer)
