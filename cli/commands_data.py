@@ -92,11 +92,13 @@ def data_filter(
     """
     from ..data.curation.filtering import ShotCriteria, filter_source
     from ..data.media.targets import check_target
+    from ..data.runtime.one_writer import only_writer
     from ..data.sources.selection import conditions
 
     check_target(out, (".jsonl",))
     wishes = ShotCriteria(min_seconds, min_motion, min_sharpness, duplicates, cuts)
-    done = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
+    with only_writer(out.parent, out.name):
+        done = filter_source(source, conditions(where or []), out, wishes, num_workers, seconds)
     print(", ".join(f"{count} {name}" for name, count in done.counts.items()))
     if done.left_out:
         print("\n  ".join([f"files of which nothing is kept: {len(done.left_out)}", *done.left_out]))
@@ -138,6 +140,7 @@ def data_caption(
     from ..data.curation.captioning import caption_source
     from ..data.curation.open_captioner import captioner_of
     from ..data.media.targets import check_target
+    from ..data.runtime.one_writer import only_writer
     from ..data.sources.selection import conditions
 
     check_target(out, (".jsonl",))
@@ -146,16 +149,17 @@ def data_caption(
     if frames < 1:
         raise ValueError(f"frames is {frames}; expected 1 or more")
     chosen = conditions(where or [])
-    written = caption_source(
-        source,
-        chosen,
-        out,
-        captioner_of(str(captioner or endpoint), model_name),
-        prompt,
-        num_frames=frames,
-        num_workers=num_workers,
-        seconds=seconds,
-    )
+    with only_writer(out.parent, out.name):
+        written = caption_source(
+            source,
+            chosen,
+            out,
+            captioner_of(str(captioner or endpoint), model_name),
+            prompt,
+            num_frames=frames,
+            num_workers=num_workers,
+            seconds=seconds,
+        )
     print(f"{written.captions} clips with long captions, {written.new} of them new")
     if written.failures:
         print("\n  ".join([f"without: {len(written.failures)}", *written.failures]))
@@ -177,9 +181,11 @@ def synthesize(
             synthetic-lasting: as that, but half of the clips spin or bounce, half of these already before.
         sample_rate: of the sound.
     """
+    from ..data.runtime.one_writer import only_writer
     from .synthesize import write_corpus
 
-    return write_corpus(out, replace(selection, source=source), sample_rate)
+    with only_writer(out):
+        return write_corpus(out, replace(selection, source=source), sample_rate)
 
 
 def encode(
@@ -215,6 +221,7 @@ def encode(
     from functools import partial
 
     from ..data.analysis.open_geometry import geometry_of
+    from ..data.runtime.one_writer import only_writer
     from ..tasks.task import tasks_named
     from ..tasks.training_data.clip_encoder import ClipEncoder
     from ..tasks.training_data.encode_shards import encode_ranges, ranges_of, summary
@@ -232,6 +239,9 @@ def encode(
         geometry=geometry_of(depth),
     )
     make = partial(ranges_of, load, selection, out, settings, device, num_workers)
-    encoded = encode_with_ray(make, num_workers) if engine == "ray" else encode_ranges(make(), num_workers)
+    with only_writer(out):  # those who encode for Ray are part of this run
+        encoded = (
+            encode_with_ray(make, num_workers) if engine == "ray" else encode_ranges(make(), num_workers)
+        )
     print("\n".join(summary(encoded)))
     return [out]

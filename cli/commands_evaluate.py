@@ -108,11 +108,13 @@ def tokenizer_score(
         weights: folder with weights of I3D, for rFVD, and of LPIPS; names as for `videolm evaluate`.
         trust: run TorchScript files in that folder; they are programs.
     """
+    from ..data.runtime.one_writer import only_writer
     from ..evaluation.metrics.weights_folder import WeightsFolder
     from ..evaluation.tokenizer_scores import score_source
 
     selection = replace(selection, **size.of(model / "video_tokenizer").size)
-    return score_source(selection, model, out, lpips=lpips, weights=WeightsFolder(weights, trust))
+    with only_writer(out):
+        return score_source(selection, model, out, lpips=lpips, weights=WeightsFolder(weights, trust))
 
 
 def audio_score(
@@ -130,9 +132,11 @@ def audio_score(
         model: model folder with an audio_tokenizer.
         out: folder to write to.
     """
+    from ..data.runtime.one_writer import only_writer
     from ..evaluation.audio_report import score_source
 
-    return score_source(selection, model, out)
+    with only_writer(out):
+        return score_source(selection, model, out)
 
 
 def _given(record: EvaluateOptions | Sampling) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """`videolm`: one table from word to function; a function's signature and docstring are its help.
 
-A user's mistake ends in one line on stderr and exit code 2; --debug (or VIDEOLM_DEBUG=1) shows where it
-came from. --confine (or VIDEOLM_CONFINE=1) keeps every command inside the folders of its sources. Modules
-are imported by the command that needs them, so that `videolm --help` is instant.
+A user's mistake ends in one line on stderr and exit code 2, a full disk or quota in one line and exit code 1,
+Ctrl-C in 130; --debug (or VIDEOLM_DEBUG=1) shows where an error came from. --confine (or VIDEOLM_CONFINE=1)
+keeps every command inside the folders of its sources. Modules are imported by the command that needs them, so
+that `videolm --help` is instant.
 """
 
 import inspect
@@ -12,8 +13,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ..data.runtime.cache_folders import redirect_unwritable_caches
 from ..data.runtime.confinement import confinement
+from ..data.runtime.files import NO_SPACE
 from ..data.runtime.import_path import isolate
+from ..data.runtime.interrupts import EXIT_CODE, ending_on_interrupt
 from ..data.runtime.terminal import printable_output
 from . import (
     commands_codecs,
@@ -84,6 +88,7 @@ _LAST_WORDS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     isolate()
+    redirect_unwritable_caches()
     arguments = sys.argv[1:] if arguments is None else arguments
     with printable_output(), confinement("--confine" in arguments):
         return _exit_code(arguments)
@@ -95,12 +100,14 @@ def _exit_code(arguments: list[str]) -> int:
     words = _words(arguments)
     program = " ".join(["videolm", *words])
     try:
-        run(arguments)
+        with ending_on_interrupt():
+            run(arguments)
+            sys.stdout.flush()  # where it goes may be a full disk
     except SystemExit as finished:  # LightningCLI has printed its help
         return int(finished.code or 0)
     except KeyboardInterrupt:
         print(f"{program}: stopped", file=sys.stderr)
-        return 130
+        return EXIT_CODE
     except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -108,7 +115,7 @@ def _exit_code(arguments: list[str]) -> int:
         if debug or not _is_users_mistake(error):
             raise
         print(f"{program}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return 1 if _is_lack_of_space(error) else 2
     return 0
 
 
@@ -182,6 +189,10 @@ def _is_users_mistake(error: Exception) -> bool:
         return True
     # By name, so that a command which needs neither library does not import it for its errors.
     return type(error).__name__ in ("ArgumentError", "MisconfigurationException")
+
+
+def _is_lack_of_space(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in NO_SPACE
 
 
 def _words(arguments: list[str]) -> list[str]:

@@ -7,23 +7,27 @@ config.yaml, metrics.csv, last.ckpt and samples/ to RUN/training/<stage>/, and i
 to RUN/model/. A fit that was stopped goes on from its last.ckpt.
 """
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.plugins.environments import ClusterEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from ..data.runtime.files import replacing
 from ..data.runtime.made_with import refuse_others
+from ..data.runtime.one_writer import only_writer
 from ..data.runtime.parsing import bounded_text, parse_yaml
-from ..training.callbacks import FitProgress, LastCheckpoint
-from ..training.run_logs import csv_logger, quiet_lightning, step_of
-from ..training.strategies import FSDP2Strategy, strategy_of
+from ..training.callbacks import FitProgress, LastCheckpoint, SecondInterrupt
+from ..training.checkpoints import LAST, Found, WholeCheckpointIO, find_checkpoint, step_of
+from ..training.run_logs import csv_logger, quiet_lightning, wandb_logger
+from ..training.strategies import FSDP2Strategy, environment_of, strategy_of
 from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import with_packaged_configs
 from .init_from import language_model_from, value_of
@@ -32,20 +36,13 @@ from .stages import STAGES, Stage
 
 def fit(stage: str, arguments: list[str]) -> list[Path]:
     """Train one stage and write its part of the model; returns what was written."""
-    with quiet_lightning():
-        cli = StageCLI(STAGES[stage], "fit", arguments)
-        checkpoint = cli.folder / "last.ckpt"
-        if checkpoint.exists():
+    with quiet_lightning(), ExitStack() as until_end:
+        cli = StageCLI(STAGES[stage], "fit", arguments, until_end)
+        if (checkpoint := cli.checkpoint.path) is not None:
             _check_loadable(checkpoint, cli.trainer)
             rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
         rank_zero_only(cli.save_config)()
-        with _interruptible():
-            cli.trainer.fit(
-                cli.model,
-                cli.datamodule,
-                ckpt_path=checkpoint if checkpoint.exists() else None,
-                weights_only=True,
-            )
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
         model_folder = cli.out / "model"
         cli.model.export(model_folder)
         if hasattr(cli.datamodule, "export"):
@@ -55,11 +52,11 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
 
 def validate(stage: str, arguments: list[str]) -> list[Path]:
     """Score the last checkpoint of one stage on held-out data and print the scores."""
-    with quiet_lightning():
-        cli = StageCLI(STAGES[stage], "validate", arguments)
-        checkpoint = cli.folder / "last.ckpt"
-        if not checkpoint.exists():
-            raise FileNotFoundError(f"no {checkpoint}; train it first: videolm {stage} fit --out {cli.out}")
+    with quiet_lightning(), ExitStack() as until_end:
+        cli = StageCLI(STAGES[stage], "validate", arguments, until_end)
+        if (checkpoint := cli.checkpoint.path) is None:
+            missing = cli.folder / LAST
+            raise FileNotFoundError(f"no {missing}; train it first: videolm {stage} fit --out {cli.out}")
         _check_loadable(checkpoint, cli.trainer)
         scores = cli.trainer.validate(
             cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False
@@ -71,11 +68,27 @@ def validate(stage: str, arguments: list[str]) -> list[Path]:
 
 
 class StageCLI(LightningCLI):
-    """LightningCLI for one stage and verb, writing into a run folder."""
+    """LightningCLI for one stage and verb, writing into a run folder.
 
-    def __init__(self, stage: Stage, verb: Literal["fit", "validate"], arguments: list[str]):
+    Args:
+        until_end: holds the lock of the stage's folder, of a fit.
+
+    Attributes:
+        checkpoint: to go on from.
+    """
+
+    checkpoint: Found
+
+    def __init__(
+        self,
+        stage: Stage,
+        verb: Literal["fit", "validate"],
+        arguments: list[str],
+        until_end: ExitStack | None = None,
+    ):
         self.stage = stage
         self.verb = verb
+        self.until_end = until_end or ExitStack()
         module, datamodule = stage.classes()
         self.typed = arguments
         restrict_classes(arguments)
@@ -132,7 +145,13 @@ class StageCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         refuse_task_files(self.config["data"].get("tasks") or (), self.typed)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.verb == "fit":
+            if rank_zero_only.rank == 0:  # pyright: ignore[reportFunctionMemberAccess]  # Lightning sets it
+                self.until_end.enter_context(only_writer(self.folder))
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = find_checkpoint(self.folder)
+        for line in self.checkpoint.torn:
+            rank_zero_only(print)(f"passed over: {line}", file=sys.stderr, flush=True)
         if self.verb == "fit":
             self._refuse_other_settings()
 
@@ -144,29 +163,44 @@ class StageCLI(LightningCLI):
         settings["callbacks"] = [
             *(settings["callbacks"] or []),
             FitProgress(f"{self.stage.name} {self.verb}"),
+            SecondInterrupt(),
         ]
+        settings["plugins"] = self._plugins(settings)
         if self.verb == "fit":
             settings["callbacks"].append(LastCheckpoint(self.folder, self.config["checkpoint_every"]))
         return Trainer(**settings)
 
+    def _plugins(self, settings: dict[str, Any]) -> list[Any]:
+        """The given plugins and, where they leave it open, ours."""
+        given = settings["plugins"] or []
+        plugins = list(given) if isinstance(given, list | tuple) else [given]
+        if not any(isinstance(each, ClusterEnvironment) for each in plugins):
+            environment = environment_of(settings["devices"], settings["num_nodes"])
+            plugins += [] if environment is None else [environment]
+        is_sharded = isinstance(settings["strategy"], FSDP2Strategy)  # it writes its checkpoints itself
+        if not is_sharded and not any(isinstance(each, CheckpointIO) for each in plugins):
+            plugins.append(WholeCheckpointIO())
+        return plugins
+
     def save_config(self) -> None:
-        self.parser.save(self.config, self.folder / "config.yaml", skip_none=False, overwrite=True)
+        with replacing(self.folder / "config.yaml") as temporary:
+            self.parser.save(self.config, temporary, skip_none=False)
 
     def _refuse_other_settings(self) -> None:
         """A checkpoint goes on only with the model and the data that it was made with."""
-        checkpoint, stored = self.folder / "last.ckpt", self.folder / "config.yaml"
-        if not (checkpoint.exists() and stored.is_file()):
+        stored = self.folder / "config.yaml"
+        if self.checkpoint.path is None or not stored.is_file():
             return
         before = _settings(parse_yaml(bounded_text(stored), str(stored)) or {})
         now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
         refuse_others(self.folder, before, now, "a checkpoint")
 
     def _loggers(self) -> list[Logger]:
-        loggers: list[Logger] = [csv_logger(self.folder)]
+        loggers: list[Logger] = [csv_logger(self.folder, self.checkpoint.path)]
         if self.config["logger"] == "tensorboard":
             loggers.append(TensorBoardLogger(self.folder, name="", version=""))
         if self.config["logger"] == "wandb":
-            loggers.append(WandbLogger(save_dir=self.folder, name=self.out.name, project="videolm"))
+            loggers.append(wandb_logger(self.folder, self.out.name))
         return loggers
 
 
@@ -176,17 +210,6 @@ def _check_loadable(checkpoint: Path, trainer: Trainer) -> None:
             f"{checkpoint} was written by a sharded training; go on with --trainer.strategy fsdp2, "
             "on any number of devices"
         )
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lightning turns Ctrl-C into exit(1) and is deaf to a second one; undo both."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from error
 
 
 def _defaults(stage: Stage, arguments: list[str]) -> list[str]:

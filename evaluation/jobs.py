@@ -8,11 +8,13 @@ The fields of a job, and those of the records among them, have the names and def
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..data.analysis.open_geometry import geometry_of
+from ..data.runtime.one_writer import only_writer
 from .benchmark_run import RunSettings, Sources, run_benchmark
 from .evaluate_model import PROTOCOLS, evaluate_model
 from .metrics.weights_folder import WeightsFolder
@@ -35,7 +37,8 @@ class CorpusJob:
 
     def run(self) -> list[Path]:
         out = self.out or self.model.parent / "evaluation"
-        return evaluate_model(self.model, self.protocol, out, self.settings)
+        with _only_writer(out):
+            return evaluate_model(self.model, self.protocol, out, self.settings)
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,16 @@ class BenchmarkJob:
     def run(self) -> list[Path]:
         assert self.data is not None
         weights, geometry = WeightsFolder(self.weights, self.trust), geometry_of(self.depth)
-        return run_benchmark(
-            BENCHMARKS[self.protocol],
-            Sources(self.model, self.data, weights, geometry),
-            self.out or self.model.parent / f"evaluation-{self.protocol}",
-            self.settings,
-            share=self.share,
-            loggers=self.logger,
-        )
+        out = self.out or self.model.parent / f"evaluation-{self.protocol}"
+        with _only_writer(out, self.share):
+            return run_benchmark(
+                BENCHMARKS[self.protocol],
+                Sources(self.model, self.data, weights, geometry),
+                out,
+                self.settings,
+                share=self.share,
+                loggers=self.logger,
+            )
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,17 @@ class SetsJob:
     logger: tuple[Logger, ...] = ("csv",)
 
     def run(self) -> list[Path]:
-        return evaluate_sets(
-            self.real,
-            self.generated,
-            self.out or self.generated.absolute().parent / "evaluation",
-            self.settings,
-            WeightsFolder(self.weights, self.trust),
-            share=self.share,
-            loggers=self.logger,
-        )
+        out = self.out or self.generated.absolute().parent / "evaluation"
+        with _only_writer(out, self.share):
+            return evaluate_sets(
+                self.real,
+                self.generated,
+                out,
+                self.settings,
+                WeightsFolder(self.weights, self.trust),
+                share=self.share,
+                loggers=self.logger,
+            )
 
 
 Job = CorpusJob | BenchmarkJob | SetsJob
@@ -132,6 +139,11 @@ def option_names(record: type[Any]) -> Iterator[str]:
             yield from option_names(each.type)
         else:
             yield each.name
+
+
+def _only_writer(out: Path, share: Share = ALL) -> AbstractContextManager[None]:
+    """The lock of a folder for this rank: those who share the work write there together."""
+    return only_writer(out, f"videolm-{share.rank}")
 
 
 def _kind(given: Mapping[str, Any]) -> type[Job]:

@@ -6,6 +6,7 @@ are missing: every clip has a seed of its own.
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..data.media.clip import Clip, write_clip
 from ..data.media.contact_sheet import sheet
 from ..data.media.targets import check_target
 from ..data.runtime.files import replacing
+from ..data.runtime.one_writer import only_writer
 from ..data.runtime.progress import Report, progress
 from ..lm.decoding.quantized import quantize
 from ..tasks.conditions import Painting
@@ -60,7 +62,8 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     Raises:
         FileNotFoundError, ValueError: for what cannot be used, before the model is loaded where possible.
     """
-    with notes():
+    fills_folder = prompts is not None and out.is_dir()
+    with notes(), only_writer(out) if fills_folder else nullcontext():
         return _generate_files(request, out, prompts)
 
 

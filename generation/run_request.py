@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.runtime.made_with import MadeWith
+from ..data.runtime.one_writer import is_lock
 from ..lm.decoding.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def claim_folder(folder: Path, settings: Mapping[str, Any], results: str) -> Non
         ValueError: if it holds results of another request.
     """
     record = MadeWith(folder / "request.json", settings)
-    if folder.is_dir() and any(path != record.path for path in folder.iterdir()):
+    if folder.is_dir() and any(path != record.path and not is_lock(path) for path in folder.iterdir()):
         record.claim(results)
     else:
         record.write()

@@ -1,5 +1,7 @@
-"""Lightning callbacks of every fit: the checkpoint last.ckpt and the progress bar."""
+"""Lightning callbacks of every fit: the checkpoint last.ckpt, the progress bar, Ctrl-C."""
 
+import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from ..data.runtime.files import replacing
+from ..data.runtime.files import naming_full_disk, replacing
 from ..data.runtime.progress import progress
+from .checkpoints import LAST
 
 
 class LastCheckpoint(Checkpoint):
@@ -21,12 +24,15 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, folder: Path, every: int):
         if every < 1:
             raise ValueError(f"--checkpoint_every is {every}; expected at least 1")
-        self.path = folder / "last.ckpt"
+        self.path = folder / LAST
+        self.unfinished = folder / f"{LAST}.unfinished"  # of a sharded one: a folder that all processes know
         self.every = every
         self.saved_at = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved_at = trainer.global_step
+        if trainer.is_global_zero:
+            shutil.rmtree(self.unfinished, ignore_errors=True)  # of a run that was killed
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -35,6 +41,14 @@ class LastCheckpoint(Checkpoint):
         is_last = trainer.global_step == trainer.max_steps
         if is_last or trainer.global_step - self.saved_at >= self.every:
             self._save(trainer)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Lightning logs a step after it is saved; what is on disk of the logs is to reach the checkpoint.
+        if trainer.global_step == self.saved_at:
+            for logger in trainer.loggers:
+                logger.save()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step > self.saved_at:
@@ -45,19 +59,23 @@ class LastCheckpoint(Checkpoint):
         if not isinstance(trainer.strategy, ModelParallelStrategy):
             trainer.save_checkpoint(self.path)
             return
-        written = self.path.with_name("last.ckpt.unfinished")
-        trainer.save_checkpoint(written)
+        with naming_full_disk(self.path):
+            trainer.save_checkpoint(self.unfinished)
         trainer.strategy.barrier()
         if trainer.is_global_zero:
-            replace_by(self.path, written)
+            with replacing(self.path) as temporary:
+                self.unfinished.rename(temporary)
 
 
-def replace_by(path: Path, written: Path) -> None:
-    """Put a finished folder in the place of another one or of a file."""
-    if path.is_file():
-        path.unlink()
-    with replacing(path) as temporary:
-        written.rename(temporary)
+class SecondInterrupt(Callback):
+    """Lightning is deaf to a second Ctrl-C while it ends after the first one; not with this."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGINT)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, self.handler)
 
 
 class FitProgress(Callback):

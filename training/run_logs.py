@@ -1,17 +1,26 @@
-"""Logs of a training run: metrics.csv, continued when a run is resumed, and Lightning without its chatter."""
+"""Logs of a training run: metrics.csv, continued after a stop; wandb; Lightning without its chatter."""
 
 import csv
 import logging
 import os
+import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-import torch
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from ..data.runtime.files import naming_full_disk
+from .checkpoints import batches_of
+
+_WANDB_SECONDS = 20
 
 _CHATTER = (
     ".*does not have many workers.*",
@@ -25,35 +34,71 @@ _CHATTER = (
 )
 
 
-def csv_logger(folder: Path) -> CSVLogger:
-    """A logger to folder/metrics.csv. Of a resumed run it keeps the rows up to the checkpoint last.ckpt."""
-    path, checkpoint = folder / "metrics.csv", folder / "last.ckpt"
+def csv_logger(folder: Path, checkpoint: Path | None) -> CSVLogger:
+    """A logger to folder/metrics.csv. Of a resumed run it keeps the rows up to its checkpoint.
+
+    Lightning removes the file before it writes it anew, so it is set aside until that is done.
+    """
+    path, before = folder / "metrics.csv", folder / ".metrics-before.csv"
     rows: list[dict[str, Any]] = []
-    rank = rank_zero_only.rank  # pyright: ignore[reportFunctionMemberAccess]  # Lightning sets it
-    if rank == 0 and path.is_file() and checkpoint.exists():
-        last = _last_row(checkpoint)
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= last]
+    is_first = rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]  # Lightning sets it
+    if is_first and path.is_file() and not before.exists():
+        path.rename(before)
+    if is_first and before.is_file() and checkpoint is not None:
+        rows = _rows(before, batches_of(checkpoint))
     logger = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=50)
     logger.experiment.metrics = rows
-    logger.save()
+    with naming_full_disk(path):
+        logger.save()
+    if is_first:
+        before.unlink(missing_ok=True)
     return logger
 
 
-def step_of(checkpoint: Path) -> int:
-    """Optimizer steps done when a checkpoint was written."""
-    return _load(checkpoint)["global_step"]
+def _rows(path: Path, last: int) -> list[dict[str, Any]]:
+    """The rows up to a step; a killed run may have written half of its last line."""
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    return [row for row in csv.DictReader(whole.splitlines()) if int(row["step"]) <= last]
 
 
-def _last_row(checkpoint: Path) -> int:
-    """The last step that was logged: loggers count batches, not the steps of each optimizer."""
-    return _load(checkpoint)["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+def wandb_logger(folder: Path, name: str) -> WandbLogger:
+    """A logger to Weights & Biases, off-line if nobody is logged in or it cannot be reached.
+
+    WANDB_MODE decides if it is set.
+    """
+    import wandb
+
+    mode = os.environ.get("WANDB_MODE")
+    make = partial(WandbLogger, save_dir=folder, name=name, project="videolm")
+    if rank_zero_only.rank or mode is not None:  # pyright: ignore[reportFunctionMemberAccess]
+        return make(offline=mode == "offline")
+    why = f"{wandb.Settings().base_url} cannot be reached"
+    try:
+        # Asked first: without a network wandb tries for minutes.
+        if _is_reachable(wandb.Settings().base_url):
+            why = "nobody is logged in (wandb login)"
+            if wandb.login(prompt=False, timeout=_WANDB_SECONDS):
+                logger = make(settings=wandb.Settings(init_timeout=_WANDB_SECONDS))
+                assert logger.experiment  # connects
+                return logger
+    except wandb.Error as error:
+        why = str(error).strip().splitlines()[0]
+    upload = f"wandb sync {folder / 'wandb'}/offline-*"
+    print(f"wandb stays off-line: {why}; upload the run later by: {upload}", file=sys.stderr)
+    wandb.teardown()  # it remembers that it was to be on-line
+    return make(offline=True)
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
-    if checkpoint.is_dir():  # sharded: what is not a weight stands in a file of its own
-        checkpoint = checkpoint / "meta.pt"
-    return torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)
+def _is_reachable(address: str) -> bool:
+    if getproxies():
+        return True  # who knows what lies behind
+    place = urlsplit(address)
+    try:
+        socket.create_connection((place.hostname or "", place.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -9,8 +9,15 @@ trainer:
     init_args: {tensor_parallel_size: 4}
 """
 
+import os
 from typing import Any
 
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 
@@ -43,6 +50,35 @@ class FSDP2Strategy(ModelParallelStrategy):
 def strategy_of(setting: Any) -> Any:
     """Lightning's name of a strategy or an object, with our `fsdp2` among the names."""
     return FSDP2Strategy() if setting == "fsdp2" else setting
+
+
+def environment_of(devices: Any, num_nodes: int) -> ClusterEnvironment | None:
+    """Who starts the processes under SLURM: `srun` if it has started several, else Lightning as anywhere.
+
+    The variables of an allocation (salloc, sbatch) say how many tasks it has room for, not that this process
+    is one of many. None leaves the choice to Lightning: outside of SLURM, and under torchrun.
+
+    Raises:
+        ValueError: if srun started another number of processes than the training is to have.
+    """
+    if "SLURM_NTASKS" not in os.environ or TorchElasticEnvironment.detect():
+        return None
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks == 1 or SLURMEnvironment.job_name() in ("bash", "interactive"):
+        return LightningEnvironment()
+    per_node = os.environ.get("SLURM_NTASKS_PER_NODE")
+    if per_node is None:
+        raise ValueError(
+            f"srun started {tasks} processes without saying how many on each node: "
+            "give srun --ntasks-per-node, or --ntasks=1 for a single process"
+        )
+    if str(devices) not in (per_node, "auto", "-1") or tasks != int(per_node) * num_nodes:
+        raise ValueError(
+            f"srun started {tasks} processes, {per_node} on each node; the training is to have {devices} "
+            f"on each of {num_nodes}: give --trainer.devices {per_node} --trainer.num_nodes "
+            f"{-(-tasks // int(per_node))}, or srun --ntasks=1 for a single process"
+        )
+    return SLURMEnvironment()
 
 
 def data_rank(trainer: Trainer | None) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...data.runtime.files import read_object, write_json
 from ...data.runtime.made_with import differences
+from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import WHOLE, clock
 from ..config_files import read_config
 from .demo_page import write_demo_report
@@ -32,7 +33,11 @@ def run_demo(run: Runner, out: Path, *, seed: int, clips: int, quick: bool) -> l
     Args:
         run: runs one command of `videolm`; a mistake raises.
     """
-    plan = Plan(out, seed=seed, clips=clips, quick=quick)
+    with only_writer(out, "demo"):
+        return _run_all(run, out, Plan(out, seed=seed, clips=clips, quick=quick), quick)
+
+
+def _run_all(run: Runner, out: Path, plan: Plan, quick: bool) -> list[Path]:
     stages = plan.stages()
     made_with: dict[str, Any] = {}
     for index, stage in enumerate(stages):

@@ -25,6 +25,7 @@ from typing import Any
 
 from ..media.probe import MediaInfo, probe_header
 from ..media.streams import MediaError, printable
+from ..runtime.cache_folders import user_cache
 from ..runtime.file_identity import FileIdentity, identify_file, is_same_file
 from ..runtime.files import read_json, write_json
 from ..runtime.progress import progress
@@ -47,7 +48,7 @@ def cache_folder(chosen: Path | None) -> Path:
     """Where probes are kept if not in a run folder: `chosen`, or else $XDG_CACHE_HOME/videolm."""
     if chosen is not None:
         return chosen
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "videolm"
+    return user_cache() / "videolm"
 
 
 class Probes:
@@ -104,7 +105,13 @@ class Probes:
             return
         started = time.monotonic()
         known = (_read(self.path) or {}) | self._new
-        write_json(self.path, {"version": _VERSION, "probes": dict(list(known.items())[-_MOST_PROBES:])})
+        try:
+            write_json(self.path, {"version": _VERSION, "probes": dict(list(known.items())[-_MOST_PROBES:])})
+        except OSError as error:
+            problem = f"{self.path} cannot be written ({error.strerror}): no probes are kept"
+            warnings.warn(problem, stacklevel=2)
+            self.path = None
+            return
         self._known, self._new = known, {}
         self._written = time.monotonic()
         self._seconds_of_writing = self._written - started

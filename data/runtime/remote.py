@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from .cache_folders import user_cache
 from .files import replacing
 
 CACHE_VARIABLE = "VIDEOLM_CACHE"
@@ -17,7 +18,7 @@ class RemoteFolder:
     """Files of a folder at an address, as local copies that stay for the next run.
 
     What is copied is kept under the hash of the folder's index, so codes that were encoded anew are copied
-    anew. The cache is the folder that the environment's VIDEOLM_CACHE names, or ~/.cache/videolm.
+    anew. The cache is the folder that the environment's VIDEOLM_CACHE names, or videolm in `user_cache`.
 
     Raises:
         FileNotFoundError: if there is no such file there.
@@ -28,7 +29,7 @@ class RemoteFolder:
         self.address = address.rstrip("/")
         content = self._read(index)
         name = hashlib.sha256(self.address.encode() + content).hexdigest()[:16]
-        cache = os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "videolm"
+        cache = os.environ.get(CACHE_VARIABLE) or user_cache() / "videolm"
         self.local = Path(cache) / "shards" / name
         if not (self.local / index).is_file():
             with replacing(self.local / index) as temporary:

@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -174,6 +175,7 @@ def serve() -> None:
     """The worker's side: read the function, then answer numbers until the pipe is closed."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not get among the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started it, who ends it
     try:
         function = pickle.loads(_exactly(requests, struct.unpack("<q", _exactly(requests, 8))[0]))
         if torch := sys.modules.get("torch"):

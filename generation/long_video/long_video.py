@@ -21,6 +21,7 @@ from typing import Any
 
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.files import write_json
+from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
@@ -157,8 +158,8 @@ def write_long(
         asked |= {"best_of": best_of, "judge": judge}
     fit = fit_of(judge) if best_of > 1 else None
     model = VideoLM.from_pretrained(folder)
-    claim_folder(out, asked, "a long video")
-    with notes(), progress("long video, percent", 100) as show:
+    with only_writer(out), notes(), progress("long video, percent", 100) as show:
+        claim_folder(out, asked, "a long video")
         clip, about = generate_long(
             model,
             prompt,
@@ -169,9 +170,9 @@ def write_long(
             keep=out / "segments",
             report=lambda done, of: show(100 * done / of, f"segment {min(int(done) + 1, of)} of {of}"),
         )
-    paths = [out / "video.mp4", out / "report.json"]
-    write_clip(clip, paths[0])
-    write_json(paths[1], asked | about)
+        paths = [out / "video.mp4", out / "report.json"]
+        write_clip(clip, paths[0])
+        write_json(paths[1], asked | about)
     return paths
 
 
