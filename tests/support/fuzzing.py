@@ -44,7 +44,7 @@ from videolm.generation.prompt_file import read_prompts
 from videolm.generation.run_request import PromptOptions
 from videolm.tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from videolm.tokenizers.video.clip_codes import ClipCodes, encode_clip
-from videolm.training.run_logs import step_of
+from videolm.training.checkpoints import step_of
 
 SECONDS = 10
 CHAIN = """seed: 0
