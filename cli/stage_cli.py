@@ -19,7 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ..data.runtime.made_with import refuse_others
+from ..data.runtime.made_with import MadeWith, refuse_others
 from ..data.runtime.parsing import bounded_text, parse_yaml
 from ..training.callbacks import FitProgress, LastCheckpoint
 from ..training.run_logs import csv_logger, quiet_lightning, step_of
@@ -37,6 +37,7 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
         if checkpoint.exists():
             _check_loadable(checkpoint, cli.trainer)
             rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
+        _check_contents(cli, checkpoint)
         rank_zero_only(cli.save_config)()
         with _interruptible():
             cli.trainer.fit(
@@ -164,6 +165,20 @@ class StageCLI(LightningCLI):
         if self.config["logger"] == "wandb":
             loggers.append(WandbLogger(save_dir=self.folder, name=self.out.name, project="videolm"))
         return loggers
+
+
+def _check_contents(cli: StageCLI, checkpoint: Path) -> None:
+    """A checkpoint goes on only with the contents of the data that it was made with; of others it is refused.
+
+    Checkpoints of earlier versions have no record, and go on.
+    """
+    if not hasattr(cli.datamodule, "contents"):
+        return
+    record = MadeWith(cli.folder / "data.json", cli.datamodule.contents())
+    if checkpoint.exists() and record.found is not None:
+        refuse_others(cli.folder, record.found, record.settings, "a checkpoint")
+    else:
+        rank_zero_only(record.write)()
 
 
 def _check_loadable(checkpoint: Path, trainer: Trainer) -> None:

@@ -17,6 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ...data.runtime.made_with import place_of
 from ...data.runtime.parsing import bounded_text, parse_yaml
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import Sampling
@@ -69,7 +70,7 @@ def write_chain(chain: Path, folder: Path, out: Path) -> list[Path]:
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder for the results of all steps")
     model = VideoLM.from_pretrained(folder, tasks=[step.task for step in steps])
-    claim_folder(out, {"model": str(folder)}, "results")
+    claim_folder(out, {"model": place_of(folder)}, "results")
     with notes(), progress("chain", len(steps)) as show:
         clips = run_chain(model, steps, keep=out, report=show)
     return [shown(file_of(out, steps, name), clip) for name, clip in clips.items()]

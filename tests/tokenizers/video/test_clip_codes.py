@@ -224,7 +224,8 @@ HUGE = "9" * 10
 HOSTILE = {
     "another format": {"format": "pt"},
     "no format": {"without": "format"},
-    "newer": {"format_version": "2"},
+    "newer": {"format_version": "3"},
+    "no checksum": {"format_version": "2"},
     "no fps": {"without": "fps"},
     "no grid": {"without": "grid"},
     "a flat grid": {"grid": "3 9"},
