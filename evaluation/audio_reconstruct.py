@@ -20,6 +20,7 @@ from ..data.media.writing import SOUNDLESS, write_stream
 from ..tokenizers.audio.codec import AudioTokenizer
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.audio.stream import is_streamable
+from ..tokenizers.gathering import gather
 from .audio_scores import bits_per_second
 from .metrics.sound_quality import sound_quality
 
@@ -89,14 +90,18 @@ def encode_sound(
         waveform = torch.cat(list(pieces), dim=1)
         hops = -(-waveform.shape[1] // codec.hop_length)
         return codec.encode(fit_length(waveform, hops * codec.hop_length)[None])[0], waveform.shape[1]
-    encoder, parts, num_samples = codec.encoder_stream(), [], 0
-    for piece in pieces:
-        num_samples += piece.shape[1]
-        for part in piece.split(_SECONDS_AT_ONCE * codec.sample_rate, dim=1) if piece.shape[1] else ():
-            parts.append(encoder.push(part[None]))
-    if encoder.pending:
-        parts.append(encoder.push(torch.zeros(1, 1, codec.hop_length - encoder.pending)))
-    return torch.cat(parts, dim=-1)[0], num_samples
+    encoder, num_samples = codec.encoder_stream(), 0
+
+    def pushed() -> Iterator[Int[Tensor, "1 levels _"]]:
+        nonlocal num_samples
+        for piece in pieces:
+            num_samples += piece.shape[1]
+            for part in piece.split(_SECONDS_AT_ONCE * codec.sample_rate, dim=1) if piece.shape[1] else ():
+                yield encoder.push(part[None])
+        if encoder.pending:
+            yield encoder.push(torch.zeros(1, 1, codec.hop_length - encoder.pending))
+
+    return gather(pushed(), dim=-1)[0], num_samples
 
 
 def decode_sound(

@@ -9,6 +9,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_frames, enco
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.video.tiling import TiledVideoTokenizer
 from .audio_reconstruct import decode_sound, encode_sound
-from .metrics.reconstruction import frame_quality, worst
+from .metrics.reconstruction import frame_quality
 
 _MOST_CHANNELS = 2  # of sound in films
 
@@ -126,7 +127,9 @@ class _Quality:
     """Mean and worst frame of PSNR and SSIM, of the clip as it was before padding."""
 
     def __init__(self) -> None:
-        self.values: dict[str, list[Tensor]] = {}
+        self.num_frames = 0
+        self.sums: dict[str, float] = {}
+        self.worst: dict[str, float] = {}
 
     def watch(
         self, real: Iterable[UInt8[Tensor, "height width 3"]], chunks: Iterable[Tensor]
@@ -135,8 +138,10 @@ class _Quality:
         originals = iter(real)
         for chunk in chunks:
             original = torch.stack([next(originals) for _ in chunk])
+            self.num_frames += len(chunk)
             for name, values in frame_quality(original, chunk).items():
-                self.values.setdefault(name, []).append(values)
+                self.sums[name] = self.sums.get(name, 0.0) + float(values.double().sum())
+                self.worst[name] = min(self.worst.get(name, inf), float(values.min()))
             yield from chunk
 
     def __str__(self) -> str:
@@ -144,8 +149,9 @@ class _Quality:
             "psnr_db": "PSNR {:.2f} dB (worst frame {:.2f})",
             "ssim": "SSIM {:.4f} (worst frame {:.4f})",
         }
-        whole = {name: torch.cat(values) for name, values in self.values.items()}
-        return ", ".join(shown[name].format(each.mean(), worst(name, each)) for name, each in whole.items())
+        return ", ".join(
+            shown[name].format(total / self.num_frames, self.worst[name]) for name, total in self.sums.items()
+        )
 
 
 @contextmanager

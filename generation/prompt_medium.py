@@ -147,7 +147,8 @@ def sound_of(given: GivenSound, num_frames: int, fps: float, sample_rate: int) -
     if waveform is None or rate is None:
         raise ValueError(f"{given if isinstance(given, (str, Path)) else 'the clip'} has no sound")
     lasts = waveform.shape[1] / rate if seconds is None else seconds
-    say("audio", _length_change(lasts, wanted))
+    surround = [f"its {len(waveform)} channels are mixed down by ITU-R BS.775"] if len(waveform) > 2 else []
+    say("audio", _length_change(lasts, wanted) + surround)
     needed = audio_samples(num_frames, fps, rate)
     waveform = waveform[:, : needed + round(_AFTER * rate)]
     black = torch.zeros(1, 1, 1, 3, dtype=torch.uint8)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, pairwise
-from math import inf
+from math import ceil, inf
 from typing import TypeVar, cast
 
 import av
@@ -23,7 +23,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from .deinterlacing import deinterlaced
-from .packets import DecodingOrder, packets_from, running, times_of, to_start
+from .packets import DecodingOrder, packets_from, running, times_of, to_start, with_next
 from .streams import declared_rate, first_time, tick
 
 _Frame = TypeVar("_Frame", av.VideoFrame, av.AudioFrame)
@@ -31,6 +31,8 @@ _Frame = TypeVar("_Frame", av.VideoFrame, av.AudioFrame)
 _SKIP_UNTIL, _SKIP_FRAMES = 0.5, 3
 # Seconds that an audio decoder needs before its output is right.
 _PREROLL = 0.25
+# Seconds that a time may differ from itself.
+_CLOSE = 1e-6
 # Decoders that may be told packet by packet to leave such frames out.
 _SKIPPING = {"h264", "hevc"}
 # Kinds of pictures that refer to no other.
@@ -46,16 +48,37 @@ class Part:
     Args:
         begin: of the part; what is shown then is decoded, from the last key frame on.
         last: nothing that is decoded later is needed.
+        period: only what is shown at `first`, `first` + `period`, … is needed; 0 if everything is.
+        first: see `period`.
         skip_until: frames that no others refer to are left out before.
+        is_progressive: whether the first frame that was decoded is not interlaced; such that are need the
+            frames beside them.
         is_cut: set when decoding has ended with the part, not with the file.
         has_key: set when the first frame that is decoded stands alone.
     """
 
     begin: float
     last: float = inf
+    period: float = 0.0
+    first: float = -inf
     skip_until: float = -inf
+    is_progressive: bool = False
     is_cut: bool = False
     has_key: bool | None = None
+
+    def needs(self, shown: float | None, until: float) -> bool:
+        """Whether what is shown from one time until another belongs to the part.
+
+        Where that cannot be said for sure, it does.
+        """
+        if shown is None:
+            return True
+        if shown < self.skip_until:
+            return False
+        if not (self.period and self.is_progressive):
+            return True
+        index = max(0, ceil((shown - _CLOSE - self.first) / self.period))
+        return self.first + index * self.period < until + _CLOSE
 
 
 def decode_video(
@@ -101,14 +124,12 @@ def decoded(
     """The frames of a part; after its end nothing is decoded but what was needed for it."""
     can_skip = isinstance(decoder, VideoCodecContext) and decoder.name in _SKIPPING
     order = DecodingOrder()
-    for packet in packets:
-        shown, _ = times_of(packet)
+    for packet, until in with_next(packets) if can_skip else ((packet, inf) for packet in packets):
         if order.is_past(packet, part.last):
             part.is_cut = True
             break
         if can_skip:
-            is_early = shown is not None and shown < part.skip_until
-            decoder.skip_frame = "NONREF" if is_early else "DEFAULT"
+            decoder.skip_frame = "DEFAULT" if part.needs(times_of(packet)[0], until) else "NONREF"
         yield from _decode(decoder, packet, part) if packet.size else ()
     yield from _decode(decoder, None, part)
 
@@ -128,6 +149,7 @@ def _decode(
         # These decoders know themselves from where on frames are whole.
         knows, first = decoder.name in _SKIPPING, frames[0]
         part.has_key = knows or isinstance(first, av.AudioFrame) or first.pict_type in _WHOLE
+        part.is_progressive = isinstance(first, av.VideoFrame) and not first.interlaced_frame
     return frames
 
 
@@ -147,6 +169,7 @@ def _shown_frames(
     """The frames of a part with their times, without interlacing, from the one shown at its beginning on."""
 
     def one_later() -> None:
+        part.is_progressive = False
         part.last += float(1 / declared_rate(stream))
 
     frames = cast(Iterator[av.VideoFrame], decoded(packets, decoder, part))

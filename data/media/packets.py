@@ -4,11 +4,12 @@ Times are seconds of the file's own clock, and go on where the clock starts agai
 joined by `cat`).
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from math import ceil, floor, inf
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from .streams import OPTIONS, Blob, first_time, has_film, open_media, tick
 _BEFORE_START = 10  # seconds
 # Seconds by which reordering may put off frames of containers without times of display.
 _REORDERED = 1.0
+# At most so many pictures are shown before one that was decoded earlier (H.264: max_dec_frame_buffering).
+_MOST_REORDERED = 16
 # Compressed bytes that are held while the last key frame is looked for.
 _MOST_HELD = 2**26
 # FFmpeg's AVFMT_TS_DISCONT: in files of this kind time stamps may start again.
@@ -220,9 +223,26 @@ class DecodingOrder:
 
 def times_of(packet: Packet) -> tuple[float | None, float | None]:
     """When a packet is shown, or decoded where it does not say, and when it is decoded."""
-    shown = packet.pts if packet.pts is not None else packet.dts
-    return _seconds(packet, shown), _seconds(packet, packet.dts)
+    decoded, shown = packet.dts, packet.pts
+    base = tick(packet)
+
+    def seconds(ticks: int | None) -> float | None:  # without making a fraction of each
+        return None if ticks is None else ticks * base.numerator / base.denominator
+
+    return seconds(decoded if shown is None else shown), seconds(decoded)
 
 
-def _seconds(packet: Packet, ticks: int | None) -> float | None:
-    return None if ticks is None else float(ticks * tick(packet))
+def with_next(packets: Iterable[Packet]) -> Iterator[tuple[Packet, float]]:
+    """Packets, each with a time until which its picture is shown at most: that of the next one to be shown.
+
+    It is looked for as far ahead as codecs reorder pictures; infinite of the last.
+    """
+    ahead = deque[tuple[Packet, float | None]]()
+    source = iter(packets)
+    while True:
+        for packet in islice(source, _MOST_REORDERED + 1 - len(ahead)):
+            ahead.append((packet, times_of(packet)[0]))
+        if not ahead:
+            return
+        packet, shown = ahead.popleft()
+        yield packet, min((time for _, time in ahead if shown and time and time > shown), default=inf)

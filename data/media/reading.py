@@ -173,7 +173,8 @@ def _shown(
     """The frames that are shown at `most` instants, `lead` seconds late of each."""
     first = source.first + start + lead
     last = first + float((most - 1) / rate) if most < maxsize else inf
-    part = Part(first if start and not source.is_still else source.first, last)
+    begin = first if start and not source.is_still else source.first
+    part = Part(begin, last, period=float(1 / rate), first=first)
     timed = with_end(source.decode(part), source.least, part)
     return frames_at(timed, first, float(1 / rate), most)
 

@@ -194,7 +194,10 @@ def pitch_of(clip: Clip) -> float:
 def test_sound_of_any_rate_and_channels_is_heard(model: VideoLM, rate, channels) -> None:
     samples = np.stack([tone(rate, 1.125)] * channels)
     for given in (samples, samples.T, torch.from_numpy(samples), (samples * 32767).astype(np.int16)):
-        clip = fitted_sound((given, rate), model.clips)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            clip = fitted_sound((given, rate), model.clips)
+        assert bool(caught) == (channels > 2) and all("mixed down" in str(each.message) for each in caught)
         assert clip.waveform is not None and clip.waveform.shape == (1, 18000)
         assert pitch_of(clip) == pytest.approx(440, abs=1)
         assert float(clip.waveform.abs().max()) > 0.3

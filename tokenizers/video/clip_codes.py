@@ -32,6 +32,7 @@ from ...data.media.clip import Clip
 from ...data.media.pixels import frames_from_pixels, pixels_from_frames
 from ...data.media.timing import whole_frames
 from ...data.runtime.files import replacing
+from ..gathering import gather
 from .protocol import StreamingVideoCodec, VideoCodec, check_codes
 
 FORMAT_VERSION = 2  # from this one on with a checksum
@@ -191,11 +192,8 @@ def encode_frames(
     if isinstance(tokenizer, StreamingVideoCodec):
         at_once = _at_once(frames_per_chunk, height, width)
         stream = tokenizer.encoder_stream()
-        # int32 holds codes below 2 ** 31 in half of the memory until they are joined.
-        narrow = torch.int32 if tokenizer.codebook_size <= 2**31 else torch.int64
-        parts = [stream.push(pixels).cpu().to(narrow) for pixels in _padded(tokenizer, every, at_once)]
+        codes = gather((stream.push(pixels) for pixels in _padded(tokenizer, every, at_once)), dim=1)
         assert stream.pending == 0
-        codes = torch.cat(parts, dim=1).long()
     else:
         codes = tokenizer.encode(torch.cat(list(_padded(tokenizer, every, frames_per_chunk)), dim=2)).cpu()
     return ClipCodes(

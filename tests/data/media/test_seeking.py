@@ -77,6 +77,44 @@ def test_a_part_is_what_the_whole_has_there(tmp_path, name, codec, options):
         assert torch.equal(part.frames, whole.frames[start : start + 5])
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {"bf": "2", "b-pyramid": "none"}),
+        ("a.mkv", "libx264", {"bf": "8", "x264-params": "b-pyramid=normal:b-adapt=0"}),
+        ("a.mp4", "libx265", {"x265-params": "log-level=none:bframes=4"}),
+    ],
+)
+@pytest.mark.parametrize("gaps", [False, True])
+def test_frames_that_are_neither_shown_nor_referred_to_are_left_out(
+    tmp_path, decoded, name, codec, options, gaps
+):
+    rng = random.Random(1)
+    times = [0]
+    for _ in range(149):
+        times.append(times[-1] + (rng.choice([1, 1, 1, 2, 9]) if gaps else 1))
+    shown = [time / 25 for time in times]
+    path = write_numbered(tmp_path / name, 150, codec=codec, key_every=60, options=options, times=shown)
+    for _ in range(6):
+        start, fps = rng.uniform(0, shown[-1] - 2), rng.choice([3.0, 5.0, 8.0, 12.5])
+        decoded.clear()
+        part = read_clip(path, start=start, fps=fps, num_frames=6)
+        instants = [start + index / fps + 1e-4 for index in range(part.num_frames)]
+        expected = [sum(time <= instant for time in shown) - 1 for instant in instants]
+        assert all(abs(a - b) <= 1 for a, b in zip(numbers_of(part.frames), expected, strict=True))
+        settled = [index for index, instant in enumerate(instants) if _between(instant, shown)]
+        assert [numbers_of(part.frames)[index] for index in settled] == [expected[index] for index in settled]
+    if not gaps and codec == "libx264":
+        decoded.clear()
+        read_clip(path, start=2.41, fps=2.0, num_frames=6)
+        assert len(decoded) < 0.75 * (150 - 60)
+
+
+def _between(instant: float, shown: list[float]) -> bool:
+    """Whether rounding to a tick cannot decide which frame is shown."""
+    return all(abs(instant - time) > 0.002 for time in shown)
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_a_picture_shown_for_long_is_found_from_the_last_key_frame(tmp_path, decoded, suffix):
     """The frame that is shown at the beginning of a part may have come long before it."""
