@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .checksums import check_files, record_checksums
 from .files import read_json, replacing, write_json
@@ -126,7 +127,7 @@ def check_fit(build: Callable[[], nn.Module], folder: str | Path, what: str = "i
     """
     path = _weights_of(folder)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutDraws():
             expected = {name: list(value.shape) for name, value in build().state_dict().items()}
         with safe_open(path, "pt") as file:
             found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -138,6 +139,19 @@ def check_fit(build: Callable[[], nn.Module], folder: str | Path, what: str = "i
                 f"{path} does not fit {what}: {name} is {found.get(name, 'absent')}; "
                 f"expected {expected.get(name, 'absent')}"
             )
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves tensors undrawn: what has no memory needs no random numbers, and drawing them on the meta device
+    imports torch._dynamo, which takes longer than loading a model."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == nn.init.__name__:
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
 
 
 def load_weights(model: nn.Module, folder: str | Path) -> None:
