@@ -62,6 +62,7 @@ def info(
     batch_size: int | None = None,
     activation_checkpointing: int | None = None,
     size: str | None = None,
+    verify: bool = False,
 ) -> None:
     """Print what a model folder holds, or what training by a config of the language model will cost.
 
@@ -77,6 +78,8 @@ def info(
         batch_size: rows of each process.
         activation_checkpointing: recompute the activations of all layers (1), every second one (2), none (0).
         size: of the clips, such as 17x128x128, where they are not encoded yet.
+        verify: compare every byte of a model folder with its checksums; else those are compared when it is
+            loaded, and of a file above 1 GB in 256 places.
     """
     from .info import describe
 
@@ -88,4 +91,4 @@ def info(
         "activation_checkpointing": activation_checkpointing,
         "size": size,
     }
-    print(describe(model, {name: value for name, value in assumed.items() if value is not None}))
+    print(describe(model, {name: value for name, value in assumed.items() if value is not None}, verify))

@@ -5,15 +5,14 @@ from typing import Any
 
 from ..data.runtime.files import read_object
 from ..data.runtime.pretrained import refuse_sharded
-from ..tasks.model_config import ModelConfig
-
-_PARTS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "lm")
+from ..tasks.model_config import PARTS, ModelConfig, check_model
 
 
-def describe(model: str, assumed: dict[str, Any]) -> str:
+def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
     """A model folder, or a config of the language model by its path or name.
 
     Args:
+        verify: compare all bytes of a folder with its checksums first.
         assumed: of a config, as `training_cost.Wanted`.
 
     Raises:
@@ -33,6 +32,8 @@ def describe(model: str, assumed: dict[str, Any]) -> str:
     if assumed:
         option = next(iter(assumed)).replace("_", "-")
         raise ValueError(f"{folder} is a folder; --{option} is for a config of what is yet to be trained")
+    if verify:
+        check_model(folder, verify=True)
     return describe_folder(folder)
 
 
@@ -46,7 +47,7 @@ def describe_folder(folder: Path) -> str:
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {folder}")
     refuse_sharded(folder)
-    parts = [name for name in _PARTS if (folder / name).is_dir()]
+    parts = [name for name in PARTS if (folder / name).is_dir()]
     if not parts and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds neither a model nor a part of one")
     blocks = []
@@ -57,7 +58,7 @@ def describe_folder(folder: Path) -> str:
     if (folder / "vocabulary.json").is_file():
         blocks.append(_vocabulary(folder))
     blocks += [_settings(name, folder / name) for name in parts]
-    missing = [name for name in _PARTS if parts and name not in parts]
+    missing = [name for name in PARTS if parts and name not in parts]
     if missing:
         blocks.append(f"not there: {', '.join(missing)}")
     return "\n\n".join(blocks)

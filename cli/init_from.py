@@ -44,7 +44,9 @@ def language_model_from(arguments: list[str]) -> list[str]:
     config = Path(source) / "lm" / "config.json"
     if not config.is_file():
         raise FileNotFoundError(f"{source} has no lm/config.json: --init-from takes the folder of a model")
-    sizes = {name: each for name, each in read_object(config).items() if name not in ("kind", "config_version")}
+    sizes = {
+        name: each for name, each in read_object(config).items() if name not in ("kind", "config_version")
+    }
     if out is not None and value_of(arguments, "--data.model") is None:
         copy_tokenizers(Path(source), Path(out) / "model")
     arguments = without(arguments, "--init_from")

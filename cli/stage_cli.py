@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ..data.runtime.files import replacing
-from ..data.runtime.made_with import refuse_others
+from ..data.runtime.made_with import MadeWith, refuse_others
 from ..data.runtime.one_writer import only_writer
 from ..data.runtime.parsing import bounded_text, parse_yaml
 from ..training.callbacks import FitProgress, LastCheckpoint, SecondInterrupt
@@ -41,6 +41,7 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
         if (checkpoint := cli.checkpoint.path) is not None:
             _check_loadable(checkpoint, cli.trainer)
             rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
+        _check_contents(cli, checkpoint)
         rank_zero_only(cli.save_config)()
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
         model_folder = cli.out / "model"
@@ -202,6 +203,20 @@ class StageCLI(LightningCLI):
         if self.config["logger"] == "wandb":
             loggers.append(wandb_logger(self.folder, self.out.name))
         return loggers
+
+
+def _check_contents(cli: StageCLI, checkpoint: Path | None) -> None:
+    """A checkpoint goes on only with the contents of the data that it was made with; of others it is refused.
+
+    Checkpoints of earlier versions have no record, and go on.
+    """
+    if not hasattr(cli.datamodule, "contents"):
+        return
+    record = MadeWith(cli.folder / "data.json", cli.datamodule.contents())
+    if checkpoint is not None and record.found is not None:
+        refuse_others(cli.folder, record.found, record.settings, "a checkpoint")
+    else:
+        rank_zero_only(record.write)()
 
 
 def _check_loadable(checkpoint: Path, trainer: Trainer) -> None:

@@ -7,7 +7,8 @@ with the next batch, and several processes can share it (--rank, --world). Batch
 depend neither on interruptions nor on the number of processes.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,9 @@ import torch
 from ..data.analysis.geometry import Geometry
 from ..data.media.clip import Clip, write_clip
 from ..data.media.clip_tensors import put_together, take_apart
-from ..data.runtime.made_with import MadeWith
-from ..data.runtime.weights_file import file_hash
+from ..data.runtime.made_with import MadeWith, place_of
+from ..data.sources.entry import Entry
+from ..data.sources.entry_identity import MadeOf
 from ..generation.pipeline import VideoLM
 from ..lm.decoding.sampling import Sampling
 from .html_report import ClipRow, Shown
@@ -118,13 +120,17 @@ class BenchmarkRun:
         self.repeats = min(benchmark.repeats, count // self.set_size)
         self.measures = measures(sources.weights, self.num_frames, benchmark.scores)
         MadeWith(out / "work" / "settings.json", self._described()).claim("results")
-        self.clips = Part(out / "work" / "clips", count, self._generate, _BATCH)
+        made_of = MadeOf()
+        self.clips = Part(out / "work" / "clips", count, self._generate, _BATCH, self._cases_made_of(made_of))
         self.features = {
-            "generated": feature_part(out / "work/generated", count, self._generated, self.measures, _BATCH),
-            "real": feature_part(
-                out / "work/real", len(self.material.real), self._real, self.measures, _BATCH
+            "generated": feature_part(
+                out / "work/generated", count, self._generated, self.measures, _BATCH, self.clips.made_of
             ),
-        }
+            "real": feature_part(
+                out / "work/real", len(self.material.real), self._real, self.measures, _BATCH,
+                lambda numbers: " ".join(_made_of(self.material.real[each], made_of) for each in numbers),
+            ),
+        }  # fmt: skip
 
     def scores(self) -> list[Score]:
         """Every score of the benchmark, with everything that it depends on.
@@ -252,6 +258,13 @@ class BenchmarkRun:
     def _resize(self) -> Resize:
         return Resize(*self.size, mode="bicubic")
 
+    def _cases_made_of(self, made_of: MadeOf) -> Callable[[Sequence[int]], str]:
+        def of_cases(numbers: Sequence[int]) -> str:
+            cases = [self.material.cases[number] for number in numbers]
+            return " ".join(f"{case.text!r} {_made_of(case.footage, made_of)}" for case in cases)
+
+        return of_cases
+
     def _wanted(self) -> Wanted:
         cases = self.settings.clips or self.benchmark.cases
         real = min(self.benchmark.real, self.settings.clips or self.benchmark.real)
@@ -282,16 +295,27 @@ class BenchmarkRun:
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
         return {
             "protocol": self.benchmark.name,
-            "model": str(self.sources.model),
-            "lm_sha256": file_hash(self.sources.model / "lm"),
+            "model": place_of(self.sources.model),
+            "model_fingerprint": self.model.fingerprint,
             "clip_format": self.model.clips.to_json(),
-            "data": str(self.sources.data),
+            "data": place_of(self.sources.data),
             "cases": len(self.material.cases),
             "real": len(self.material.real),
             "seed": self.settings.seed,
             "sampling": asdict(self.model.settings(self.benchmark.task, self.settings.sampling)),
             "networks": networks,
         }
+
+
+def _made_of(footage: Footage | None, made_of: MadeOf) -> str:
+    """Hex digits of the contents of footage: a film, or a folder of its frames."""
+    if footage is None:
+        return ""
+    files = [footage.path]
+    if footage.path.is_dir():
+        files = sorted(path for path in footage.path.iterdir() if path.is_file())
+    said = [str(replace(footage, path=Path())), *(made_of(Entry(file)) for file in files)]
+    return hashlib.sha256(" ".join(said).encode()).hexdigest()[:24]
 
 
 def _check_task(model: VideoLM, benchmark: Benchmark) -> None:

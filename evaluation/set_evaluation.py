@@ -17,8 +17,10 @@ import torch
 from ..data.media.clip import Clip, write_clip
 from ..data.media.reading import read_clip
 from ..data.media.streams import MediaError
-from ..data.runtime.made_with import MadeWith
+from ..data.runtime.made_with import MadeWith, place_of
+from ..data.runtime.weights_file import file_hash
 from ..data.sources.entry import Entry
+from ..data.sources.entry_identity import MadeOf
 from ..data.sources.manifest import read_manifest
 from .html_report import ClipRow, Shown
 from .metrics.measures import Measure, measures
@@ -133,9 +135,11 @@ class SetComparison:
         named = [(entry, partners.get(_name(entry, generated))) for entry in self.entries["generated"]]
         self.matched = [(entry, partner) for entry, partner in named if partner is not None]
         self.lpips = weights.lpips
+        self.made_of = {name: MadeOf(str(source)) for name, source in self.sources.items()}
         MadeWith(out / "work" / "settings.json", self._described()).claim("results")
         self.parts = {name: self._features(name, out / "work" / name) for name in self.sources}
-        self.pairs = Part(out / "work" / "pairs", len(self.matched), self._compare)
+        folder, count = out / "work" / "pairs", len(self.matched)
+        self.pairs = Part(folder, count, self._compare, made_of=self._pairs_made_of)
 
     def scores(self) -> list[Score]:
         """All scores, those that were not computed with the reason.
@@ -179,10 +183,19 @@ class SetComparison:
         return rows
 
     def _features(self, name: str, folder: Path) -> Part:
-        entries = self.entries[name]
+        entries, made_of = self.entries[name], self.made_of[name]
         return feature_part(
-            folder, len(entries), lambda number: self.settings.read(entries[number]), self.measures
+            folder,
+            len(entries),
+            lambda number: self.settings.read(entries[number]),
+            self.measures,
+            made_of=lambda numbers: " ".join(made_of(entries[number]) for number in numbers),
         )
+
+    def _pairs_made_of(self, numbers: Sequence[int]) -> str:
+        of_generated, of_real = self.made_of["generated"], self.made_of["real"]
+        pairs = (self.matched[number] for number in numbers)
+        return " ".join(f"{of_generated(entry)} {of_real(partner)}" for entry, partner in pairs)
 
     def _score(self, measure: Measure) -> Score:
         real, generated = (
@@ -224,10 +237,9 @@ class SetComparison:
 
     def _described(self) -> dict[str, Any]:
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
-        counts = {name: len(entries) for name, entries in self.entries.items()}
-        sources = {name: str(source) for name, source in self.sources.items()}
-        lpips = str(self.lpips or "none")
-        return sources | {"clips": counts, "networks": networks, "lpips": lpips} | self.settings.to_json()
+        sources = {name: place_of(source) for name, source in self.sources.items()}
+        lpips = "none" if self.lpips is None else file_hash(self.lpips)
+        return sources | {"networks": networks, "lpips": lpips} | self.settings.to_json()
 
 
 _LPIPS_MISSING = "no lpips.safetensors (--weights FOLDER)"

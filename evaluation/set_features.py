@@ -18,11 +18,17 @@ ReadClip = Callable[[int], Clip | str]
 
 
 def feature_part(
-    folder: Path, count: int, read: ReadClip, measures: Sequence[Measure], size: int = 16
+    folder: Path,
+    count: int,
+    read: ReadClip,
+    measures: Sequence[Measure],
+    size: int = 16,
+    made_of: Callable[[Sequence[int]], str] | None = None,
 ) -> Part:
     """The features of clips 0 to count - 1 that the measures compare.
 
-    A clip without what a measure needs (a caption, sound) has no features of that measure.
+    A clip without what a measure needs (a caption, sound) has no features of that measure. `made_of` is as in
+    `Part`.
     """
 
     def compute(numbers: Sequence[int]) -> list[Item]:
@@ -39,7 +45,7 @@ def feature_part(
             item[_FORMAT] = torch.tensor([clip.fps, clip.num_frames, clip.height, clip.width])
         return [clip if isinstance(clip, str) else item for clip, item in zip(clips, found, strict=True)]
 
-    return Part(folder, count, compute, size)
+    return Part(folder, count, compute, size, made_of)
 
 
 def features_of(part: Part, name: str) -> dict[int, Tensor]:

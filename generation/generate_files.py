@@ -20,10 +20,13 @@ from ..data.media.targets import check_target
 from ..data.runtime.files import replacing
 from ..data.runtime.one_writer import only_writer
 from ..data.runtime.progress import Report, progress
+from ..data.runtime.weights_file import file_hash
 from ..lm.decoding.quantized import quantize
 from ..tasks.conditions import Painting
+from ..tasks.model_config import model_fingerprint
 from ..tasks.task import Task, load_task
 from .best_of import Fit, best, fit_of
+from .made_clips import MadeClips
 from .notes import notes
 from .pipeline import VideoLM
 from .prompt import Prompt
@@ -81,7 +84,13 @@ def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[P
     if request.results.best_of > 1 and not request.results.compares_known:
         fit = fit_of(request.results.judge)
     targets = [_targets(folder, each.name, suffix, request.results.num_samples) for each in named]
-    missing = [number for number, paths in enumerate(targets) if prompts is None or not paths[-1].is_file()]
+    missing, written = list(range(len(named))), None
+    if prompts is not None:
+        _claim(request, prompts, named, folder, [path for paths in targets for path in paths])
+        written = MadeClips(folder)
+        missing = [number for number in missing if not written.holds(named[number].name, targets[number])]
+        if again := sum(targets[number][-1].exists() for number in missing):
+            print(f"{again} clips in {folder} are not as this run wrote them, and are made again")
     made = missing if request.runtime.is_exact else _with_those_beside(missing, request, len(named))
     for number in made:
         named[number].options.check_files()
@@ -98,7 +107,7 @@ def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[P
     if waiting and request.expansion.expand is not None:
         waiting = _expanded(request, waiting, folder)
     if waiting:
-        _make(request, waiting, folder, suffix, fit)
+        _make(request, waiting, folder, suffix, fit, written)
     return [path for paths in targets for path in paths]
 
 
@@ -117,9 +126,22 @@ def _named_prompts(request: Request, out: Path, prompts: Path | None) -> tuple[l
         raise ValueError(f"--out is {out}; with --prompts it is a folder for 000.mp4, 001.mp4, …")
     if not out.is_dir():
         raise FileNotFoundError(f"there is no folder {out} to write the clips to; make it first")
-    settings = request.settings | {"prompts": hashlib.sha256(prompts.read_bytes()).hexdigest()}
-    claim_folder(out, settings, "clips")
     return named, out, _SUFFIX
+
+
+def _claim(
+    request: Request, prompts: Path, named: list[NamedPrompt], folder: Path, targets: list[Path]
+) -> None:
+    """Note what the clips follow from: the request, and the contents of the model and of all files."""
+    given = (getattr(each.options, name) for each in named for name in ("image", "video", "audio", "mask"))
+    files = sorted({Path(each) for each in given if each is not None and Path(each).is_file()})
+    contents = hashlib.sha256(" ".join(map(file_hash, files)).encode()).hexdigest()
+    settings = request.settings | {
+        "model_fingerprint": model_fingerprint(request.model),
+        "prompts": file_hash(prompts),
+        "files": contents,
+    }
+    claim_folder(folder, settings, "clips", targets)
 
 
 def _first_seed(request: Request, number: int, own: int | None) -> int:
@@ -154,7 +176,14 @@ def _expanded(request: Request, waiting: list[Waiting], folder: Path) -> list[Wa
     return result
 
 
-def _make(request: Request, waiting: list[Waiting], folder: Path, suffix: str, fit: Fit | None) -> None:
+def _make(
+    request: Request,
+    waiting: list[Waiting],
+    folder: Path,
+    suffix: str,
+    fit: Fit | None,
+    written: MadeClips | None,
+) -> None:
     """Generate clips, and write those of each group of prompts as soon as they are there."""
     model = _loaded(request)
     tries, together = request.results.tries, _together(request)
@@ -167,7 +196,10 @@ def _make(request: Request, waiting: list[Waiting], folder: Path, suffix: str, f
                 made = _made(model, request, group, fit, lambda done, at=start * tries: report(at + done))
             for each, clips in zip(group, made, strict=True):
                 if each.is_missing:
-                    _write(clips, _targets(folder, each.name, suffix, len(clips)))
+                    targets = _targets(folder, each.name, suffix, len(clips))
+                    _write(clips, targets)
+                    if written is not None:
+                        written.note(each.name, targets)
 
 
 def _together(request: Request) -> int:

@@ -9,7 +9,7 @@ tasks need them, text_tokenizer/ and audio_tokenizer/.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -19,13 +19,14 @@ from ..data.codes.clip_format import ClipFormat
 from ..data.media.clip import Clip
 from ..data.runtime.device import device_of
 from ..data.runtime.forking import survive_forks
+from ..data.runtime.pretrained import fingerprint
 from ..lm.batch import Batch
 from ..lm.decoding.generate import Generation
 from ..lm.decoding.generate import generate as generate_ids
 from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
-from ..tasks.model_config import ModelConfig
+from ..tasks.model_config import ModelConfig, check_model, model_fingerprint, save_model_files
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
@@ -66,9 +67,26 @@ class VideoLM:
         self.config = config
         self.vocabulary = vocabulary
         self.lm = lm.eval()
+        self._fingerprint: str | None = None
         self.codec = ClipCodec(config, video_tokenizer, audio_tokenizer, self.device)
         self.text_tokenizer = text_tokenizer
         self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digits that change with any setting or weight: those of the folder that it was loaded from
+        (`model_fingerprint`), or of what it holds."""
+        if self._fingerprint is None:
+            parts = (self.codec.video_tokenizer, self.codec.audio_tokenizer, self.text_tokenizer)
+            settings = {
+                "config": self.config.to_json(),
+                "blocks": [asdict(block) for block in self.vocabulary.blocks],
+                "custom": self.vocabulary.custom,
+                "lm": asdict(self.lm.config),
+                "tokenizers": [None if part is None else part.fingerprint for part in parts],
+            }
+            self._fingerprint = fingerprint(settings, self.lm.state_dict())
+        return self._fingerprint
 
     @property
     def clips(self) -> ClipFormat:
@@ -101,6 +119,7 @@ class VideoLM:
         device: str = "auto",
         dtype: torch.dtype | None = None,
         tasks: Sequence[str] | None = None,
+        verify: bool = False,
     ) -> "VideoLM":
         """Load a model folder.
 
@@ -110,14 +129,17 @@ class VideoLM:
                 nearly twice as fast.
             tasks: that the model is loaded for; all of its own if not given. Those without sound need no
                 audio tokenizer, whose library takes longer to load than all else.
+            verify: compare all bytes with their checksums; else of a file above 1 GB 256 pieces.
 
         Raises:
             FileNotFoundError: if the folder or a part of it is missing.
-            ValueError: if a part does not fit the others, the model was not trained on a task, or there is
-                no such device.
+            ValueError: if a file is damaged, a part does not fit the others, the model was not trained on a
+                task, or there is no such device.
         """
         folder, target = Path(folder), device_of(device)
         config = ModelConfig.load(folder)
+        if verify:
+            check_model(folder, verify=True)
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         loaded = cls(
             config,
@@ -128,6 +150,7 @@ class VideoLM:
             load_text_tokenizer(folder / "text_tokenizer") if config.text_tokenizer else None,
             tasks,
         )
+        loaded._fingerprint = model_fingerprint(folder)
         return loaded.to(target)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -143,8 +166,7 @@ class VideoLM:
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
         self.lm.save_pretrained(folder / "lm")
-        self.vocabulary.save(folder / "vocabulary.json")
-        self.config.save(folder)
+        save_model_files(folder, self.config, self.vocabulary)
 
     def settings(self, task: str, sampling: Sampling | None = None) -> DrawSettings:
         """How codes of a task are drawn: as asked for, else by the defaults."""

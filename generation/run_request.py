@@ -4,12 +4,12 @@ Each record is a group of the command's options (cli/arguments.py); its docstrin
 imports torch, so that the help is instant and a missing file is named at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.runtime.made_with import MadeWith
+from ..data.runtime.made_with import MadeWith, place_of
 from ..data.runtime.one_writer import is_lock
 from ..lm.decoding.sampling import Sampling
 
@@ -225,7 +225,7 @@ class Request:
         """
         prompt = self.prompt.prompt
         given = {name: getattr(prompt, name) for name in _GIVEN}
-        values = {"model": self.model, "task": self.task, "given": given, "depth": self.depth}
+        values = {"model": place_of(self.model), "task": self.task, "given": given, "depth": self.depth}
         values |= {"sampling": asdict(self.sampling.settings()), "seed": self.seed}
         values |= asdict(self.results) | asdict(self.expansion) | asdict(self.runtime)
         values["composite"] = not values.pop("raw")
@@ -235,16 +235,25 @@ class Request:
 _GIVEN = ("text", "negative", "image", "video", "audio", "mask", "size")
 
 
-def claim_folder(folder: Path, settings: Mapping[str, Any], results: str) -> None:
+def claim_folder(
+    folder: Path, settings: Mapping[str, Any], results: str, targets: Sequence[Path] = ()
+) -> None:
     """Note in request.json what is asked for; a folder that holds no results yet may be claimed anew.
 
     Args:
         results: what the folder is filled with, for the message.
+        targets: what is to be written there.
 
     Raises:
-        ValueError: if it holds results of another request.
+        ValueError: if it holds results of another request, or one of the targets and no request.
     """
     record = MadeWith(folder / "request.json", settings)
+    foreign = [] if record.found is not None else [path for path in targets if path.exists()]
+    if foreign:
+        raise ValueError(
+            f"{folder} holds {foreign[0].name} and no request.json: it is not of this run, and is not "
+            "overwritten; remove it or choose another folder"
+        )
     if folder.is_dir() and any(path != record.path and not is_lock(path) for path in folder.iterdir()):
         record.claim(results)
     else:

@@ -2,21 +2,28 @@
 
 MODEL/config.json       this file
 MODEL/vocabulary.json   blocks of ids
+MODEL/checksums.json    of these two; every part has one of its own
 MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from ..data.codes.clip_format import SIZE_FIELDS, ClipFormat
+from ..data.runtime.checksums import CHECKSUMS, check_files, folder_digests, record_checksums
 from ..data.runtime.files import read_json, write_json
 from ..data.runtime.pretrained import CONFIG_VERSION, refuse_sharded
+from ..lm.vocabulary import Vocabulary
 from .spans import AudioOrder, Lengths
 from .task import Task, configured, load_task
 from .text_budget import LEAST_PIECES
 
 KIND = "videolm"
+PARTS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "lm")
+_FILES = ("config.json", "vocabulary.json")
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,10 @@ class ModelConfig:
 
     def save(self, folder: Path) -> None:
         header = {"kind": KIND, "config_version": CONFIG_VERSION}
-        body = {
+        write_json(folder / "config.json", header | self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
             "clips": self.clips.to_json(),
             "tasks": self.tasks,
             "text_tokenizer": self.text_tokenizer,
@@ -103,7 +113,6 @@ class ModelConfig:
             "other_sizes": [clips.size for clips in self.others],
             "text_pieces": self.text_pieces,
         }
-        write_json(folder / "config.json", header | body)
 
     @classmethod
     def load(cls, folder: Path) -> "ModelConfig":
@@ -117,6 +126,7 @@ class ModelConfig:
         if not folder.is_dir():
             raise FileNotFoundError(f"no model folder {folder}")
         refuse_sharded(folder)
+        check_files(folder)
         if not path.is_file():
             raise FileNotFoundError(
                 f"{folder} has no config.json: its language model is not trained (lm fit)"
@@ -149,6 +159,39 @@ class ModelConfig:
             raise ValueError(f"{path} is not complete: {error}") from error
         except ValueError as error:
             raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
+
+
+def save_model_files(folder: Path, config: ModelConfig, vocabulary: Vocabulary) -> None:
+    """Write what stands in a model folder beside its parts, and the checksums."""
+    (folder / CHECKSUMS).unlink(missing_ok=True)  # whoever is stopped here leaves files without a list
+    vocabulary.save(folder / "vocabulary.json")
+    config.save(folder)
+    record_checksums(folder, *_FILES)
+
+
+def check_model(folder: Path, verify: bool = False) -> None:
+    """Compare all files of a model folder with their checksums; errors as `check_files`.
+
+    Args:
+        verify: whole files, however large they are.
+    """
+    for place in (folder, *(folder / part for part in PARTS)):
+        check_files(place, verify)
+
+
+def model_fingerprint(folder: Path) -> str:
+    """16 hex digits that change with any setting or weight of a model folder, wherever it is.
+
+    Of a file above 1 GB 256 pieces count (data/runtime/checksums.py).
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no model folder {folder}")
+    own = {name: digest for name, digest in folder_digests(folder).items() if name in _FILES}
+    parts = {part: folder_digests(folder / part) for part in PARTS}
+    return hashlib.sha256(json.dumps([own, parts], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _task_names(stored: Any, path: Path) -> tuple[str, ...]:

@@ -4,8 +4,8 @@
            shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
                                     has_audio
            shard-00000.jsonl        a clip a line: captions, source, path, other keys of its entry
-           shard-00000.json         its record: checksums, hash of the entries' names, skipped entries, how
-                                    much of its footage was used
+           shard-00000.json         its record: checksums, hashes of what its entries were made of, skipped
+                                    entries, how much of its footage was used
 
 Shards hold codes and captions, never ids: the vocabulary may change. A shard counts once its record is there:
 a writer that was killed resumes with the missing shards, and no clip is lost or duplicated.
@@ -25,19 +25,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..runtime.files import read_json, replacing, write_json
-from ..runtime.made_with import as_json, refuse_others
+from ..runtime.made_with import as_json, place_of, refuse_others
 from ..runtime.parsing import parse_json
 from ..runtime.remote import RemoteFolder, is_address
 from ..sources.entry import LONG_CAPTION
 from ..sources.held_out import SplitKey, group_of, relative_path
 from .clip_format import ClipFormat
 from .footage import Footage
+from .shard_index import FORMAT_VERSION, check_records, read_index
 
-FORMAT_VERSION = 1
 _DTYPES = {"audio": torch.int16}
 _VISUAL = torch.int32
-_MOST_BYTES_OF_INDEX = 2**29  # it names all that was left out
-_SHARD_NAME = re.compile(r"shard-\d{5,}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +111,35 @@ class ShardWriter:
         known = [Footage.from_json(each["footage"]) for each in self._in_order() if "footage" in each]
         return sum(known, Footage())
 
-    def has(self, number: int, entries: list[str]) -> bool:
-        """Whether a shard is there that holds what these entries (their names) gave."""
+    @property
+    def numbers(self) -> set[int]:
+        """Of the shards that are on record."""
+        return set(self._records)
+
+    @property
+    def made_of(self) -> set[str]:
+        """What the shards on record were made of; of those of older versions that is not known."""
+        return {str(each) for record in self._records.values() for each in record.get("made_of", ())}
+
+    def has(self, number: int, entries: Sequence[str]) -> bool:
+        """Whether a shard is there, whole, that holds what these entries gave.
+
+        Args:
+            entries: what each was made of, as when it was written.
+        """
         record = self._records.get(number)
         if record is None or record["entries"] != _digest(entries):
             return False
-        codes = self.folder / f"{record['name']}.safetensors"
-        return not record["clips"] or (codes.is_file() and codes.stat().st_size == record["bytes"])
+        return not record["clips"] or all(
+            (path := self.folder / f"{record['name']}.{suffix}").is_file() and _sha256(path) == expected
+            for suffix, expected in record["sha256"].items()
+        )
 
     def write(
         self,
         number: int,
         clips: Sequence[CodedClip],
-        entries: list[str] = (),  # type: ignore[assignment]
+        entries: Sequence[str] = (),
         skipped: Iterable[tuple[str, str]] = (),
         footage: Footage | None = None,
     ) -> None:
@@ -143,6 +157,7 @@ class ShardWriter:
         absent = {"name": name, "clips": 0, "with_audio": 0}
         record = absent | written | {"entries": _digest(entries), "skipped": [list(each) for each in skipped]}
         record |= {"footage": footage.to_json()} if footage is not None else {}
+        record |= {"made_of": [short_of(each) for each in entries]}
         write_json(self.folder / f"{name}.json", record)
         self._records[number] = record
 
@@ -152,9 +167,11 @@ class ShardWriter:
             record = read_json(path)
             try:
                 shards = [record] if record["clips"] else []
-                _check_records(shards, record["skipped"])
+                check_records(shards, record["skipped"])
                 if record["name"] != path.stem or not isinstance(record["entries"], str):
                     raise ValueError("it is another shard's")
+                if not isinstance(record.get("made_of", []), list):
+                    raise ValueError("it does not say what it was made of")
                 if "footage" in record:
                     Footage.from_json(record["footage"])
             except (KeyError, TypeError, ValueError) as error:
@@ -181,8 +198,10 @@ class ShardWriter:
         return [self._records[number] for number in sorted(self._records)]
 
     def _check_index(self) -> None:
-        index = _read_index(self.folder)
+        index = read_index(self.folder)
         stored = ClipFormat.from_json(index["clips"]).to_json()  # with what older versions did not say
+        if isinstance(source := index["source"].get("source"), str):
+            index["source"]["source"] = place_of(source)
         found, wanted = as_json(stored) | index["source"], self.clips.to_json() | self.source
         refuse_others(self.folder, found, wanted, "codes")
 
@@ -216,7 +235,7 @@ class ShardReader:
     def __init__(self, folder: str | Path):
         self.remote = RemoteFolder(str(folder), "index.json") if is_address(folder) else None
         self.folder = self.remote.local if self.remote else Path(folder)
-        index = _read_index(self.folder)
+        index = read_index(self.folder)
         self.clips = ClipFormat.from_json(index["clips"])
         self.source: dict[str, Any] = index["source"]
         self.skipped: list[tuple[str, str]] = [(name, reason) for name, reason in index["skipped"]]
@@ -244,6 +263,11 @@ class ShardReader:
 
     def long_caption(self, index: int) -> str | None:
         return self._lines[index][2]["extra"].get(LONG_CAPTION)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digits that change with any code or caption."""
+        return _digest([each for shard in self._shards for _, each in sorted(shard["sha256"].items())])
 
     def source_of(self, index: int) -> str:
         return self._lines[index][2]["source"]
@@ -339,43 +363,9 @@ def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dic
     }
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / "index.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no index.json (videolm encode)")
-    index = read_json(path, _MOST_BYTES_OF_INDEX)
-    version = index.get("format_version") if isinstance(index, dict) else None
-    if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format_version {version!r}; this videolm reads {FORMAT_VERSION}")
-    missing = {"clips", "source", "shards", "skipped"} - index.keys()
-    if missing:
-        raise ValueError(f"{path} is not complete: it lacks {sorted(missing)}")
-    try:
-        ClipFormat.from_json(index["clips"])
-        _check_records(index["shards"], index["skipped"])
-        if not isinstance(index["source"], dict):
-            raise ValueError(f"its source is {index['source']!r}")
-    except (TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    return index
-
-
-def _check_records(shards: Any, skipped: Any) -> None:
-    """Raise a ValueError if values of an index or a record are not what they should be."""
-    if not isinstance(shards, list) or not isinstance(skipped, list):
-        raise ValueError("its shards and what was skipped are no lists")
-    for shard in shards:
-        if not isinstance(shard, dict) or not _SHARD_NAME.fullmatch(str(shard.get("name"))):
-            raise ValueError(f"{shard!r} is no shard")  # and no path to elsewhere
-        counts = [shard.get(name) for name in ("clips", "with_audio", "bytes")]
-        sums = shard.get("sha256")
-        if not all(type(count) is int for count in counts) or not isinstance(sums, dict):
-            raise ValueError(f"{shard!r} lacks counts or checksums")
-        if not {"safetensors", "jsonl"} <= sums.keys():
-            raise ValueError(f"{shard!r} lacks checksums")
-    for each in skipped:
-        if not isinstance(each, list) or [type(part) for part in each] != [str, str]:
-            raise ValueError(f"{each!r} is no name with a reason")
+def short_of(made_of: str) -> str:
+    """By what a record keeps what an entry was made of."""
+    return _digest([made_of])
 
 
 def _digest(names: Sequence[str]) -> str:

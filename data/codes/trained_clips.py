@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from warnings import warn
 
+from ..runtime.checksums import CHECKSUMS, record_checksums
 from ..runtime.files import read_json, write_json
 
 # The settings that say the size of a clip.
@@ -46,6 +47,8 @@ class TrainedClips:
     def save(self, folder: Path) -> None:
         """Write it into a tokenizer's folder."""
         write_json(folder / _FILE, asdict(self))
+        if (folder / CHECKSUMS).is_file():
+            record_checksums(folder, _FILE)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedClips | None":

@@ -17,7 +17,9 @@ from ..media.clip import Clip
 from ..media.framing import nearest_aspects
 from ..media.probe import MediaInfo
 from ..media.streams import EmptyPart, MediaError, printable
+from ..runtime.made_with import place_of
 from ..sources.entry import Entry
+from ..sources.entry_identity import MadeOf
 from ..sources.held_out import split_key
 from ..sources.manifest import read_manifest
 from ..sources.selection import ClipSelection
@@ -92,8 +94,8 @@ class SyntheticSource:
     def name(self, index: int) -> str:
         return f"{self.selection.source}/{index}"
 
-    def label(self, index: int) -> str:
-        """Tells a piece apart from all others."""
+    def made_of(self, index: int) -> str:
+        """What a piece follows from."""
         return self.name(index)
 
     def weight(self, index: int) -> int:
@@ -157,12 +159,14 @@ class FileSource:
             raise ValueError(f"windows is {windows}; expected at least 1")
         self.formats = (formats,) if isinstance(formats, ClipFormat) else tuple(formats)
         self.entries, self.windows = entries, windows
-        self.description = description
+        self.description = description | {"source": place_of(description.get("source", ""))}
         self.keys = [split_key(entry, str(description.get("source", ""))) for entry in entries]
         self.probes = probes or Probes(entries)
         first = self.formats[0]
         self.reader = ClipReader(first.fps, first.sample_rate if first.has_audio else None, needs_sound=False)
         self._pieces: list[Piece] | None = None
+        self._made_of = MadeOf(str(description.get("source", "")))
+        self._made_of_entries: dict[int, str] = {}
 
     @property
     def pieces(self) -> list[Piece]:
@@ -205,11 +209,13 @@ class FileSource:
     def name(self, number: int) -> str:
         return self.entries[self.pieces[number].entry].name
 
-    def label(self, number: int) -> str:
-        """Tells a piece apart from all others: the entry's name, if it is all of it."""
+    def made_of(self, number: int) -> str:
+        """What a piece follows from: the contents of its file, what its source says, its windows."""
         piece = self.pieces[number]
-        is_whole = piece.first == 0 and piece.is_last
-        return self.name(number) if is_whole else f"{self.name(number)} {piece.first}+{piece.windows}"
+        if piece.entry not in self._made_of_entries:
+            self._made_of_entries[piece.entry] = self._made_of(self.entries[piece.entry])
+        windows = () if self.windows == 1 else (piece.first, piece.windows, piece.is_last)
+        return " ".join(map(str, (self._made_of_entries[piece.entry], *windows)))
 
     def weight(self, number: int) -> int:
         """How many clips a piece is expected to give; 1 of one that gives none."""
@@ -230,6 +236,8 @@ class FileSource:
             problem = "" if piece.first else str(error)  # else the file is shorter than its header says
         except (MediaError, FileNotFoundError) as error:
             problem = str(error)
+        except Exception as error:  # of this entry alone: a run of many goes on, and names it
+            problem = f"{printable(entry.path)}: {type(error).__name__}: {' '.join(str(error).split())}"
         if clip is not None and not piece.first:
             problem = self.reader.problem_of_length(entry, clip.num_frames, size)
         count = 0 if clip is None else clip.num_frames // size

@@ -29,10 +29,10 @@ from ..runtime.cache_folders import user_cache
 from ..runtime.file_identity import FileIdentity, identify_file, is_same_file
 from ..runtime.files import read_json, write_json
 from ..runtime.progress import progress
-from ..runtime.remote import is_address
 from ..runtime.workers import Lost, map_in_processes
 from ..sources.archives import TarMember
 from ..sources.entry import Entry
+from ..sources.entry_identity import file_of
 
 SECONDS_PER_PROBE = 60.0
 _VERSION = 1
@@ -119,7 +119,7 @@ class Probes:
     def record(self, index: int) -> _Record:
         """What is kept of an entry's file: `info`, and by what the `file` is recognised; or the `problem`."""
         entry = self.entries[index]
-        file = _file_of(entry) if self.path is not None else None
+        file = file_of(entry) if self.path is not None else None
         key = _key(entry)
         stored = self._load().get(key)
         try:
@@ -188,19 +188,10 @@ def _cache_path(folder: Path | None, source: str) -> Path | None:
     return folder / f"probes-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.json"
 
 
-def _file_of(entry: Entry) -> Path | None:
-    """The file on disk that an entry's content is in; None of one from elsewhere."""
-    if entry.load is None:
-        return entry.path
-    if isinstance(entry.load, TarMember) and not is_address(entry.load.tar):
-        return Path(entry.load.tar)
-    return None
-
-
 def _key(entry: Entry) -> str:
     """Names a file, or a member of a tar, in the cache."""
     member = (entry.load.offset, entry.load.size) if isinstance(entry.load, TarMember) else ()
-    file = _file_of(entry) or entry.path
+    file = file_of(entry) or entry.path
     return hashlib.sha256(b"\0".join([os.fsencode(file.absolute()), repr(member).encode()])).hexdigest()[:32]
 
 

@@ -72,6 +72,11 @@ class MadeWith:
         write_json(self.path, as_json(self.settings))
 
 
+def place_of(name: str | Path) -> str:
+    """A file or folder by its whole path, whichever way it is named; anything else as it is."""
+    return str(Path(name).resolve()) if "://" not in str(name) and Path(name).exists() else str(name)
+
+
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they come back from a file."""
     return json.loads(json.dumps(settings, default=str))

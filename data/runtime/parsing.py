@@ -4,8 +4,8 @@
     values = parse_yaml(bounded_text(path), str(path))
 
 A file is refused before it is read if it is larger than what it may hold, YAML before it is built if its
-aliases stand for too much, and both if they are nested too deeply, have whole numbers of more than 128 bits or
-half a character (a lone surrogate, which no file and no terminal takes).
+aliases stand for too much, and both if they are nested too deeply, have whole numbers of more than 128 bits
+or half a character (a lone surrogate, which no file and no terminal takes).
 """
 
 import json

@@ -11,7 +11,7 @@ from typing import Any
 from .listing import Listing
 from .samples import Samples, sort_out
 from .scanning import Scan
-from .sidecars import sample_entries
+from .sidecars import SidecarFile, sample_entries
 
 _UCF_GROUP = re.compile(r"v_.+_(g\d\d)_c\d\d\.\w+", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ def read_folder(root: Path, found: Scan, lists: Set[Path] = frozenset()) -> List
         samples = sort_out(name for name in names if not lists or folder / name not in lists)
         whole.add(samples, "" if folder == root else f"{folder.relative_to(root)}/")
         for name, sidecars in samples.clips.items():
-            read = [(each, (folder / each).read_bytes) for each in sidecars]
+            read = [(each, SidecarFile(folder / each)) for each in sidecars]
             listing.entries += sample_entries(folder / name, read, extra=_keys(root, folder, name))
     listing.entries.sort(key=lambda entry: entry.path)
     listing.notes += whole.notes(root)

@@ -4,10 +4,12 @@ This table from suffix to meaning is the only way they are read; above all, noth
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..media.streams import printable
+from .archives import TarMember
 from .entry import Entry
 from .places import Place
 from .rows import entries_of
@@ -55,6 +57,17 @@ def sample_entries(
         return [Entry(path, load=load, problem=f"its sidecar is wrong: {reason}")]
 
 
+@dataclass(frozen=True)
+class SidecarFile:
+    """Reads a file beside a clip, no more of it than a sidecar may hold and a byte."""
+
+    path: Path
+
+    def __call__(self) -> bytes:
+        with self.path.open("rb") as file:
+            return file.read(_MAX_SIDECAR_BYTES + 1)
+
+
 class _Here(Place):
     """Paths as they are given: a sidecar's clip is known."""
 
@@ -64,7 +77,8 @@ class _Here(Place):
 
 
 def _text(read: Callable[[], bytes]) -> str:
-    data = read()
-    if len(data) > _MAX_SIDECAR_BYTES:
-        raise ValueError(f"it has {len(data)} bytes; at most {_MAX_SIDECAR_BYTES} are read")
+    is_large = isinstance(read, TarMember) and read.size > _MAX_SIDECAR_BYTES
+    data = b"" if is_large else read()
+    if is_large or len(data) > _MAX_SIDECAR_BYTES:
+        raise ValueError(f"it has more than {_MAX_SIDECAR_BYTES} bytes, which are all that is read")
     return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")

@@ -20,7 +20,7 @@ from .sidecars import sample_entries
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_SHARDS = 1_000_000
-_MAX_MEMBER_BYTES = 2**32
+_MAX_MEMBER_BYTES = 2**30  # it is held in memory
 
 
 def expand_range(pattern: str) -> list[str]:
@@ -93,5 +93,5 @@ def _danger(member: tarfile.TarInfo) -> str:
     if path.is_absolute() or ".." in path.parts or "\0" in member.name:
         return f"its name {member.name!r} leaves the tar's folder"
     if member.size > _MAX_MEMBER_BYTES:
-        return f"it has {member.size} bytes; at most {_MAX_MEMBER_BYTES} are read"
+        return f"it has {member.size} bytes; at most {_MAX_MEMBER_BYTES} are read: unpack the tar"
     return ""

@@ -4,7 +4,6 @@ Kondratyuk et al. 2024, arXiv:2312.14125, appendix A.4 and table 5, which lists 
 give them as prompts.jsonl, one {"video": "bear", "start": 0, "prompt": "…"} a line.
 """
 
-
 from pathlib import Path
 
 from ...data.media.clip import Clip

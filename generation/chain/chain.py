@@ -24,7 +24,7 @@ from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
-from ..clip_cache import SUFFIX, cache_clip, cached_clip
+from ..clip_cache import SUFFIX, cache_clip, cached_clip, digest_of, is_cached
 from ..pipeline import VideoLM
 from ..prompt import Prompt
 
@@ -150,12 +150,16 @@ def _result(
         return _made(model, step, clips, tell)
     path = file_of(keep, steps, step.name)
     record = MadeWith(path.with_suffix(".json"), _made_of(model, steps, number, keep))
-    if not (path.is_file() and record.is_same):
+    made_of = digest_of(record.settings)
+    if not is_cached(path, made_of):
         clip = _made(model, step, clips, tell)
-        cache_clip(clip, path)
+        cache_clip(clip, path, made_of)
         write_clip(clip, shown(path, clip))
         record.write()
-    return cached_clip(path)
+    clip = cached_clip(path)
+    if not shown(path, clip).is_file():
+        write_clip(clip, shown(path, clip))
+    return clip
 
 
 def shown(path: Path, clip: Clip) -> Path:
@@ -192,7 +196,7 @@ def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
 
 
 def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -> dict[str, Any]:
-    """What a step's result follows from, but for the model: settings, and hashes of files, which may move."""
+    """What a step's result follows from: the model, settings, and hashes of files, which may move."""
     step, names = steps[number], [each.name for each in steps]
     files: dict[str, Path] = {}
     for name in (*MEDIA, "mask"):
@@ -203,7 +207,10 @@ def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -
             files[name] = Path(value)
     settings = asdict(step) | {"sampling": asdict(model.settings(step.task, step.sampling))}
     settings |= {name: value.name for name, value in settings.items() if isinstance(value, Path)}
-    return settings | {"sha256": {name: file_hash(path) for name, path in files.items()}}
+    return settings | {
+        "model": model.fingerprint,
+        "sha256": {name: file_hash(path) for name, path in files.items()},
+    }
 
 
 @contextmanager

@@ -21,8 +21,10 @@ from typing import Any
 
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.files import write_json
+from ...data.runtime.made_with import place_of
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
+from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
@@ -120,7 +122,8 @@ def generate_long(
         tell = partial(_tell, report, segment.number, len(segments))
         first_seed = seed + segment.number * best_of
         make = partial(maker.window, segment, tail, first_seed, tell)
-        window = cached_or_made(keep and keep / f"{segment.number:04d}{SUFFIX}", make)
+        path = keep and keep / f"{segment.number:04d}{SUFFIX}"
+        window = cached_or_made(path, make, maker.made_of(segment, tail, first_seed) if path else "")
         joins = made.join(window, segment.given, align=sound == "of each window")
         rows.append(_row(segment, maker.task(segment), first_seed, clips.fps, *joins))
         tell(1)
@@ -153,13 +156,16 @@ def write_long(
     sampling = sampling or Sampling()
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder, for video.mp4, report.json and segments/")
-    asked = {"prompt": _as_json(prompt), "model": str(folder), "seed": seed, "sampling": _chosen(sampling)}
+    asked = {"prompt": _as_json(prompt), "model": place_of(folder), "seed": seed}
+    asked |= {"sampling": _chosen(sampling)}
     if best_of > 1:
         asked |= {"best_of": best_of, "judge": judge}
     fit = fit_of(judge) if best_of > 1 else None
     model = VideoLM.from_pretrained(folder)
+    given = {name: file_hash(value) for name, value in _given(prompt).items()}
+    claimed = asked | {"model_fingerprint": model.fingerprint, "sha256": given}
     with only_writer(out), notes(), progress("long video, percent", 100) as show:
-        claim_folder(out, asked, "a long video")
+        claim_folder(out, claimed, "a long video", [out / "video.mp4", out / "report.json", out / "segments"])
         clip, about = generate_long(
             model,
             prompt,
@@ -209,4 +215,10 @@ def _chosen(sampling: Sampling) -> dict[str, Any]:
 
 def _as_json(prompt: LongPrompt) -> dict[str, Any]:
     values = asdict(prompt)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return {name: place_of(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _given(prompt: LongPrompt) -> dict[str, Path]:
+    """The files of a prompt."""
+    media = {name: getattr(prompt, name) for name in ("image", "video")}
+    return {name: Path(value) for name, value in media.items() if isinstance(value, str | Path)}

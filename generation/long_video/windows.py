@@ -1,7 +1,8 @@
 """One window of a long video: a clip of the model's length that begins with the last frames made so far."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Literal
 
 from ...data.codes.clip_format import ClipFormat
@@ -10,6 +11,7 @@ from ...data.media.timing import video_frames, video_latents
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import SizeChoice
 from ..best_of import Fit, best
+from ..clip_cache import digest_of
 from ..pipeline import VideoLM
 from ..prompt import Given, Prompt
 from .script import Segment
@@ -109,6 +111,14 @@ class WindowMaker:
             raise ValueError("best_of compares clips with their text; give one")
         if not texts and (self.negative is not None or self.sampling.guidance_scale not in (None, 1)):
             raise ValueError("guidance and a negative text need a text (or a script) to lead to")
+
+    def made_of(self, segment: Segment, tail: Clip | None, seed: int) -> str:
+        """Hex digits of all that a window follows from, beside who judges its tries."""
+        image = self.image if tail is None else None
+        given = {"tail": tail, "image": Path(image) if isinstance(image, str) else image}
+        chosen = {"negative": self.negative, "sampling": asdict(self.sampling), "sound": self.sound}
+        sizes = {"segment": asdict(segment), "size": asdict(self.size), "best_of": self.best_of}
+        return digest_of(given | chosen | sizes | {"model": self.model.fingerprint, "seed": seed})
 
     def window(self, segment: Segment, tail: Clip | None, seed: int, tell: Tell) -> Clip:
         """A whole clip: the given frames (`tail`, with their sound) and the new ones.

@@ -7,10 +7,9 @@ from typing import ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from ...data.runtime.pretrained import PretrainedMixin, load_weights, read_config
+from ...data.runtime.pretrained import PretrainedMixin, check_fit, load_weights, read_config
 from ...data.runtime.typed_fields import check_fields, check_least
 from ..batch import Batch
 from ..vocabulary import Block, Vocabulary
@@ -198,8 +197,9 @@ class PrefixLM(PretrainedMixin, nn.Module):
             FileNotFoundError: if the folder or a file in it is missing.
             ValueError: if it holds another kind of model or weights that do not fit config and vocabulary.
         """
-        model = cls(read_config(folder, cls.kind, cls.config_class), vocabulary)
-        _check_fit(model, Path(folder) / "model.safetensors")
+        config = read_config(folder, cls.kind, cls.config_class)
+        check_fit(lambda: cls(config, vocabulary), folder, "its config.json and this vocabulary")
+        model = cls(config, vocabulary)
         load_weights(model, folder)
         return model
 
@@ -216,17 +216,3 @@ def _as_predicted(block: Block, config: LMConfig) -> Block:
             f"expected {block.size}, as the vocabulary has them"
         )
     return replace(block, factors=config.visual_factors)
-
-
-def _check_fit(model: PrefixLM, path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} has no {path.name}")
-    expected = {name: list(value.shape) for name, value in model.state_dict().items()}
-    with safe_open(path, "pt") as file:
-        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ValueError(
-                f"{path} does not fit its config.json and this vocabulary: {name} is "
-                f"{found.get(name, 'absent')}; expected {expected.get(name, 'absent')}"
-            )

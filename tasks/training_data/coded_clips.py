@@ -8,6 +8,8 @@
 The second and the third spare a first try `videolm encode`.
 """
 
+import hashlib
+import json
 import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from typing import Protocol, runtime_checkable
 
 from ...data.codes.bucketed_shards import holds_shards, read_shards
 from ...data.codes.clip_format import ClipFormat
-from ...data.codes.shards import CodedClip
+from ...data.codes.shards import CodedClip, ShardReader
 from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
 from ...data.loading.probes import cache_folder
 from ...data.runtime.progress import progress
@@ -102,6 +104,12 @@ class SizedClips:
         """Whether a clip has codes of this name."""
         part, own = self._place(index)
         return part.has(own, name)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digits that change with the clips that are kept, on disk or in memory, and their captions."""
+        kept = (part.fingerprint for part in self.parts if isinstance(part, ShardReader | CodedFiles))
+        return hashlib.sha256(" ".join(kept).encode()).hexdigest()[:16]
 
     def _place(self, index: int) -> tuple[CodedClips, int]:
         size = self.size_of(index)
@@ -196,6 +204,16 @@ class CodedFiles:
 
     def __getitem__(self, index: int) -> CodedClip:
         return self._clips[index]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digits that change with any code or caption."""
+        digest = hashlib.sha256()
+        for clip in self._clips:
+            digest.update(json.dumps([clip.captions, clip.long_caption, clip.path]).encode())
+            for name in sorted(clip.codes):
+                digest.update(clip.codes[name].cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self._clips[index].captions

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...data.codes.bucketed_shards import write_buckets
 from ...data.codes.footage import Footage
-from ...data.codes.shards import CodedClip, ShardWriter
+from ...data.codes.shards import CodedClip, ShardWriter, short_of
 from ...data.loading.clip_sources import FileSource, Reading, open_source
 from ...data.loading.probes import cache_folder
 from ...data.loading.reader_pool import read_entries
@@ -101,21 +101,43 @@ class Ranges:
         return self.ranges[number]
 
     def missing(self) -> list[int]:
-        """Numbers of the ranges that have not been encoded yet, or whose pieces have changed."""
+        """Numbers of the ranges that have not been encoded yet, or whose pieces or shards have changed."""
         return [
             number
             for number in range(len(self))
-            if not all(writer.has(number, self._labels(number)) for writer in self.writers)
+            if not all(
+                number in writer.numbers and writer.has(number, self._made_of(number))
+                for writer in self.writers
+            )
         ]
+
+    def changes(self, missing: Sequence[int]) -> str:
+        """What is different from when the shards were written, in words; empty if nothing is.
+
+        Args:
+            missing: as `missing` says.
+        """
+        again = [number for number in missing if number in self.writers[0].numbers]
+        before = self.writers[0].made_of
+        if not again and all(number < len(self) for number in self.writers[0].numbers):
+            return ""
+        now = {short_of(each) for number in range(len(self)) for each in self._made_of(number)}
+        changed = sum(short_of(each) not in before for number in again for each in self._made_of(number))
+        pieces = sum(len(self.pieces(number)) for number in again)
+        return (
+            f"since these shards were written {changed} parts of the source are new or have changed, and "
+            f"{len(before - now)} are gone or have changed; {pieces} in {len(again)} shards are encoded anew"
+        )
 
     def encode(self, number: int, readings: Iterator[Reading]) -> None:
         """Write a range's shards; `readings` are those of its pieces, in order, and perhaps more."""
+        made_of = self._made_of(number)
         parts = [_ShardPart(encoder, self.batch_size) for encoder in self.encoders]
         for reading in islice(readings, len(self.pieces(number))):
             parts[reading.bucket].add(reading)
         for writer, part in zip(self.writers, parts, strict=True):
             part.encode()
-            writer.write(number, part.coded, self._labels(number), part.skipped, part.footage)
+            writer.write(number, part.coded, made_of, part.skipped, part.footage)
 
     def finish(self) -> Encoded:
         """Write the indices of what is there.
@@ -135,8 +157,8 @@ class Ranges:
         footage = sum((writer.footage for writer in self.writers), Footage())
         return Encoded(clips, with_audio, skipped, footage, self.windows)
 
-    def _labels(self, number: int) -> list[str]:
-        return [self.source.label(piece) for piece in self.pieces(number)]
+    def _made_of(self, number: int) -> list[str]:
+        return [self.source.made_of(piece) for piece in self.pieces(number)]
 
 
 class _ShardPart:
@@ -192,6 +214,8 @@ def encode_ranges(ranges: Ranges, num_workers: int) -> Encoded:
         ValueError: if no clip could be used.
     """
     missing = ranges.missing()
+    if changes := ranges.changes(missing):
+        print(changes)
     if missing:
         _encode_here(ranges, missing, num_workers)
     return ranges.finish()

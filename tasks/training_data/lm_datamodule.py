@@ -26,7 +26,7 @@ from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
-from ..model_config import ModelConfig
+from ..model_config import ModelConfig, save_model_files
 from ..spans import AudioOrder
 from ..task import load_task
 from ..text_budget import TextBudget, vocabulary_size
@@ -206,13 +206,25 @@ class LMDataModule(LightningDataModule):
         batches = ValidationBatches(self.rows, self.mixture.tasks, self.validation_set, self.validation)
         return DataLoader(batches, batch_size=None, num_workers=self.num_workers)
 
+    def contents(self) -> dict[str, str]:
+        """Fingerprints of all that a training follows from beside its settings, by what they are of."""
+        text = "" if self.text_tokenizer is None else self.text_tokenizer.fingerprint
+        clips = self.clips.formats[0]
+        return {
+            "text_tokenizer": text,
+            "video_tokenizer": clips.video_tokenizer,
+            "audio_tokenizer": clips.audio_tokenizer,
+            "vocabulary": " ".join(f"{block.name} {block.start}" for block in self.vocabulary.blocks),
+            "clips": self.clips.fingerprint,
+            "clips_to_validate": self.validation_set.fingerprint,
+        }
+
     def export(self, folder: str | Path) -> None:
         """Write text_tokenizer/, vocabulary.json and config.json of the model that was trained with these."""
         folder = Path(folder)
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
-        self.vocabulary.save(folder / "vocabulary.json")
-        self.config.save(folder)
+        save_model_files(folder, self.config, self.vocabulary)
 
     def _divide(self, share: float, at_most: int, source: str | None) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""

@@ -52,6 +52,8 @@ def encode_with_ray(make: Callable[[], Ranges], num_workers: int) -> Encoded:
     ray = _ray()
     ranges = make()
     missing = ranges.missing()
+    if changes := ranges.changes(missing):
+        print(changes)
     if missing:
         if not ray.is_initialized():
             isolate()  # its own processes as well as the workers

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from videolm.cli.config_files import packaged_config, read_config
 from videolm.cli.init_from import copy_tokenizers, language_model_from
 from videolm.cli.main import main
 from videolm.cli.training_curves import read_curves
+from videolm.data.codes.shards import ShardReader, ShardWriter
 from videolm.data.media.clip import write_clip
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
@@ -42,6 +44,29 @@ def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     run_until_killed(command(coded_run, tmp_path / "killed", *more), LanguageModelTraining, step=3)
     assert fit(coded_run, tmp_path / "killed", *more) == 0
     assert same_weights(*(tmp_path / run / "training/lm" for run in ("whole", "killed")))
+
+
+@pytest.mark.parametrize("changed", ["captions", "codes"])
+def test_a_checkpoint_whose_captions_have_changed_is_refused_by_name(coded_run, tmp_path, capsys, changed):
+    """A new text tokenizer, or other clips, under the old embeddings: nothing would say so."""
+    run, out = tmp_path / "coded", tmp_path / "run"
+    shutil.copytree(coded_run, run)
+    few = ["--trainer.max_steps", "1", "--data.tasks", "{text_to_video: 1}"]
+    assert fit(run, out, *few) == 0
+    reader, clips = ShardReader(run / "shards"), []
+    for number in range(len(reader)):
+        clip = reader[number]
+        captions = tuple(f"now {each} quite otherwise" for each in clip.captions)
+        codes = {name: (value + 1) % 16 for name, value in clip.codes.items()}
+        clips.append(replace(clip, **({"captions": captions} if changed == "captions" else {"codes": codes})))
+    writer = ShardWriter(run / "shards", reader.clips, {"source": "random"})
+    writer.write(0, clips)
+    writer.finish()
+    capsys.readouterr()
+    assert fit(run, out, "--trainer.max_steps", "2", *few[2:]) == 2
+    said = capsys.readouterr().err
+    assert "holds a checkpoint made with" in said and "clips " in said
+    assert ("text_tokenizer" in said) == (changed == "captions")
 
 
 @pytest.fixture(scope="module")

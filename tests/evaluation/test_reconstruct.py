@@ -113,6 +113,7 @@ def mistakes(source, model_folder, tmp_path) -> dict[str, str]:
     other = tmp_path / "other"
     shutil.copytree(model_folder / "video_tokenizer", other / "video_tokenizer")
     config = read_json(other / "video_tokenizer" / "config.json")
+    (other / "video_tokenizer" / "checksums.json").unlink()
     write_json(other / "video_tokenizer" / "config.json", config | {"kind": "codec"})
     return {"tmp": str(tmp_path), "model": str(model_folder), "clip": str(source), "other": str(other)}
 

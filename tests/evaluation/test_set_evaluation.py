@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -149,7 +150,32 @@ def test_results_of_an_earlier_version_go_on(evaluations, sets) -> None:
     record = json.loads((evaluations["other"] / "work/settings.json").read_text())
     own = {"num_frames": 9, "fps": None, "size": None, "seed": 0, "splits": 1}
     assert record.items() >= own.items()
-    assert record.keys() - own.keys() == {"real", "generated", "clips", "networks", "lpips"}
+    assert record.keys() - own.keys() == {"real", "generated", "networks", "lpips"}
+
+
+def test_scores_are_those_of_the_clips_that_are_there_now(sets, clips, tmp_path, capsys, monkeypatch) -> None:
+    """The set is replaced under its name, then a clip is added and one goes."""
+    made, out = tmp_path / "made", tmp_path / "out"
+    shutil.copytree(sets["noisy"], made)
+    evaluate_sets(sets["real"], made, out, FRAMES)
+    before = scores_of(out)
+    for number in range(10):
+        shutil.copy(sets["real"] / f"{number:03d}.mp4", made)
+    monkeypatch.chdir(tmp_path)
+    evaluate_sets(sets["real"], Path("made"), out, FRAMES)  # a relative path is an absolute one
+    assert "items are computed again" in capsys.readouterr().out
+    after = scores_of(out)
+    assert after["fvd_random"]["value"] < 1e-3 < before["fvd_random"]["value"]
+    assert after["psnr_db"]["value"] > before["psnr_db"]["value"] + 10
+    (made / "000.mp4").unlink()
+    (made / "captions.jsonl").unlink()
+    write_clip(clips[12], made / "new.mp4")
+    evaluate_sets(sets["real"], made, out, FRAMES)
+    evaluate_sets(sets["real"], made, tmp_path / "fresh", FRAMES)
+    assert scores_of(out) == scores_of(tmp_path / "fresh")
+    capsys.readouterr()
+    evaluate_sets(sets["real"], made, out, FRAMES)
+    assert "computed again" not in capsys.readouterr().out
 
 
 def test_an_unreadable_clip_is_left_out_and_named(sets, clips, tmp_path: Path) -> None:

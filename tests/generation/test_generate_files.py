@@ -99,7 +99,7 @@ def test_a_stopped_run_of_few_bits_takes_the_same_batches(files, monkeypatch):
     first, second = generate_files(*arguments)
     whole = [first.read_bytes(), second.read_bytes()]
     second.unlink()
-    first.write_bytes(b"left as it is")
+    kept = first.stat().st_mtime_ns
     asked = []
     generate_batch = VideoLM.generate_batch
 
@@ -110,7 +110,73 @@ def test_a_stopped_run_of_few_bits_takes_the_same_batches(files, monkeypatch):
     monkeypatch.setattr(VideoLM, "generate_batch", watched)
     generate_files(*arguments)
     assert asked == ["a red square moves left", "a blue star spins"]
-    assert [first.read_bytes(), second.read_bytes()] == [b"left as it is", whole[1]]
+    assert [first.read_bytes(), second.read_bytes()] == whole and first.stat().st_mtime_ns == kept
+
+
+@pytest.fixture
+def two_pictures(files, tmp_path):
+    """The arguments of a run that has made two pictures with a model of its own."""
+    shutil.copytree(files["model"], tmp_path / "model")
+    (tmp_path / "prompts.txt").write_text("a red square moves left\na blue star spins\n")
+    request = Request(tmp_path / "model", "text_to_image", seed=1)
+    arguments = (request, tmp_path / "out", tmp_path / "prompts.txt")
+    generate_files(*arguments)
+    return arguments
+
+
+def test_a_model_that_was_trained_anew_at_its_path_does_not_keep_the_old_clips(
+    two_pictures, make_model, tmp_path
+):
+    make_model(1).save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"holds clips made with model_fingerprint \w{16}, now \w{16}"):
+        generate_files(*two_pictures)
+
+
+def test_a_relative_path_of_the_model_is_the_absolute_one(two_pictures, monkeypatch, capsys):
+    request, *places = two_pictures
+    monkeypatch.chdir(request.model.parent)
+    monkeypatch.setattr(VideoLM, "generate_batch", None)
+    generate_files(replace(request, model=Path("model")), *places)
+    assert "made again" not in capsys.readouterr().out
+
+
+def test_a_prompt_file_whose_picture_was_replaced_is_refused(files, tmp_path, clip):
+    write_clip(clip.window(0, 1), tmp_path / "a.png")
+    (tmp_path / "prompts.jsonl").write_text('{"text": "a red square spins", "image": "a.png"}')
+    arguments = (Request(files["model"], "image_to_video"), tmp_path / "out", tmp_path / "prompts.jsonl")
+    generate_files(*arguments)
+    write_clip(clip.window(5, 1), tmp_path / "a.png")
+    with pytest.raises(ValueError, match="holds clips made with files"):
+        generate_files(*arguments)
+
+
+def test_a_foreign_clip_under_a_name_that_is_to_be_written_is_refused_and_stays(files, tmp_path):
+    foreign = tmp_path / "out" / "000.mp4"
+    foreign.write_bytes(b"somebody's film")
+    (tmp_path / "prompts.txt").write_text("a red square moves left\n")
+    request = Request(files["model"], "text_to_image", seed=1)
+    with pytest.raises(ValueError, match=r"holds 000\.mp4 and no request\.json"):
+        generate_files(request, tmp_path / "out", tmp_path / "prompts.txt")
+    assert foreign.read_bytes() == b"somebody's film"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["000.mp4"]
+
+
+@pytest.mark.parametrize("harm", ["another's clip", "cut off", "not on the list"])
+def test_a_clip_that_is_not_as_it_was_written_is_made_again_and_counted(two_pictures, capsys, harm):
+    _, out, _ = two_pictures
+    first, second, listed = out / "000.mp4", out / "001.mp4", out / "clips.jsonl"
+    whole = first.read_bytes()
+    if harm == "another's clip":
+        first.write_bytes(second.read_bytes())
+    elif harm == "cut off":
+        first.write_bytes(whole[:-20])
+    else:  # a run that was killed in the middle of a line
+        listed.write_text(listed.read_text().rpartition("\n")[2][:-10] + "\n" + listed.read_text()[5:40])
+    generate_files(*two_pictures)
+    assert "are not as this run wrote them" in capsys.readouterr().out
+    assert first.read_bytes() == whole
+    generate_files(*two_pictures)
+    assert "made again" not in capsys.readouterr().out
 
 
 def test_several_samples_come_with_a_sheet_of_all(files):

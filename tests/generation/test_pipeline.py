@@ -20,6 +20,7 @@ from videolm.lm.decoding.sampling import DrawSettings, Sampling
 from videolm.lm.model.heads import Head
 from videolm.tasks.layout import Layout
 from videolm.tasks.masks import draw_mask
+from videolm.tasks.model_config import save_model_files
 from videolm.tasks.task import ROLES, task_names
 
 GEOMETRY = SceneGeometry(
@@ -169,7 +170,7 @@ def test_generated_sound_is_what_one_pass_over_its_codes_chooses(model: VideoLM,
 
 def test_the_order_of_the_sound_is_stored_with_the_model(model: VideoLM, model_folder: Path, tmp_path, clip):
     shutil.copytree(model_folder, tmp_path / "model")
-    replace(model.config, audio_order="time").save(tmp_path / "model")
+    save_model_files(tmp_path / "model", replace(model.config, audio_order="time"), model.vocabulary)
     other = VideoLM.from_pretrained(tmp_path / "model")
     assert other.config.audio_order == "time"
     made, made_other = (each.generate("video_to_audio", video=clip, seed=4) for each in (model, other))
@@ -179,6 +180,7 @@ def test_the_order_of_the_sound_is_stored_with_the_model(model: VideoLM, model_f
 def test_an_unknown_order_of_the_sound_is_refused(model_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(model_folder, tmp_path / "model")
     path = tmp_path / "model" / "config.json"
+    path.with_name("checksums.json").unlink()
     path.write_text(path.read_text().replace('"audio_order": "level"', '"audio_order": "sideways"'))
     with pytest.raises(ValueError, match="audio_order 'sideways'; expected one of"):
         VideoLM.from_pretrained(tmp_path / "model")
@@ -199,6 +201,7 @@ def test_a_file_of_a_task_that_a_model_names_is_not_run(model_folder, tmp_path, 
     shutil.copytree(model_folder, folder)
     task.write_text(f"open({str(marker)!r}, 'w')\n")
     config = folder / "config.json"
+    config.with_name("checksums.json").unlink()
     stored = json.loads(config.read_text())
     config.write_text(json.dumps(stored | {"tasks": [str(task), *stored["tasks"]]}))
     assert main(command.format(model=folder, out=tmp_path / "out").split()) == 2

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
+from ...data.runtime.checksums import check_files, record_checksums
 from ...data.runtime.files import read_json, replacing
-from ...data.runtime.pretrained import fingerprint
+from ...data.runtime.pretrained import check_finite, fingerprint
 from ...data.runtime.transformers_loading import LOCAL_WEIGHTS, quiet_transformers
 from .torchaudio_guard import tolerate_torchaudio
 
@@ -99,6 +100,7 @@ def read_codec(folder: str | Path, kind: str | None = None) -> Any:
     for name in FILES:
         if not (Path(folder) / name).is_file():
             raise FileNotFoundError(f"{folder} is not a folder of an audio tokenizer: it has no {name}")
+    check_files(folder)
     stated = model_type(folder)
     if kind not in (None, stated):
         raise ValueError(f"{Path(folder) / 'config.json'} describes {stated!r}; expected {kind!r}")
@@ -122,6 +124,7 @@ def read_codec(folder: str | Path, kind: str | None = None) -> Any:
     misfits = {problem: sorted(names) for problem, names in report.items() if names}
     if misfits:
         raise ValueError(f"{Path(folder) / 'model.safetensors'} does not fit its config.json: {misfits}")
+    check_finite(model.state_dict(), Path(folder) / "model.safetensors")
     return model.eval()
 
 
@@ -159,3 +162,4 @@ def write_codec(model: Any, folder: str | Path) -> None:
     """Write a folder that plain transformers reads too."""
     with replacing(Path(folder)) as temporary, quiet_transformers():
         model.save_pretrained(temporary)
+        record_checksums(temporary)

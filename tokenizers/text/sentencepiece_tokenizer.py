@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
+from ...data.runtime.checksums import record_checksums
 from ...data.runtime.files import replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, read_config
 from .natural_text import PieceReader, Reading, well_formed
@@ -157,6 +158,7 @@ class TextTokenizer:
             seen = None if self.seen is None else _as_ranges(self.seen)
             write_json(temporary / "config.json", header | asdict(TextTokenizerConfig(self.vocab_size, seen)))
             (temporary / _MODEL_FILE).write_bytes(self.model)
+            record_checksums(temporary)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "TextTokenizer":

@@ -6,12 +6,15 @@ A tokenizer takes 1 + temporal_stride * k frames in multiples of spatial_stride.
 the last frame in time and the right and lower edge in space being repeated, and cut again after decoding.
 
 A file is a safetensors file with the codes packed to ceil(log2(codebook_size)) bits each. The header takes
-some 300 bytes, all else are codes. It holds the pictures only, no sound.
+some 400 bytes, with a checksum of it and of the codes; all else are codes. It holds the pictures only, no
+sound.
 """
 
+import hashlib
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -32,7 +35,8 @@ from ...data.media.timing import whole_frames
 from ...data.runtime.files import replacing
 from .protocol import StreamingVideoCodec, VideoCodec, check_codes
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # from this one on with a checksum
+_READABLE = ("1", "2")
 SUFFIX = ".codes"
 _MAX_BITS = 32
 # Codes that are packed at once, a multiple of 8; pixels that are coded at once.
@@ -100,6 +104,7 @@ class ClipCodes:
         metadata |= {"grid": " ".join(map(str, self.codes.shape))}
         metadata |= {name: str(getattr(self, name)) for name in names}
         packed = pack_codes(self.codes, bits_of(self.codebook_size))
+        metadata["sha256"] = _checksum(metadata, packed)
         with replacing(Path(path)) as temporary:
             save_file({"codes": packed}, temporary, metadata=metadata)
 
@@ -128,9 +133,11 @@ class ClipCodes:
         metadata: dict[str, str] = file.metadata() or {}
         if metadata.get("format") != "videolm.clip_codes":
             raise ValueError("it does not say that it is a file of videolm.clip_codes")
-        if metadata["format_version"] != str(FORMAT_VERSION):
-            found = metadata["format_version"][:20]
-            raise ValueError(f"it has format_version {found!r}; this videolm reads {FORMAT_VERSION}")
+        version = metadata["format_version"][:20]
+        if version not in _READABLE:
+            raise ValueError(
+                f"it has format_version {version!r}; this videolm reads {' and '.join(_READABLE)}"
+            )
         t, h, w = _numbers(metadata["grid"], 3)
         (codebook_size,) = _numbers(metadata["codebook_size"], 1)
         bits = bits_of(codebook_size)
@@ -142,7 +149,10 @@ class ClipCodes:
             raise ValueError(f"{t} x {h} x {w} codes are stored as {found}; expected {wanted}")
         sizes = {name: _numbers(metadata[name], 1)[0] for name in ("num_frames", "height", "width")}
         fps = float(metadata["fps"][:40])
-        codes = unpack_codes(file.get_tensor("codes"), t * h * w, bits).reshape(t, h, w)
+        packed = file.get_tensor("codes")
+        if version != "1" and metadata["sha256"] != _checksum(metadata, packed):
+            raise ValueError("it is damaged: its checksum is another")
+        codes = unpack_codes(packed, t * h * w, bits).reshape(t, h, w)
         return cls(codes, fps=fps, codebook_size=codebook_size, fingerprint=metadata["fingerprint"], **sizes)
 
 
@@ -340,6 +350,14 @@ def _check_chunk(size: int) -> None:
 
 def _device(tokenizer: VideoCodec) -> torch.device:
     return next(tokenizer.parameters()).device
+
+
+def _checksum(metadata: Mapping[str, str], packed: UInt8[Tensor, " bytes"]) -> str:
+    """SHA-256 of what the header says and of the codes."""
+    said = sorted((name, value) for name, value in metadata.items() if name != "sha256")
+    digest = hashlib.sha256(json.dumps(said).encode())
+    digest.update(packed.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _numbers(text: str, count: int) -> list[int]:

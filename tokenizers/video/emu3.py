@@ -23,6 +23,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ...data.runtime.checksums import check_files, record_checksums
 from ...data.runtime.files import read_json, replacing
 from ...data.runtime.pretrained import fingerprint, load_weights
 from .protocol import bit_factors, check_codes, code_grid
@@ -70,6 +71,7 @@ class Emu3VideoTokenizer(nn.Module):
         path = Path(folder) / "config.json"
         if not path.is_file():
             raise FileNotFoundError(f"{folder} is not a folder of an Emu3VQVAE: it has no config.json")
+        check_files(folder)
         values = read_json(path)
         if not isinstance(values, dict) or values.get("model_type") != Emu3VQVAEConfig.model_type:
             raise ValueError(f"{path} does not describe an Emu3VQVAE")
@@ -84,6 +86,7 @@ class Emu3VideoTokenizer(nn.Module):
         """Write a folder that plain transformers loads too."""
         with replacing(Path(folder)) as temporary:
             self.emu3.save_pretrained(temporary)
+            record_checksums(temporary)
 
     @property
     def config(self) -> Any:

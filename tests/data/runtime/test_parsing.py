@@ -81,7 +81,9 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
     assert read_json(tmp_path / "a.json") == {"a": 1}
 
 
-@pytest.mark.parametrize("command", [["chain", "--model", ".", "--out", "o"], ["lm", "fit", "--out", "o", "--config"]])
+@pytest.mark.parametrize(
+    "command", [["chain", "--model", ".", "--out", "o"], ["lm", "fit", "--out", "o", "--config"]]
+)
 def test_a_bomb_ends_a_command_in_one_line_and_little_memory(tmp_path, command):
     (tmp_path / "bomb.yaml").write_text(BOMB)
     limit = f"import resource, sys; resource.setrlimit(resource.RLIMIT_DATA, ({2**31}, {2**31})); "

@@ -36,6 +36,7 @@ def folder(tmp_path):
 def change_config(folder, **changes):
     values = json.loads((folder / "config.json").read_text()) | changes
     (folder / "config.json").write_text(json.dumps(values))
+    (folder / "checksums.json").unlink()  # a change on purpose
 
 
 def test_loading_gives_back_what_was_saved(tmp_path):
@@ -53,7 +54,9 @@ def test_saving_again_replaces_the_folder_and_leaves_nothing_behind(folder):
     (folder / "stale.txt").write_text("of the former model")
     other.save_pretrained(folder)
     assert torch.equal(Scale.from_pretrained(folder).weight, other.weight)
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checksums.json", "config.json", "model.safetensors"
+    ]  # fmt: skip
     assert list(folder.parent.iterdir()) == [folder]
 
 
@@ -92,6 +95,7 @@ def test_a_missing_part_is_named(folder, name):
 
 
 def test_damaged_files_are_value_errors(folder):
+    (folder / "checksums.json").unlink()
     (folder / "model.safetensors").write_bytes(b"not tensors")
     with pytest.raises(ValueError, match=r"model\.safetensors"):
         Scale.from_pretrained(folder)

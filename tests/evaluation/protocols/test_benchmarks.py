@@ -20,6 +20,7 @@ from videolm.evaluation.protocols.footage import drawn, read_footage
 from videolm.evaluation.protocols.registry import BENCHMARKS
 from videolm.evaluation.protocols.ucf101 import class_in_words
 from videolm.evaluation.resumable import Share
+from videolm.tasks.model_config import save_model_files
 
 STILL = EstimatedGeometry(lambda clip: torch.zeros(clip.num_frames, 2, clip.height, clip.width), FlatDepth())
 
@@ -259,6 +260,6 @@ def test_mistakes_get_one_line(model_folder, data, tmp_path, capsys, arguments: 
 def test_a_model_without_the_task_is_refused_by_name(model, data, tmp_path) -> None:
     config = replace(model.config, tasks=("unconditional",))
     model.save_pretrained(tmp_path / "model")
-    config.save(tmp_path / "model")
+    save_model_files(tmp_path / "model", config, model.vocabulary)
     with pytest.raises(ValueError, match="ucf101 needs the task text_to_video; this model has unconditional"):
         run("ucf101", tmp_path / "model", data, tmp_path / "out")

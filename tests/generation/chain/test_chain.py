@@ -100,6 +100,19 @@ def test_a_changed_step_is_made_again_with_those_that_follow_from_it(model, tmp_
     assert asked == ["image_to_video", "outpainting"]
 
 
+def test_steps_of_another_model_and_foreign_results_are_made_again(model, make_model, tmp_path, asked):
+    steps = STEPS[:2]
+    run_chain(model, steps, keep=tmp_path)
+    asked.clear()
+    run_chain(make_model(1), steps, keep=tmp_path)
+    assert asked == [step.task for step in steps]
+    first, second = sorted(tmp_path.glob("*.safetensors"))
+    first.write_bytes(second.read_bytes())  # somebody copies the result of another step to its name
+    asked.clear()
+    run_chain(make_model(1), steps, keep=tmp_path)
+    assert asked == [steps[0].task]
+
+
 def test_a_stopped_chain_goes_on(model, tmp_path, monkeypatch):
     generate_batch = VideoLM.generate_batch
 

@@ -1,6 +1,7 @@
 """Long videos of a tiny model: windows, scripts, sound, resuming, files."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from videolm.cli.main import main
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.reading import read_clip
 from videolm.generation.clip_cache import cache_clip, cached_clip
-from videolm.generation.long_video.long_video import LongPrompt, generate_long
+from videolm.generation.long_video.long_video import LongPrompt, generate_long, write_long
 from videolm.generation.long_video.script import Line
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.decoding.sampling import Sampling
@@ -158,6 +159,27 @@ def test_a_stopped_run_goes_on_to_the_same_video(model, tmp_path, monkeypatch):
     assert torch.equal(again.waveform, whole.waveform)
     assert report_again == report
     assert runs == [5, 5, 6, 7, 7, 8]
+
+
+def test_windows_of_another_model_or_prompt_are_made_again(model, make_model, tmp_path, capsys):
+    prompt, keep = LongPrompt([Line(TEXT)], seconds=1.5), tmp_path / "segments"
+    generate_long(model, prompt, seed=5, keep=keep)
+    other = make_model(1)
+    again, _ = generate_long(other, prompt, seed=5, keep=keep)
+    assert "was made of something else, and is made again" in capsys.readouterr().out
+    fresh, _ = generate_long(other, prompt, seed=5)
+    assert torch.equal(again.frames, fresh.frames)
+    generate_long(other, prompt, seed=5, keep=keep)
+    assert "made again" not in capsys.readouterr().out
+
+
+def test_the_command_refuses_windows_of_a_model_that_was_trained_anew(model_folder, make_model, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    arguments = (tmp_path / "model", LongPrompt([Line(TEXT)], seconds=1.0), tmp_path / "out")
+    write_long(*arguments)
+    make_model(1).save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="holds a long video made with model_fingerprint"):
+        write_long(*arguments)
 
 
 def test_more_given_frames_leave_fewer_new_ones(model):

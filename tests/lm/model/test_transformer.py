@@ -136,6 +136,7 @@ def test_missing_parts_of_a_folder_are_named(make_model, vocabulary, tmp_path):
 def test_a_folder_of_something_else_is_refused(make_model, vocabulary, tmp_path):
     make_model().save_pretrained(tmp_path / "lm")
     config = json.loads((tmp_path / "lm" / "config.json").read_text())
+    (tmp_path / "lm" / "checksums.json").unlink()
     (tmp_path / "lm" / "config.json").write_text(json.dumps(config | {"kind": "video_tokenizer"}))
     with pytest.raises(ValueError, match="expected 'prefix_lm'"):
         PrefixLM.from_pretrained(tmp_path / "lm", vocabulary)

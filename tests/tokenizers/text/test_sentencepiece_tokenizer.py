@@ -54,7 +54,9 @@ def test_training_twice_gives_the_same_pieces_and_other_captions_others(tokenize
 def test_a_saved_tokenizer_is_loaded_equal(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path / "text")
     loaded = TextTokenizer.from_pretrained(tmp_path / "text")
-    assert sorted(path.name for path in (tmp_path / "text").iterdir()) == ["config.json", "spiece.model"]
+    assert sorted(path.name for path in (tmp_path / "text").iterdir()) == [
+        "checksums.json", "config.json", "spiece.model"
+    ]  # fmt: skip
     assert loaded.fingerprint == tokenizer.fingerprint
     assert loaded.encode("the star spins") == tokenizer.encode("the star spins")
 
@@ -81,6 +83,7 @@ def test_broken_folders_are_refused(tokenizer, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         TextTokenizer.from_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "checksums.json").unlink()
     write_json(folder / "config.json", read_json(folder / "config.json") | {"vocab_size": 7})
     with pytest.raises(ValueError, match="says 7"):
         TextTokenizer.from_pretrained(folder)

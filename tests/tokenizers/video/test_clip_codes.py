@@ -224,7 +224,8 @@ HUGE = "9" * 10
 HOSTILE = {
     "another format": {"format": "pt"},
     "no format": {"without": "format"},
-    "newer": {"format_version": "2"},
+    "newer": {"format_version": "3"},
+    "no checksum": {"format_version": "2"},
     "no fps": {"without": "fps"},
     "no grid": {"without": "grid"},
     "a flat grid": {"grid": "3 9"},
@@ -291,3 +292,19 @@ def test_the_file_is_plain_safetensors(codes, tmp_path):
     codes.save(tmp_path / "clip.codes")
     (packed,) = load_file(tmp_path / "clip.codes").values()
     assert packed.dtype == torch.uint8 and packed.ndim == 1
+
+
+def test_every_damaged_byte_of_a_file_is_found(tokenizer, clip, tmp_path):
+    path, other = tmp_path / "a.codes", tmp_path / "b.codes"
+    encode_clip(tokenizer, clip).save(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        data = bytearray(whole)
+        data[place] ^= 1
+        other.write_bytes(data)
+        with pytest.raises(ValueError, match="holds no codes that can be read"):
+            ClipCodes.load(other)
+
+
+def test_a_file_of_the_first_version_has_no_checksum_and_is_read(tmp_path):
+    assert ClipCodes.load(forged(tmp_path / "old.codes")).num_frames == 7

@@ -44,7 +44,7 @@ def test_default_size_stays_cheap_enough_to_train_on_a_cpu():
         ({"bits": 0}, "bits is 0"),
         ({"bits": 32}, "bits is 32"),
         ({"channels": 0}, "channels is 0"),
-        ({"temporal_strides": (2, 0)}, "temporal_strides are"),
+        ({"temporal_strides": (2, 0)}, "temporal_strides is"),
         ({"quantizer": "fsq"}, "fsq needs levels"),
         ({"levels": (8, 8)}, "quantizer 'lfq'"),
         ({"temporal_kernel": 1}, "temporal_kernel is 1; a stride of 2"),
