@@ -27,8 +27,8 @@ steps:
 - {name: sound, task: video_to_audio, video: film}
 """
 _SIZE = ("--height", "32", "--width", "32", "--num-frames", "9", "--fps", "8")
-# How long something took, and where.
-_VOLATILE = re.compile(r"seconds|per_second|started|time|memory", re.IGNORECASE)
+# How long something took.
+_VOLATILE = re.compile(r"seconds|per_second|utilisation|started|time|memory", re.IGNORECASE)
 
 
 class Captioner(ThreadingHTTPServer):
