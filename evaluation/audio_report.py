@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..data.codes.clip_format import ClipFormat
+from ..data.media.timing import audio_latents
 from ..data.runtime.files import replacing, write_json
 from ..data.runtime.text_table import text_table
 from ..data.sources.selection import ClipSelection
@@ -86,9 +87,10 @@ def _sound_format(codec: AudioCodec, num_frames: int, fps: float) -> ClipFormat:
         fps=fps,
         grid=(1, 1, 1),
         temporal_stride=1,
-        factors=(),
+        factors=(2,),  # of no picture codes
         video_tokenizer="",
         codebook_sizes=codec.codebook_sizes,
+        audio_frames=audio_latents(num_frames, fps, codec.sample_rate, codec.hop_length),
         sample_rate=codec.sample_rate,
         hop_length=codec.hop_length,
     )

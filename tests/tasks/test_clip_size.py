@@ -207,6 +207,7 @@ def test_the_first_size_is_the_default_and_the_others_stand_beside_it(settings, 
     assert sizes.items() <= {block.name: block.size for block in data.vocabulary.blocks}.items()
     assert Vocabulary.load(tmp_path / "vocabulary.json").custom == ()
     text = (tmp_path / "config.json").read_text()
+    (tmp_path / "checksums.json").unlink()
     (tmp_path / "config.json").write_text(text.replace('"width": 48,\n', '"width": 48, "fps": 9,\n'))
     with pytest.raises(ValueError, match="is not complete: a size is"):
         ModelConfig.load(tmp_path)

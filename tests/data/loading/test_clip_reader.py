@@ -35,6 +35,7 @@ def format_of(sample_rate: int) -> ClipFormat:
     return ClipFormat(
         height=16, width=16, num_frames=NUM_FRAMES, fps=8.0, grid=(1, 2, 2), temporal_stride=4, factors=(2,),
         video_tokenizer="v", codebook_sizes=(4,) if sample_rate else (), sample_rate=sample_rate,
+        audio_frames=25 if sample_rate else 0, hop_length=160 if sample_rate else 0,
     )  # fmt: skip
 
 
