@@ -28,6 +28,7 @@ from . import (
     commands_workflows,
 )
 from .arguments import as_parsed, help_of, parse
+from .plain_warnings import plain_warnings
 
 
 def demo(
@@ -100,7 +101,7 @@ def _exit_code(arguments: list[str]) -> int:
     words = _words(arguments)
     program = " ".join(["videolm", *words])
     try:
-        with ending_on_interrupt():
+        with ending_on_interrupt(), plain_warnings():
             run(arguments)
             sys.stdout.flush()  # where it goes may be a full disk
     except SystemExit as finished:  # LightningCLI has printed its help

@@ -3,6 +3,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from videolm.cli.arguments import parse
 from videolm.cli.main import COMMANDS, main, one_line
+from videolm.cli.plain_warnings import plain_warnings
 from videolm.data.media.clip import Clip
 from videolm.lm.decoding.sampling import Sampling
 
@@ -289,3 +291,15 @@ def _write_short(folder: Path) -> None:
 
     read_clip(folder / "short.mp4").save(folder / "short.png")
     (folder / "short.jsonl").write_text('{"path": "short.mp4"}\n')
+
+
+def test_what_videolm_warns_of_is_a_note_without_a_line_of_code(capsys):
+    warn = "import warnings; warnings.warn('{}', stacklevel=3)"
+    with warnings.catch_warnings(), plain_warnings():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            exec(warn.format("ours"), {"__name__": "videolm.data"})
+        exec(warn.format("of a library"), {"__name__": "library"})
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "ours" in line] == ["note: ours"]
+    assert any("UserWarning: of a library" in line for line in lines)
