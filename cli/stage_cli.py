@@ -206,17 +206,26 @@ class StageCLI(LightningCLI):
 
 
 def _check_contents(cli: StageCLI, checkpoint: Path | None) -> None:
-    """A checkpoint goes on only with the contents of the data that it was made with; of others it is refused.
+    """A language model goes on only with the contents of the data that it was begun with: codes and texts of
+    others mean something else. Of a tokenizer it is said that its clips are others now.
 
     Checkpoints of earlier versions have no record, and go on.
     """
-    if not hasattr(cli.datamodule, "contents"):
+    contents = cli.datamodule.contents() if hasattr(cli.datamodule, "contents") else {}
+    if not contents:
         return
-    record = MadeWith(cli.folder / "data.json", cli.datamodule.contents())
-    if checkpoint is not None and record.found is not None:
-        refuse_others(cli.folder, record.found, record.settings, "a checkpoint")
-    else:
-        rank_zero_only(record.write)()
+    record = MadeWith(cli.folder / "data.json", contents)
+    found = record.found if checkpoint is not None else None
+    if found is not None and cli.stage.reads_model:
+        refuse_others(cli.folder, found, record.settings, "a checkpoint")
+    elif found is not None and not record.is_same:
+        before, now = (values.get("clips", "other") for values in (found, record.settings))
+        rank_zero_only(print)(
+            f"the clips are not those that this training was begun with ({before} then, {now} now): "
+            "it goes on with those of now",
+            flush=True,
+        )
+    rank_zero_only(record.write)()
 
 
 def _check_loadable(checkpoint: Path, trainer: Trainer) -> None:

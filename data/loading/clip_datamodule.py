@@ -8,8 +8,10 @@ run continues with the batches it would have seen. Which files are held out says
 With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
 
+import os
 import warnings
 from collections.abc import Generator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -148,6 +150,18 @@ class ClipDataModule(LightningDataModule):
             self._windows(files, indices, *each, shuffle=True)
             for indices, each in zip(members, self._training_streams(), strict=True)
         ]
+
+    def contents(self) -> dict[str, Any]:
+        """What the files are that a training follows from beside its settings: how many clips, and a hash of
+        their names in the source, sizes and parts. Empty for the embedded corpus."""
+        if is_corpus(self.source, self.where):
+            return {}
+        digest, entries = sha256(), read_manifest(self.source, self.where)
+        for entry in sorted(entries, key=lambda each: each.name):
+            size = entry.path.stat().st_size if entry.path.is_file() else None
+            place = os.path.relpath(entry.path, self.source)
+            digest.update(f"{place!r} {size} {entry.start} {entry.end}\n".encode())
+        return {"clips": len(entries), "sha256": digest.hexdigest()}
 
     def teardown(self, stage: str) -> None:
         for clips in [*getattr(self, "training", []), getattr(self, "validation", None)]:

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from films import write_films
 
 from videolm.cli.main import main
 from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
@@ -50,6 +51,17 @@ def test_a_killed_fit_goes_on_to_the_same_losses(run: Path, tmp_path: Path, monk
     assert fit(tmp_path, *more) == 0
     assert "at step 3" in capsys.readouterr().out
     assert losses(tmp_path) == losses(run)
+
+
+def test_a_fit_that_goes_on_says_that_its_clips_are_others(tmp_path, capsys) -> None:
+    clips = write_films(tmp_path / "clips")
+    arguments = ("--data.source", str(clips), "--data.num_frames", "1", "--checkpoint-every", "1")
+    assert fit(tmp_path / "run", *arguments, "--trainer.max_steps", "1") == 0
+    assert fit(tmp_path / "run", *arguments, "--trainer.max_steps", "2") == 0
+    assert "clips are not those" not in capsys.readouterr().out
+    write_films(clips, ["another red.mp4"])
+    assert fit(tmp_path / "run", *arguments, "--trainer.max_steps", "3") == 0
+    assert "begun with (4 then, 5 now)" in capsys.readouterr().out
 
 
 @pytest.mark.long
