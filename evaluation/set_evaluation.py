@@ -6,7 +6,10 @@ The sets are compared by distances of features. Clips that have the same name in
 suffix, counted from the folder) are also compared frame by frame, at the size of the generated one.
 """
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 import torch
 
 from ..data.media.clip import Clip, write_clip
+from ..data.media.probe import probe_header
 from ..data.media.reading import read_clip
 from ..data.media.streams import MediaError
 from ..data.runtime.made_with import MadeWith, place_of
@@ -105,6 +109,7 @@ def evaluate_sets(
         FileNotFoundError, ValueError: if a source, the weights or all clips of a set cannot be used.
     """
     comparison = SetComparison(real, generated, out, settings, weights)
+    comparison.warn_of_rates()
     if not work_through("evaluate", [*comparison.parts.values(), comparison.pairs], share):
         return []
     scores = comparison.scores()
@@ -153,6 +158,19 @@ class SetComparison:
                 raise ValueError(f"no {name} clip of {part.count} can be used; the first: {skipped[0]}")
         scores = [self._score(measure) for measure in self.measures] + self._pair_scores()
         return [replace(score, constants=self._shared() | score.constants) for score in scores]
+
+    def warn_of_rates(self) -> None:
+        """Say if the sets have other frame rates, and so other motion from frame to frame."""
+        if self.settings.fps is not None or self.settings.num_frames == 1:
+            return
+        rates = {name: _usual_rate(entries) for name, entries in self.entries.items()}
+        if None not in rates.values() and len(set(rates.values())) > 1:
+            shown = " and ".join(f"{name} ones {rate:g}" for name, rate in rates.items())
+            warnings.warn(
+                f"of the clips, {shown} frames a second: they are compared frame by frame as they are; "
+                "--fps shows both at one rate",
+                stacklevel=3,
+            )
 
     def report(self) -> dict[str, Any]:
         """What report.json holds beside the scores."""
@@ -243,6 +261,16 @@ class SetComparison:
 
 
 _LPIPS_MISSING = "no lpips.safetensors (--weights FOLDER)"
+
+
+def _usual_rate(entries: Sequence[Entry]) -> float | None:
+    """Frames a second of most of a few clips, to a tenth; None if none of them moves or can be read."""
+    rates = Counter[float]()
+    for entry in entries[:: max(1, len(entries) // _SAMPLES)]:
+        with suppress(MediaError, FileNotFoundError):
+            rates[round(probe_header(entry.media).fps, 1)] += 1
+    del rates[0.0]
+    return rates.most_common(1)[0][0] if rates else None
 
 
 def _mean_of(pairs: Part, name: str, constants: dict[str, Any], reason: str) -> Score:

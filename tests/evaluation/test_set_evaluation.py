@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import tarfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from videolm.data.media.psnr import psnr
 from videolm.data.sources.manifest import read_manifest
 from videolm.data.synthetic.corpus import Corpus
 from videolm.evaluation.metrics.measures import measures
-from videolm.evaluation.metrics.weights_folder import WeightsFolder
-from videolm.evaluation.set_evaluation import SetSettings, evaluate_sets
+from videolm.evaluation.metrics.weights_folder import NO_WEIGHTS, WeightsFolder
+from videolm.evaluation.set_evaluation import SetComparison, SetSettings, evaluate_sets
 
 FRAMES = SetSettings(num_frames=9)
 LOGGERS = ("csv", "tensorboard")
@@ -250,3 +251,14 @@ def test_clips_of_a_tar_are_read_like_files(clips: list[Clip], tmp_path: Path) -
         FRAMES.read(read_manifest(tmp_path / name)[0]) for name in ("set.tar", "a.mp4")
     )
     assert isinstance(inside, Clip) and torch.equal(inside.frames, outside.frames)
+
+
+def test_sets_of_other_frame_rates_are_said_to_be(clips, sets, tmp_path) -> None:
+    fast = write_set(tmp_path / "fast", [replace(clip, fps=25.0, waveform=None, sample_rate=None) for clip in clips[:2]])
+    with pytest.warns(UserWarning, match="real ones 8 and generated ones 25 frames a second"):
+        SetComparison(sets["real"], fast, tmp_path / "out", FRAMES, NO_WEIGHTS).warn_of_rates()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at_8 = replace(FRAMES, fps=8.0)
+        SetComparison(sets["real"], fast, tmp_path / "at_8", at_8, NO_WEIGHTS).warn_of_rates()
+        SetComparison(sets["real"], sets["other"], tmp_path / "same", FRAMES, NO_WEIGHTS).warn_of_rates()
