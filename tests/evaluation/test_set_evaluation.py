@@ -254,7 +254,8 @@ def test_clips_of_a_tar_are_read_like_files(clips: list[Clip], tmp_path: Path) -
 
 
 def test_sets_of_other_frame_rates_are_said_to_be(clips, sets, tmp_path) -> None:
-    fast = write_set(tmp_path / "fast", [replace(clip, fps=25.0, waveform=None, sample_rate=None) for clip in clips[:2]])
+    silent = {"waveform": None, "sample_rate": None}
+    fast = write_set(tmp_path / "fast", [replace(clip, fps=25.0, **silent) for clip in clips[:2]])
     with pytest.warns(UserWarning, match="real ones 8 and generated ones 25 frames a second"):
         SetComparison(sets["real"], fast, tmp_path / "out", FRAMES, NO_WEIGHTS).warn_of_rates()
     with warnings.catch_warnings():
