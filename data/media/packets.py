@@ -223,13 +223,13 @@ class DecodingOrder:
 
 def times_of(packet: Packet) -> tuple[float | None, float | None]:
     """When a packet is shown, or decoded where it does not say, and when it is decoded."""
-    decoded, shown = packet.dts, packet.pts
     base = tick(packet)
+    return _seconds(packet.dts if packet.pts is None else packet.pts, base), _seconds(packet.dts, base)
 
-    def seconds(ticks: int | None) -> float | None:  # without making a fraction of each
-        return None if ticks is None else ticks * base.numerator / base.denominator
 
-    return seconds(decoded if shown is None else shown), seconds(decoded)
+def _seconds(ticks: int | None, base: Fraction) -> float | None:
+    """As float(ticks * base), without making a fraction of it."""
+    return None if ticks is None else ticks * base.numerator / base.denominator
 
 
 def with_next(packets: Iterable[Packet]) -> Iterator[tuple[Packet, float]]:

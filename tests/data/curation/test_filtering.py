@@ -90,7 +90,13 @@ def test_the_list_holds_the_shots_that_may_stay(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "fps"), [(".mp4", 24.0), (".webm", 24.0), (".mp4", 29.97), (".webm", 59.94)]
+    ("suffix", "fps"),
+    [
+        (".mp4", 24.0),
+        pytest.param(".webm", 24.0, marks=pytest.mark.long),
+        pytest.param(".mp4", 29.97, marks=pytest.mark.long),
+        pytest.param(".webm", 59.94, marks=pytest.mark.long),
+    ],
 )
 def test_a_shot_keeps_no_frame_of_the_next_one_at_whatever_rate_it_is_read(tmp_path, suffix, fps):
     lengths = {"red": 37, "green": 41, "blue": 20, "yellow": 31}
