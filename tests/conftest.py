@@ -21,8 +21,11 @@ _UNSET = ("VIDEOLM_API_KEY", "VIDEOLM_DEBUG")
 
 
 def pytest_configure() -> None:
-    """Tensors are tiny, results are compared bit for bit, and threads do not survive a fork."""
+    """Tensors are tiny, results are compared bit for bit, threads do not survive a fork. No test waits for
+    the disk: none takes the power away.
+    """
     torch.set_num_threads(1)
+    os.fsync = lambda descriptor: None
 
 
 @pytest.fixture(scope="session", autouse=True)

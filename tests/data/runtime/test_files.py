@@ -160,3 +160,17 @@ def test_a_full_disk_is_named_with_the_file_and_what_was_there_stays(name, start
     assert answers.poll(60) and answers.recv() == (True, str(tmp_path / name))
     assert [each.name for each in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "former"
+
+
+def test_what_is_written_is_flushed_before_it_takes_its_place_and_the_folder_after(tmp_path, monkeypatch):
+    events, replace = [], os.replace
+
+    def moved(*paths):
+        events.append("moved")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append("flushed"))
+    monkeypatch.setattr(os, "replace", moved)
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_text("a")
+    assert events == ["flushed", "moved", "flushed"]
