@@ -294,9 +294,12 @@ class ShardReader:
             path = self._file(self._shards[number], "safetensors")
             _check_sum(path, self._shards[number]["sha256"]["safetensors"])
             try:
-                self._open[number] = safe_open(path, framework="pt").__enter__()
+                opened = safe_open(path, framework="pt").__enter__()
             except SafetensorError as error:
                 raise ValueError(f"{path} is damaged: {error}") from error
+            if missing := sorted(self.clips.shapes.keys() - set(opened.keys())):
+                raise ValueError(f"{path} has no {', '.join(missing)} codes, which the index speaks of")
+            self._open[number] = opened
         return self._open[number]
 
     def _file(self, shard: dict[str, Any], suffix: str) -> Path:

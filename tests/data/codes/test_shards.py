@@ -235,3 +235,12 @@ def test_shards_in_object_storage_are_copied_as_they_are_needed(tmp_path, monkey
         ShardReader("memory://bucket/none")
     with pytest.raises(ValueError, match=r"cannot be opened|not known"):
         ShardReader("nonsense://bucket/codes")
+
+
+def test_codes_that_the_index_speaks_of_and_no_shard_has_are_named(tmp_path):
+    write(tmp_path, 2)
+    index = json.loads((tmp_path / "index.json").read_text())
+    index["clips"]["variants"] = {"elsewhere": {}}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="has no elsewhere codes, which the index speaks of"):
+        ShardReader(tmp_path)[0]
