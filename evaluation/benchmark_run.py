@@ -19,7 +19,7 @@ import torch
 from ..data.analysis.geometry import Geometry
 from ..data.media.clip import Clip, write_clip
 from ..data.media.clip_tensors import put_together, take_apart
-from ..data.runtime.made_with import MadeWith, place_of
+from ..data.runtime.made_with import MadeWith, whole_path
 from ..data.sources.entry import Entry
 from ..data.sources.entry_identity import MadeOf
 from ..generation.pipeline import VideoLM
@@ -295,10 +295,10 @@ class BenchmarkRun:
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
         return {
             "protocol": self.benchmark.name,
-            "model": place_of(self.sources.model),
+            "model": whole_path(self.sources.model),
             "model_fingerprint": self.model.fingerprint,
             "clip_format": self.model.clips.to_json(),
-            "data": place_of(self.sources.data),
+            "data": whole_path(self.sources.data),
             "cases": len(self.material.cases),
             "real": len(self.material.real),
             "seed": self.settings.seed,

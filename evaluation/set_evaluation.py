@@ -21,7 +21,7 @@ from ..data.media.clip import Clip, write_clip
 from ..data.media.probe import probe_header
 from ..data.media.reading import read_clip
 from ..data.media.streams import MediaError
-from ..data.runtime.made_with import MadeWith, place_of
+from ..data.runtime.made_with import MadeWith, whole_path
 from ..data.runtime.weights_file import file_hash
 from ..data.sources.entry import Entry
 from ..data.sources.entry_identity import MadeOf
@@ -255,7 +255,7 @@ class SetComparison:
 
     def _described(self) -> dict[str, Any]:
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
-        sources = {name: place_of(source) for name, source in self.sources.items()}
+        sources = {name: whole_path(source) for name, source in self.sources.items()}
         lpips = "none" if self.lpips is None else file_hash(self.lpips)
         return sources | {"networks": networks, "lpips": lpips} | self.settings.to_json()
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.runtime.made_with import MadeWith, place_of
+from ..data.runtime.made_with import MadeWith, whole_path
 from ..data.runtime.one_writer import is_lock
 from ..lm.decoding.sampling import Sampling
 
@@ -225,7 +225,7 @@ class Request:
         """
         prompt = self.prompt.prompt
         given = {name: getattr(prompt, name) for name in _GIVEN}
-        values = {"model": place_of(self.model), "task": self.task, "given": given, "depth": self.depth}
+        values = {"model": whole_path(self.model), "task": self.task, "given": given, "depth": self.depth}
         values |= {"sampling": asdict(self.sampling.settings()), "seed": self.seed}
         values |= asdict(self.results) | asdict(self.expansion) | asdict(self.runtime)
         values["composite"] = not values.pop("raw")

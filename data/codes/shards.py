@@ -25,9 +25,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..runtime.files import read_json, replacing, write_json
-from ..runtime.made_with import as_json, place_of, refuse_others
+from ..runtime.made_with import as_json, refuse_others, whole_path
 from ..runtime.parsing import parse_json
 from ..runtime.remote import RemoteFolder, is_address
+from ..runtime.weights_file import file_hash
 from ..sources.entry import LONG_CAPTION
 from ..sources.held_out import SplitKey, group_of, relative_path
 from .clip_format import ClipFormat
@@ -131,7 +132,7 @@ class ShardWriter:
         if record is None or record["entries"] != _digest(entries):
             return False
         return not record["clips"] or all(
-            (path := self.folder / f"{record['name']}.{suffix}").is_file() and _sha256(path) == expected
+            (path := self.folder / f"{record['name']}.{suffix}").is_file() and file_hash(path) == expected
             for suffix, expected in record["sha256"].items()
         )
 
@@ -201,7 +202,7 @@ class ShardWriter:
         index = read_index(self.folder)
         stored = ClipFormat.from_json(index["clips"]).to_json()  # with what older versions did not say
         if isinstance(source := index["source"].get("source"), str):
-            index["source"]["source"] = place_of(source)
+            index["source"]["source"] = whole_path(source)
         found, wanted = as_json(stored) | index["source"], self.clips.to_json() | self.source
         refuse_others(self.folder, found, wanted, "codes")
 
@@ -362,7 +363,7 @@ def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dic
         "clips": len(waiting),
         "with_audio": sum(has_audio),
         "bytes": path.with_suffix(".safetensors").stat().st_size,
-        "sha256": {suffix: _sha256(path.with_suffix(f".{suffix}")) for suffix in ("safetensors", "jsonl")},
+        "sha256": {suffix: file_hash(path.with_suffix(f".{suffix}")) for suffix in ("safetensors", "jsonl")},
     }
 
 
@@ -376,10 +377,5 @@ def _digest(names: Sequence[str]) -> str:
 
 
 def _check_sum(path: Path, expected: str) -> None:
-    if _sha256(path) != expected:
+    if file_hash(path) != expected:
         raise ValueError(f"{path} is damaged: its checksum differs from the one in index.json")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

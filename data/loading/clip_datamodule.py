@@ -8,9 +8,9 @@ run continues with the batches it would have seen. Which files are held out says
 With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
 
-import os
 import warnings
 from collections.abc import Generator, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,8 @@ from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
 
 from ..codes.trained_clips import TrainedClips
 from ..sources.entry import Entry
-from ..sources.held_out import VALIDATION_SHARE, by_place, deciding, held_out, split_key
+from ..sources.entry_identity import file_of
+from ..sources.held_out import VALIDATION_SHARE, by_place, deciding, held_out, relative_path, split_key
 from ..sources.manifest import read_manifest
 from ..sources.selection import ClipSelection, conditions
 from ..synthetic.corpus import corpus_of, is_corpus
@@ -156,12 +157,12 @@ class ClipDataModule(LightningDataModule):
         their names in the source, sizes and parts. Empty for the embedded corpus."""
         if is_corpus(self.source, self.where):
             return {}
-        digest, entries = sha256(), read_manifest(self.source, self.where)
-        for entry in sorted(entries, key=lambda each: each.name):
-            size = entry.path.stat().st_size if entry.path.is_file() else None
-            place = os.path.relpath(entry.path, self.source)
+        digest = sha256()
+        for entry in sorted(self._entries, key=lambda each: each.name):
+            place, file = relative_path(str(entry.path), self.source), file_of(entry)
+            size = file.stat().st_size if file is not None and file.is_file() else None
             digest.update(f"{place!r} {size} {entry.start} {entry.end}\n".encode())
-        return {"clips": len(entries), "sha256": digest.hexdigest()}
+        return {"clips": len(self._entries), "sha256": digest.hexdigest()}
 
     def teardown(self, stage: str) -> None:
         for clips in [*getattr(self, "training", []), getattr(self, "validation", None)]:
@@ -220,9 +221,14 @@ class ClipDataModule(LightningDataModule):
         shapes = self._training_shapes()
         return [(shape, self.seed + number * _SEED_STRIDE) for number, shape in enumerate(shapes)]
 
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        """All entries of the source; the list is read once."""
+        return read_manifest(self.source, self.where)
+
     def _divided(self) -> tuple[list[Entry], list[Entry], str]:
         """Entries to train on, entries to validate on (with buckets, of those that fit), and their source."""
-        entries = read_manifest(self.source, self.where)
+        entries = self._entries
         if self.validation_source is not None:
             validation = self._fitting(read_manifest(self.validation_source, self.where))
             same = {entry.path.absolute() for entry in validation}

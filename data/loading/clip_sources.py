@@ -17,7 +17,7 @@ from ..media.clip import Clip
 from ..media.framing import nearest_aspects
 from ..media.probe import MediaInfo
 from ..media.streams import EmptyPart, MediaError, printable
-from ..runtime.made_with import place_of
+from ..runtime.made_with import whole_path
 from ..sources.entry import Entry
 from ..sources.entry_identity import MadeOf
 from ..sources.held_out import split_key
@@ -159,7 +159,7 @@ class FileSource:
             raise ValueError(f"windows is {windows}; expected at least 1")
         self.formats = (formats,) if isinstance(formats, ClipFormat) else tuple(formats)
         self.entries, self.windows = entries, windows
-        self.description = description | {"source": place_of(description.get("source", ""))}
+        self.description = description | {"source": whole_path(description.get("source", ""))}
         self.keys = [split_key(entry, str(description.get("source", ""))) for entry in entries]
         self.probes = probes or Probes(entries)
         first = self.formats[0]

@@ -50,7 +50,7 @@ class Part:
         last: nothing that is decoded later is needed.
         period: only what is shown at `first`, `first` + `period`, … is needed; 0 if everything is.
         first: see `period`.
-        skip_until: frames that no others refer to are left out before.
+        skip_until: frames that vanish before and that no others refer to are left out.
         is_progressive: whether the first frame that was decoded is not interlaced; such that are need the
             frames beside them.
         is_cut: set when decoding has ended with the part, not with the file.
@@ -73,7 +73,7 @@ class Part:
         """
         if shown is None:
             return True
-        if shown < self.skip_until:
+        if until <= self.skip_until:
             return False
         if not (self.period and self.is_progressive):
             return True
@@ -89,20 +89,16 @@ def decode_video(
     if part.begin <= first_time(stream) or stream.start_time is None:
         return _shown_frames(running(container, stream), stream, decoder, part)
     part.skip_until = part.begin - max(_SKIP_UNTIL, float(_SKIP_FRAMES / declared_rate(stream)))
-    for skip_until in (part.skip_until, -inf):  # again without skipping if a picture is shown for long
-        part.skip_until, part.is_cut, part.has_key = skip_until, False, None
-        frames = _shown_frames(packets_from(container, stream, part.begin), stream, decoder, part)
-        try:
-            first = next(frames, None)
-        except FFmpegError:
-            first = None
-        if first is not None and part.skip_until <= first[0] <= part.begin and part.has_key:
-            return chain([first], frames)
-        to_start(container, stream)
-        if decoder is not stream.codec_context:
-            decoder.flush_buffers()
-        if first is None or first[0] > part.begin or not part.has_key:
-            break
+    frames = _shown_frames(packets_from(container, stream, part.begin), stream, decoder, part)
+    try:
+        first = next(frames, None)
+    except FFmpegError:
+        first = None
+    if first is not None and first[0] <= part.begin and part.has_key:
+        return chain([first], frames)
+    to_start(container, stream)
+    if decoder is not stream.codec_context:
+        decoder.flush_buffers()
     # What is called a key frame is none: everything is decoded.
     part.skip_until, part.is_cut = -inf, False
     return _shown_frames(running(container, stream), stream, decoder, part)
@@ -124,12 +120,12 @@ def decoded(
     """The frames of a part; after its end nothing is decoded but what was needed for it."""
     can_skip = isinstance(decoder, VideoCodecContext) and decoder.name in _SKIPPING
     order = DecodingOrder()
-    for packet, until in with_next(packets) if can_skip else ((packet, inf) for packet in packets):
+    for packet, shown, until in with_next(packets) if can_skip else ((each, None, inf) for each in packets):
         if order.is_past(packet, part.last):
             part.is_cut = True
             break
         if can_skip:
-            decoder.skip_frame = "DEFAULT" if part.needs(times_of(packet)[0], until) else "NONREF"
+            decoder.skip_frame = "DEFAULT" if part.needs(shown, until) else "NONREF"
         yield from _decode(decoder, packet, part) if packet.size else ()
     yield from _decode(decoder, None, part)
 

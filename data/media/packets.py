@@ -232,10 +232,11 @@ def _seconds(ticks: int | None, base: Fraction) -> float | None:
     return None if ticks is None else ticks * base.numerator / base.denominator
 
 
-def with_next(packets: Iterable[Packet]) -> Iterator[tuple[Packet, float]]:
-    """Packets, each with a time until which its picture is shown at most: that of the next one to be shown.
+def with_next(packets: Iterable[Packet]) -> Iterator[tuple[Packet, float | None, float]]:
+    """Packets, each with the time at which its picture is shown and one until which it is shown at most.
 
-    It is looked for as far ahead as codecs reorder pictures; infinite of the last.
+    That is the time of the next picture to be shown, looked for as far ahead as codecs reorder them; infinite
+    of the last one, and of one that does not say when it is shown.
     """
     ahead = deque[tuple[Packet, float | None]]()
     source = iter(packets)
@@ -245,4 +246,5 @@ def with_next(packets: Iterable[Packet]) -> Iterator[tuple[Packet, float]]:
         if not ahead:
             return
         packet, shown = ahead.popleft()
-        yield packet, min((time for _, time in ahead if shown and time and time > shown), default=inf)
+        times = (time for _, time in ahead if time is not None)
+        yield packet, shown, min((time for time in times if shown is not None and time > shown), default=inf)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import read_object, write_json
+from .weights_file import file_hash
 
 CHECKSUMS = "checksums.json"
 WHOLE_BYTES = 10**9
@@ -108,9 +109,9 @@ def _digest(path: Path, *, whole: bool) -> str:
 @lru_cache(maxsize=256)
 def _digest_of(path: Path, whole: bool, size: int, mtime_ns: int, inode: int) -> str:
     """Of a file as it is now: once for those who load it and for those who ask what was loaded."""
+    if whole:
+        return file_hash(path)
     with path.open("rb") as file:
-        if whole:
-            return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256()
         last = max(size - _PIECE_BYTES, 0)
         for piece in range(_PIECES):

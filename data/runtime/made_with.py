@@ -72,7 +72,7 @@ class MadeWith:
         write_json(self.path, as_json(self.settings))
 
 
-def place_of(name: str | Path) -> str:
+def whole_path(name: str | Path) -> str:
     """A file or folder by its whole path, whichever way it is named; anything else as it is."""
     return str(Path(name).resolve()) if "://" not in str(name) and Path(name).exists() else str(name)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.runtime.confinement import checked as inside
-from ...data.runtime.made_with import place_of
+from ...data.runtime.made_with import whole_path
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.parsing import bounded_text, parse_yaml
 from ...data.runtime.progress import progress
@@ -73,7 +73,7 @@ def write_chain(chain: Path, folder: Path, out: Path) -> list[Path]:
         raise ValueError(f"--out is {out}; expected a folder for the results of all steps")
     model = VideoLM.from_pretrained(folder, tasks=[step.task for step in steps])
     with only_writer(out), notes(), progress("chain", len(steps)) as show:
-        claim_folder(out, {"model": place_of(folder)}, "results")
+        claim_folder(out, {"model": whole_path(folder)}, "results")
         clips = run_chain(model, steps, keep=out, report=show)
     return [shown(file_of(out, steps, name), clip) for name, clip in clips.items()]
 

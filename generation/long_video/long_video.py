@@ -21,7 +21,7 @@ from typing import Any
 
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.files import write_json
-from ...data.runtime.made_with import place_of
+from ...data.runtime.made_with import whole_path
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
 from ...data.runtime.weights_file import file_hash
@@ -156,7 +156,7 @@ def write_long(
     sampling = sampling or Sampling()
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder, for video.mp4, report.json and segments/")
-    asked = {"prompt": _as_json(prompt), "model": place_of(folder), "seed": seed}
+    asked = {"prompt": _as_json(prompt), "model": whole_path(folder), "seed": seed}
     asked |= {"sampling": _chosen(sampling)}
     if best_of > 1:
         asked |= {"best_of": best_of, "judge": judge}
@@ -215,7 +215,7 @@ def _chosen(sampling: Sampling) -> dict[str, Any]:
 
 def _as_json(prompt: LongPrompt) -> dict[str, Any]:
     values = asdict(prompt)
-    return {name: place_of(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return {name: whole_path(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def _given(prompt: LongPrompt) -> dict[str, Path]:

@@ -70,6 +70,18 @@ def test_prompts_of_a_file_become_clips_of_their_names(files):
     assert all(read_clip(path).num_frames == 9 for path in written)
 
 
+def texts_asked(monkeypatch) -> list[str | None]:
+    """The texts that a model is asked for from now on."""
+    asked, generate_batch = [], VideoLM.generate_batch
+
+    def watched(self, task, prompts, **settings):
+        asked.extend(prompt.text for prompt in prompts)
+        return generate_batch(self, task, prompts, **settings)
+
+    monkeypatch.setattr(VideoLM, "generate_batch", watched)
+    return asked
+
+
 def test_a_stopped_run_makes_the_clips_that_are_missing_and_only_those(files, monkeypatch):
     (files["tmp"] / "prompts.txt").write_text("a red square moves left\n\na blue star spins\n")
     request = Request(files["model"], "text_to_image", seed=1)
@@ -77,14 +89,7 @@ def test_a_stopped_run_makes_the_clips_that_are_missing_and_only_those(files, mo
     _, second = generate_files(*arguments)
     whole = second.read_bytes()
     second.unlink()
-    asked = []
-    generate_batch = VideoLM.generate_batch
-
-    def watched(self, task, prompts, **settings):
-        asked.extend(prompt.text for prompt in prompts)
-        return generate_batch(self, task, prompts, **settings)
-
-    monkeypatch.setattr(VideoLM, "generate_batch", watched)
+    asked = texts_asked(monkeypatch)
     generate_files(*arguments)
     assert asked == ["a blue star spins"]
     assert second.read_bytes() == whole
@@ -100,14 +105,7 @@ def test_a_stopped_run_of_few_bits_takes_the_same_batches(files, monkeypatch):
     whole = [first.read_bytes(), second.read_bytes()]
     second.unlink()
     kept = first.stat().st_mtime_ns
-    asked = []
-    generate_batch = VideoLM.generate_batch
-
-    def watched(self, task, prompts, **settings):
-        asked.extend(prompt.text for prompt in prompts)
-        return generate_batch(self, task, prompts, **settings)
-
-    monkeypatch.setattr(VideoLM, "generate_batch", watched)
+    asked = texts_asked(monkeypatch)
     generate_files(*arguments)
     assert asked == ["a red square moves left", "a blue star spins"]
     assert [first.read_bytes(), second.read_bytes()] == whole and first.stat().st_mtime_ns == kept
