@@ -21,8 +21,8 @@ from ..data.media.clip import Clip, write_clip
 from ..data.media.probe import probe_header
 from ..data.media.reading import read_clip
 from ..data.media.streams import MediaError
+from ..data.runtime.checksums import file_hash
 from ..data.runtime.made_with import MadeWith, whole_path
-from ..data.runtime.weights_file import file_hash
 from ..data.sources.entry import Entry
 from ..data.sources.entry_identity import MadeOf
 from ..data.sources.manifest import read_manifest

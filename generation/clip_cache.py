@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 
 from ..data.media.clip import Clip
 from ..data.media.clip_tensors import put_together, take_apart
+from ..data.runtime.checksums import file_hash
 from ..data.runtime.files import replacing
 from ..data.runtime.parsing import parse_json
-from ..data.runtime.weights_file import file_hash
 
 SUFFIX, _MADE_OF = ".safetensors", "made_of"
 

@@ -17,10 +17,10 @@ from ..data.curation.open_captioner import captioner_of
 from ..data.media.clip import Clip, write_clip
 from ..data.media.contact_sheet import sheet
 from ..data.media.targets import check_target
+from ..data.runtime.checksums import file_hash
 from ..data.runtime.files import replacing
 from ..data.runtime.one_writer import only_writer
 from ..data.runtime.progress import Report, progress
-from ..data.runtime.weights_file import file_hash
 from ..lm.decoding.quantized import quantize
 from ..tasks.conditions import Painting
 from ..tasks.model_config import model_fingerprint

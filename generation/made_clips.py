@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.runtime.checksums import file_hash
 from ..data.runtime.parsing import parse_json
-from ..data.runtime.weights_file import file_hash
 
 _LIST = "clips.jsonl"
 

@@ -24,11 +24,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..runtime.checksums import file_hash
 from ..runtime.files import read_json, replacing, write_json
 from ..runtime.made_with import as_json, refuse_others, whole_path
 from ..runtime.parsing import parse_json
 from ..runtime.remote import RemoteFolder, is_address
-from ..runtime.weights_file import file_hash
 from ..sources.entry import LONG_CAPTION
 from ..sources.held_out import SplitKey, group_of, relative_path
 from .clip_format import ClipFormat

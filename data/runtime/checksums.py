@@ -18,12 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from .files import read_object, write_json
-from .weights_file import file_hash
 
 CHECKSUMS = "checksums.json"
 WHOLE_BYTES = 10**9
 _PIECE_BYTES, _PIECES = 2**16, 256
 _VERSION = 1
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file; of a folder, of the weights in it."""
+    if path.is_dir():
+        path = path / "model.safetensors"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def record_checksums(folder: Path, *names: str) -> None:

@@ -1,6 +1,5 @@
 """Weights of other projects: read without executing code in them, checked before use."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -52,14 +51,6 @@ def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], pat
         if weights[name].shape != value.shape:
             found, wanted = tuple(weights[name].shape), tuple(value.shape)
             raise ValueError(f"{path} has {name} of shape {found}; expected {wanted}")
-
-
-def file_hash(path: Path) -> str:
-    """The SHA-256 of a file; of a folder, of the weights in it."""
-    if path.is_dir():
-        path = path / "model.safetensors"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def some(names: Iterable[str]) -> str:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from ...data.media.clip import Clip
 from ...data.media.pixels import pixels_from_frames
 from ...data.media.timing import shown_frames
+from ...data.runtime.checksums import file_hash
 from ...data.runtime.device import device_of
 from ...data.runtime.files import read_json
 from ...data.runtime.transformers_loading import LOCAL, LOCAL_WEIGHTS
-from ...data.runtime.weights_file import file_hash
 from ...tokenizers.text.clip_similarity import ClipSimilarity
 from . import c3d, inception_v3, mel_statistics, random_network, vggish
 from .resizing import Resize

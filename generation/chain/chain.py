@@ -19,8 +19,8 @@ from typing import Any
 
 from ...data.analysis.open_geometry import geometry_of
 from ...data.media.clip import Clip, write_clip
+from ...data.runtime.checksums import file_hash
 from ...data.runtime.made_with import MadeWith
-from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from ...data.media.clip import Clip, write_clip
+from ...data.runtime.checksums import file_hash
 from ...data.runtime.files import write_json
 from ...data.runtime.made_with import whole_path
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
-from ...data.runtime.weights_file import file_hash
 from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
