@@ -152,13 +152,12 @@ def _result(
     record = MadeWith(path.with_suffix(".json"), _made_of(model, steps, number, keep))
     made_of = digest_of(record.settings)
     if not is_cached(path, made_of):
-        clip = _made(model, step, clips, tell)
-        cache_clip(clip, path, made_of)
-        write_clip(clip, shown(path, clip))
-        record.write()
+        cache_clip(_made(model, step, clips, tell), path, made_of)
     clip = cached_clip(path)
-    if not shown(path, clip).is_file():
-        write_clip(clip, shown(path, clip))
+    picture = shown(path, clip)
+    if not (record.is_same and picture.is_file()):  # the record is written last: it says that all is there
+        write_clip(clip, picture)
+        record.write()
     return clip
 
 

@@ -129,6 +129,23 @@ def test_a_stopped_chain_goes_on(model, tmp_path, monkeypatch):
     assert again is not None and whole is not None and torch.equal(again, whole)
 
 
+def test_a_chain_stopped_between_a_result_and_its_picture_shows_the_new_result(model, tmp_path, monkeypatch):
+    def stopping(clip, path):
+        raise KeyboardInterrupt
+
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run_chain(model, [STEPS[0]], keep=stopped)
+    other = [Step("picture", "text_to_image", text=TEXT, seed=7)]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(chain_module, "write_clip", stopping)
+        run_chain(model, other, keep=stopped)
+    for keep in (stopped, whole):
+        run_chain(model, other, keep=keep)
+    files = [{path.name: path.read_bytes() for path in keep.iterdir()} for keep in (stopped, whole)]
+    assert files[0].keys() == files[1].keys() and files[0]["01-picture.png"] == files[1]["01-picture.png"]
+    assert files[0]["01-picture.json"] == files[1]["01-picture.json"]
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
