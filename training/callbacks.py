@@ -18,7 +18,8 @@ from .checkpoints import LAST
 class LastCheckpoint(Checkpoint):
     """Write last.ckpt every so many steps and at the end; an unfinished one never takes its place.
 
-    It is a file or, of a sharded model, a folder to which each process writes its part.
+    It is a file or, of a sharded model, a folder to which each process writes its part. Of a step that is
+    validated it is written after the validation, whose scores and pictures a resumed run does not make again.
     """
 
     def __init__(self, folder: Path, every: int):
@@ -28,6 +29,7 @@ class LastCheckpoint(Checkpoint):
         self.unfinished = folder / f"{LAST}.unfinished"  # of a sharded one: a folder that all processes know
         self.every = every
         self.saved_at = 0
+        self.waits = False  # for the end of a validation
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved_at = trainer.global_step
@@ -40,6 +42,15 @@ class LastCheckpoint(Checkpoint):
         # The last step is saved here too: Lightning counts on from a checkpoint as if it was made here.
         is_last = trainer.global_step == trainer.max_steps
         if is_last or trainer.global_step - self.saved_at >= self.every:
+            self.waits = _validates(trainer)
+            if not self.waits:
+                self._save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.waits:
+            self.waits = False
+            for logger in trainer.loggers:
+                logger.save()
             self._save(trainer)
 
     def on_train_batch_start(
@@ -65,6 +76,13 @@ class LastCheckpoint(Checkpoint):
         if trainer.is_global_zero:
             with replacing(self.path) as temporary:
                 self.unfinished.rename(temporary)
+
+
+def _validates(trainer: Trainer) -> bool:
+    """Whether Lightning validates after the step that has just been made."""
+    loop = trainer.fit_loop
+    assert loop._data_fetcher is not None
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 class SecondInterrupt(Callback):
