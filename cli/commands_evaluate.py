@@ -17,21 +17,22 @@ class EvaluateOptions:
     Args:
         model: model folder.
         protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound),
-            shapes-all (the same with all tasks), or one of the literature: msr-vtt, ucf101, kinetics600,
-            ssv2-inpainting, ssv2-outpainting, davis or sound. shapes if not given.
+            shapes-all (the same with all tasks), prompt-forms (text_to_video with prompts as people write
+            them), or one of the literature: msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting,
+            davis or sound. shapes if not given.
         real: real clips: a folder or list, as `videolm data inspect` takes it.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
-        source: of shapes and shapes-all: where prompts are drawn from, synthetic, synthetic-plain or
+        source: of the embedded corpus: where prompts are drawn from, synthetic, synthetic-plain or
             synthetic-lasting, as in training; synthetic if not given.
         data: of a protocol of the literature: the folder of its data set; an error says how it should look.
         depth: of davis: folder of a depth model of transformers, or "none" for the same depth everywhere.
-        weights: of all but shapes and shapes-all: folder with weights of networks;
+        weights: of all but the embedded corpus: folder with weights of networks;
             evaluation/metrics/weights_folder.py names the files.
         trust: run TorchScript files in that folder; they are programs.
         out: folder to write to; an "evaluation" beside the model or the generated clips if not given.
-        clips: how many are generated, if not as many as the protocol asks for; of shapes and shapes-all: per
+        clips: how many are generated, if not as many as the protocol asks for; of the embedded corpus: per
             task and kind of held-out prompt, 128 if not given.
-        tasks: of shapes and shapes-all: only these, names with commas; all of the model's if not given.
+        tasks: of the embedded corpus: only these, names with commas; all of the model's if not given.
         num_frames: of two sets: frames of each clip that are compared, from its start; 1 compares images. 16
             if not given.
         fps: of two sets: to which clips are converted; not given, they stay as they are.
@@ -39,9 +40,9 @@ class EvaluateOptions:
         width: likewise.
         splits: of two sets: parts of the inception score; 1 if not given.
         seed: of the sampling, and of subsets in scores; 0 if not given.
-        logger: of all but shapes and shapes-all: where scores go as well: csv, tensorboard, wandb
+        logger: of all but the embedded corpus: where scores go as well: csv, tensorboard, wandb
             (off-line), or several with commas; csv if not given.
-        rank: of all but shapes and shapes-all: number of this process among those that share the work; 0 if
+        rank: of all but the embedded corpus: number of this process among those that share the work; 0 if
             not given.
         world: how many they are; each is started by you with the same --out. 1 if not given.
     """

@@ -13,7 +13,8 @@ from ..data.synthetic.corpus import corpus_of
 def write_corpus(folder: Path, selection: ClipSelection, sample_rate: int) -> list[Path]:
     """Write the first clips of the embedded corpus as mp4 files and a captions.jsonl.
 
-    Beside its caption each entry says what the clip shows: colour, shape, motion, camera, pitch.
+    An entry has several captions, the plain one first, and says what the clip shows: colour, shape, motion,
+    camera, pitch.
     """
     clips = selection.clips
     if clips < 1:
@@ -26,7 +27,8 @@ def write_corpus(folder: Path, selection: ClipSelection, sample_rate: int) -> li
             clip, scene, name = corpus[index], corpus.scene(index), f"clip-{index:06d}.mp4"
             write_clip(clip, folder / name)
             shown = {key: getattr(scene, key) for key in ("colour", "shape", "motion", "camera", "pitch")}
-            lines.append(json.dumps({"path": name, "caption": clip.caption} | shown))
+            line = {"path": name, "caption": corpus.captions(index)} | shown
+            lines.append(json.dumps(line, ensure_ascii=False))
             report(index + 1)
     with replacing(folder / "captions.jsonl") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

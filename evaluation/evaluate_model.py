@@ -11,13 +11,15 @@ from ..data.runtime.files import write_json
 from ..data.runtime.text_table import text_table
 from ..generation.pipeline import VideoLM
 from .html_report import Block, ClipRow, ClipRows, Page, Section, Shown, ValueTable, score_table, write_page
-from .protocols.shapes import run_shapes
+from .protocols.prompt_forms_exam import run_prompt_forms
+from .protocols.shapes import SEEN, run_shapes
 from .protocols.shapes_all import run_shapes_all
 from .protocols.shapes_exam import NUM_EXAMPLES, ExamSettings, Result
 
 PROTOCOLS: dict[str, Callable[[VideoLM, ExamSettings], Result]] = {
     "shapes": run_shapes,
     "shapes-all": run_shapes_all,
+    "prompt-forms": run_prompt_forms,
 }
 
 
@@ -65,6 +67,8 @@ def print_scores(report: dict[str, Any]) -> None:
                 name = f"{label}, {entry['unit']}" if "unit" in entry else label
                 rows.append((task, name, *("" if value is None else f"{value:.2f}" for value in values)))
     print("\n".join(text_table(rows, ("", "", "triples", "pairs", "chance", "ceiling"), left=2)))
+    for title, forms in _tables_of_forms(report):
+        print("\n".join(text_table([row[:-2] for row in forms], (title, *SEEN))))
 
 
 def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
@@ -135,6 +139,38 @@ def score_sections(report: dict[str, Any], bars: Sequence[dict[str, Any]] = ()) 
     ]
 
 
+def form_sections(report: dict[str, Any]) -> list[Section]:
+    """The scores by form of the prompt, if there are any, as a section of a page."""
+    names = ("", *SEEN, "an example", "not read")
+    tables = [ValueTable(rows, names, title) for title, rows in _tables_of_forms(report)]
+    if not tables:
+        return []
+    text = (
+        "The same scenes and seeds in every row. Training captions of the embedded corpus have the forms of "
+        "the first table, and never those of the second. What training never showed is left out of a prompt."
+    )
+    return [Section("Scores by form of the prompt", tables, text)]
+
+
+def _tables_of_forms(report: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Rows of name, scores, example and words left out, of each kind of forms."""
+    kinds = {"in training captions": False, "held out of training captions": True}
+    tables = []
+    for title, held_out in kinds.items():
+        those = [form for form in report.get("prompt_forms", ()) if form["held_out"] == held_out]
+        rows = [
+            (
+                form["name"],
+                *(f"{form[label]['score']:.2f}" for label in SEEN),
+                form["example"],
+                " ".join(form["left_out"]),
+            )
+            for form in those
+        ]
+        tables += [(title, rows)] if rows else []
+    return tables
+
+
 def page_of(report: dict[str, Any]) -> Page:
     """The page of a report."""
     text = f"Protocol {report['protocol']} on {report['source']}, "
@@ -150,7 +186,11 @@ def page_of(report: dict[str, Any]) -> Page:
         f"Evaluation of {report['model']}",
         text,
         numbers,
-        [*score_sections(report), Section("Examples", [example_rows(report["examples"])])],
+        [
+            *form_sections(report),
+            *score_sections(report),
+            Section("Examples", [example_rows(report["examples"])]),
+        ],
     )
 
 

@@ -4,6 +4,7 @@ How well a clip fits a text is judged by the reader of the embedded corpus (`Des
 from a local folder (`ClipFit`). `nearest_known` compares paintings with the given video and needs no text.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,13 +13,15 @@ import torch
 
 from ..data.media.clip import Clip
 from ..data.media.psnr import psnr
-from ..data.synthetic.caption_grammar import CAMERA_VERBS, VERBS
+from ..data.synthetic.caption_grammar import CAMERA_PHRASES, MOTION_PHRASES
 from ..data.synthetic.describing import describe
 from ..data.synthetic.scene import COLOURS, SHAPES
 from ..tasks.masks import Mask
 from ..tokenizers.text.clip_similarity import ClipSimilarity
 
 _FRAMES = 8  # that CLIP is shown
+_WORD = re.compile(r"\w+")
+_BYSTANDER = re.compile(" past a small \\w+ \\w+ ")
 
 
 @runtime_checkable
@@ -93,19 +96,21 @@ class ClipFit:
 
 
 def words_in(text: str) -> dict[str, str]:
-    """Colour, shape, motion and camera that a text in the corpus' words names."""
-    subject, _, camera = text.lower().partition(" while the camera ")
-    words = subject.split()
+    """Colour, shape, motion and camera that a text in the corpus' words names, in any case and order."""
+    told = f" {' '.join(_WORD.findall(text.lower()))} "
+    camera, verb = _phrase_in(told, CAMERA_PHRASES)
+    told = _BYSTANDER.sub(" ", told.replace(verb, " "))
+    words = told.split()
     found = {
         "colour": next((word for word in words if word in COLOURS), None),
         "shape": next((word for word in words if word in SHAPES), None),
-        "motion": _verb_in(subject, VERBS),
-        "camera": _verb_in(camera, CAMERA_VERBS),
+        "motion": _phrase_in(told, MOTION_PHRASES)[0],
+        "camera": camera,
     }
     return {label: word for label, word in found.items() if word is not None}
 
 
-def _verb_in(text: str, verbs: dict[str, tuple[str, ...]]) -> str | None:
-    """The longest phrase that the text holds, since "falls and bounces" is no "falls"."""
-    phrases = [(phrase, name) for name, phrases in verbs.items() for phrase in phrases if phrase in text]
-    return max(phrases, key=lambda pair: len(pair[0]))[1] if phrases else None
+def _phrase_in(text: str, phrases: dict[str, tuple[str, ...]]) -> tuple[str | None, str]:
+    """The longest phrase that the text holds, after what it means: "falls and bounces" is no "falls"."""
+    found = [(name, f" {each} ") for name, told in phrases.items() for each in told if f" {each} " in text]
+    return max(found, key=lambda pair: len(pair[1])) if found else (None, " ")

@@ -23,7 +23,6 @@ from ..sources.entry_identity import MadeOf
 from ..sources.held_out import split_key
 from ..sources.manifest import read_manifest
 from ..sources.selection import ClipSelection
-from ..synthetic.caption_grammar import caption_of
 from ..synthetic.corpus import corpus_of, is_corpus
 from .clip_reader import ClipReader
 from .probes import Probes
@@ -95,8 +94,8 @@ class SyntheticSource:
         return f"{self.selection.source}/{index}"
 
     def made_of(self, index: int) -> str:
-        """What a piece follows from."""
-        return self.name(index)
+        """What a piece follows from: its number, and how the scene is told."""
+        return " | ".join((self.name(index), *self.captions(index)))
 
     def weight(self, index: int) -> int:
         """How many clips a piece is expected to give; 1 of one that gives none."""
@@ -106,8 +105,7 @@ class SyntheticSource:
         return SceneGeometry(self.corpus, self.corpus.scene(index))
 
     def captions(self, index: int) -> tuple[str, ...]:
-        scene = self.corpus.scene(index)
-        return (caption_of(scene, scene.phrasing),)
+        return self.corpus.captions(index)
 
 
 @dataclass(frozen=True)

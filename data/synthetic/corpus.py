@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..media.clip import Clip
 from ..sources.selection import ClipSelection
-from .caption_grammar import caption_of
+from .caption_grammar import caption_of, written_caption
 from .rendering import render_depth, render_flow, render_frames
 from .scene import Scene, combinations
 from .scene_sampling import SceneDistribution, sample_scene
@@ -24,6 +24,7 @@ from .sonification import render_sound
 # their time would go into the codes of textures, tones and places, which captions do not tell.
 # "synthetic-lasting" is for models that go on with a video for longer than a clip.
 _PLAIN = SceneDistribution(textured=0.0, camera=0.0, tones=0.0, spread=0.3)
+_WRITTEN = 2  # captions of a clip in other forms, beside the plain one
 CORPORA = {
     "synthetic": SceneDistribution(),
     "synthetic-plain": _PLAIN,
@@ -76,6 +77,12 @@ class Corpus:
             sample_rate=self.sample_rate,
             caption=caption_of(scene, scene.phrasing),
         )
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """What clip `index` shows: told plainly as in the clip, then in two written forms of its own."""
+        scene = self.scene(index)
+        forms = range(_WRITTEN * index, _WRITTEN * (index + 1))
+        return caption_of(scene, scene.phrasing), *(written_caption(scene, form) for form in forms)
 
     def _sound(self, scene: Scene) -> Float[Tensor, "1 samples"] | None:
         if self.sample_rate is None:

@@ -29,8 +29,8 @@ from .guidance import sampling_for
 
 SPLITS = ("triples", "pairs")
 NUM_EXAMPLES = 3  # of each task, that are shown
-_POPULATION = 1024
-_BATCH = 32
+POPULATION = 1024  # scenes of the training set, for the level of chance
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def run_exam(model: VideoLM, exam: Exam, settings: ExamSettings, best_of: int = 
     clips, seed = settings.clips, settings.seed
     total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
     population = corpus_of(model, settings.source, "train", seed)
-    training = [population.scene(index) for index in range(_POPULATION)]
+    training = [population.scene(index) for index in range(POPULATION)]
     report: dict[str, Any] = {}
     held_out: dict[str, HeldOut] = {}
     generated: dict[str, list[Clip]] = {}
@@ -186,12 +186,12 @@ def _generate(
             best_of,
             seed=[seed + best_of * number for number in range(len(prompts))],
             sampling=sampling,
-            batch_size=_BATCH,
+            batch_size=BATCH,
             progress=lambda done: tell(done / best_of),
             composite=False,
         )
     return model.generate_batch(
-        task, prompts, seed=seed, sampling=sampling, batch_size=_BATCH, progress=tell, composite=False
+        task, prompts, seed=seed, sampling=sampling, batch_size=BATCH, progress=tell, composite=False
     )
 
 
@@ -201,8 +201,8 @@ def _held_out(model: VideoLM, settings: ExamSettings, split: str) -> HeldOut:
     codes = [model.encode(clip) for clip in real]
     again = [
         clip
-        for start in range(0, len(codes), _BATCH)
-        for clip in model.decode_batch(codes[start : start + _BATCH])
+        for start in range(0, len(codes), BATCH)
+        for clip in model.decode_batch(codes[start : start + BATCH])
     ]
     return HeldOut(split, real, [corpus.scene(number) for number in numbers], codes, again)
 

@@ -1,12 +1,14 @@
 """Captions of sprites: a scene in words, as people write them.
 
 The first caption of a clip is the plain one to prompt with, and says everything. The others differ in
-phrasing, order, case, punctuation and tails, and leave some attributes out.
+phrasing, order, case, punctuation, lead-ins and tails, and leave some attributes out.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from videolm.data.sources.caption_variation import as_written
 
 from .scenes import PARTS, Scene
 from .sheets import Sheets
@@ -77,12 +79,14 @@ DIRECTIONS: dict[str, Phrases] = {
     "right": ("facing right", "turned to the right", "looking right"),
 }
 _NOUNS = ("character", "figure", "person", "hero")
+# Beside those of any caption.
 _TAILS = (
-    ", pixel art", ", pixel-art sprite", ", 16-bit game style", ", 4k, high quality", ", best quality",
-    ", looping animation", " in a retro game", " (sprite)",
+    ", pixel art", ", pixel-art sprite", ", 16-bit game style", ", looping animation", " in a retro game",
+    " (sprite)",
 )  # fmt: skip
 # How often a caption that is not the plain one leaves out an attribute, and names eyes or background.
 _LEFT_OUT, _EXTRA = 0.15, 0.25
+_TAILED = 0.15
 
 
 def check_words(sheets: Sheets) -> None:
@@ -124,7 +128,8 @@ def varied_caption(scene: Scene, rng: np.random.Generator, eyes: bool) -> str:
     text = _choice(rng, (_sentence, _told, _action_first, _two_sentences, _tags))(scene, told, rng)
     if rng.random() < _EXTRA:
         text += f", on a {scene.background} background"
-    return _as_written(text, rng)
+    text += _choice(rng, _TAILS) if rng.random() < _TAILED else ""
+    return as_written(text, rng)
 
 
 def captions_of(scene: Scene, rng: np.random.Generator, count: int, eyes: bool) -> list[str]:
@@ -196,18 +201,6 @@ def _clothes(told: dict[str, str], rng: np.random.Generator) -> str:
 
 def _doing(scene: Scene, told: dict[str, str]) -> str:
     return ACTIONS[scene.action][int(told["action"])][0] if "action" in told else ""
-
-
-def _as_written(text: str, rng: np.random.Generator) -> str:
-    """Case, tail and punctuation as they come from a keyboard."""
-    text += _choice(rng, _TAILS) if rng.random() < 0.2 else ""
-    case = rng.choice(["sentence", "lower", "upper", "title"], p=[0.5, 0.35, 0.08, 0.07])
-    if case == "sentence":
-        text = ". ".join(part[:1].upper() + part[1:] for part in text.split(". "))
-    else:
-        text = {"lower": text.lower, "upper": text.upper, "title": text.title}[case]()
-    text += str(rng.choice([".", "", "!", "…", "...", " ."], p=[0.4, 0.4, 0.08, 0.04, 0.04, 0.04]))
-    return f'"{text}"' if rng.random() < 0.03 else text
 
 
 def _joined(parts: Sequence[str]) -> str:

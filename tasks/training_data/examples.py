@@ -1,7 +1,7 @@
 """Examples: coded clips as sequences, each a pure function of its number.
 
 step -> size, task, given latents (mixture.py) -> the next clip of those (clip_pools.py) -> caption
-     -> Layout.pack
+     -> its form (caption_variation.py) -> Layout.pack
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from math import prod
 import torch
 
 from ...data.codes.shards import CodedClip
+from ...data.sources.caption_variation import varied
 from ...lm.batch import Example
 from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder
@@ -61,6 +62,13 @@ class ExampleMaker:
         layout = self.layout(draw, _count(text))
         return layout, layout.prompt(clip.codes | text)
 
+    def written(self, caption: str | None, form: int | None) -> str | None:
+        """A caption in one of its forms; as it is where that would not be shown whole."""
+        if caption is None or form is None or self.text_tokenizer is None:
+            return caption
+        text = varied(caption, form)
+        return text if self.text_tokenizer.count(text) <= self.text_pieces else caption
+
     def text(self, task: Task, caption: str | None) -> dict[str, torch.Tensor]:
         """The part of a caption, pieces or their embeddings; none if there is no text."""
         if task.text == "none" or caption is None or self.text_tokenizer is None:
@@ -90,6 +98,7 @@ class TrainingExamples:
         index = self._index(draw, number)
         captions, long_caption = self.clips.captions(index), self.clips.long_caption(index)
         caption = self.mixture.caption(draw.task, step, number, captions, long_caption)
+        caption = self.maker.written(caption, self.mixture.form(step, number))
         clip = self.clips[index]
         if self.mixture.given_noise and "visual" in clip.codes:
             num_codes = prod(self.clips.formats[draw.size].factors)

@@ -20,6 +20,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
+from ...data.sources.caption_variation import FORMS, varied
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
 from ...lm.vocabulary import Vocabulary
@@ -34,10 +35,11 @@ from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
 from .clip_pools import Pools, divided, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
-from .mixture import LONG_CAPTIONS, Mixture
+from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
 
 # Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
 _CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
+_LEAST_VARIED = 4096
 
 
 class LMDataModule(LightningDataModule):
@@ -73,6 +75,8 @@ class LMDataModule(LightningDataModule):
             10 % after it.
         long_captions: share of rows that show what a captioner wrote (`videolm data caption`), of those whose
             clips have such a caption and others too.
+        caption_variation: share of rows whose caption is written in another form, so that prompts may have
+            it: other case, signs and order, lead-ins ("a video of") and tails (", 4k, high quality").
         given_noise: share of the bits of given latents that are flipped at most, so that long videos keep
             what they show; each row draws its own share up to this.
         validation_share: part of the files (or groups, where entries have a `group`) that is held out; of the
@@ -116,6 +120,7 @@ class LMDataModule(LightningDataModule):
         sizes: dict[str, float] | None = None,
         images_first: bool = False,
         long_captions: float = LONG_CAPTIONS,
+        caption_variation: float = CAPTION_VARIATION,
         given_noise: float = 0.0,
         validation_share: float = VALIDATION_SHARE,
         validation_clips: int = 128,
@@ -155,6 +160,7 @@ class LMDataModule(LightningDataModule):
             self.clips, self.encoder = clips_of_source(selection, self.folder, known)
         self.tasks = tasks
         self.long_captions, self.given_noise = long_captions, given_noise
+        self.caption_variation = caption_variation
         self.latents = [each.grid[0] for each in self.clips.formats]
         if given_noise and any(prod(each.factors) & (prod(each.factors) - 1) for each in self.clips.formats):
             raise ValueError("given_noise flips bits of codes, and the codes of this tokenizer have none")
@@ -264,6 +270,7 @@ class LMDataModule(LightningDataModule):
             size_shares=self.size_shares or [float(count) for count in self.pools.sizes],
             served=self.pools.served(self.mixture.tasks),
             given_noise=self.given_noise,
+            caption_variation=self.caption_variation,
         )
         examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
         if self.batching == "grouped":
@@ -298,15 +305,26 @@ class LMDataModule(LightningDataModule):
                 raise ValueError(
                     f"{folder} holds another text tokenizer; remove it, or leave out text_encoder {encoder}"
                 )
-            if isinstance(found, TextTokenizer):
-                return found.having_seen(self._some_captions(_CAPTIONS_FOR_TEXT))
-            return found
+            return found.having_seen(self._texts_shown()) if isinstance(found, TextTokenizer) else found
         if encoder is not None:
             return TextEncoder.open(encoder, cache)
+        shown = self._texts_shown()
+        return TextTokenizer.train(shown, vocab_size or vocabulary_size(shown)) if shown else None
+
+    def _texts_shown(self) -> list[str]:
+        """Captions as rows show them: as they came, and in other forms if they are varied.
+
+        Of few captions more forms are taken, so that what belongs to the forms occurs often.
+        """
         captions = self._some_captions(_CAPTIONS_FOR_TEXT)
-        if not captions:
-            return None
-        return TextTokenizer.train(captions, vocab_size or vocabulary_size(captions))
+        if not captions or not self.caption_variation:
+            return captions
+        rounds = min(-(-_LEAST_VARIED // len(captions)), FORMS)
+        return captions + [
+            varied(caption, (number + turn) % FORMS)
+            for turn in range(rounds)
+            for number, caption in enumerate(captions)
+        ]
 
     def _text_budget(self, pieces: int | None) -> TextBudget:
         """The pieces of a caption that the model is shown, and how many captions fit."""

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ...data.sources.caption_variation import FORMS
 from ..task import Task, load_task
 
 # Share of rows whose text is dropped, by `Task.text`: for classifier-free guidance (Ho & Salimans 2022,
@@ -23,11 +24,13 @@ TEXT_DROP = {"required": 0.1, "optional": 0.5, "none": 1.0}
 # Share of rows with a captioner's caption, of those that have both kinds (Betker et al. 2023, "Improving
 # image generation with better captions", section 3.2).
 LONG_CAPTIONS = 0.95
+# Share of rows whose caption is written in another form, so that the form of a prompt matters little.
+CAPTION_VARIATION = 0.3
 # Share of images in the first part of a training and after it, and how long that part is (Kondratyuk et al.
 # 2024, section 4.1).
 _IMAGES_FIRST, _IMAGES_LATER, _FIRST_PART = 0.9, 0.1, 0.25
 # First words of the seeds, so that no two kinds of draws have a stream in common.
-_STEP, _ROW, _ORDER, _SIZE, _NOISE = 1, 2, 3, 4, 5
+_STEP, _ROW, _ORDER, _SIZE, _NOISE, _FORM = 1, 2, 3, 4, 5, 6
 _FITTING_ROUNDS, _TINY = 200, 1e-300
 
 
@@ -61,6 +64,7 @@ class Mixture:
             nearly so where some sizes have too few tasks.
         served: whether each task (row) has clips of each size (column); all that fit if not given.
         given_noise: the most noise on given latents (`noisy`).
+        caption_variation: share of rows whose caption has another form (`form`).
 
     Raises:
         ValueError: if a task is unknown, a weight is not positive, a share is out of range, there are no
@@ -77,9 +81,11 @@ class Mixture:
         size_shares: Sequence[float] | None = None,
         served: Bool[np.ndarray, "tasks sizes"] | None = None,
         given_noise: float = 0.0,
+        caption_variation: float = 0.0,
     ):
-        if not 0 <= long_captions <= 1:
-            raise ValueError(f"long_captions is {long_captions}; expected a share from 0 to 1")
+        for name, share in {"long_captions": long_captions, "caption_variation": caption_variation}.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; expected a share from 0 to 1")
         if not 0 <= given_noise <= 0.5:
             raise ValueError(f"given_noise is {given_noise}; expected a share of bits from 0 to 0.5")
         if not weights:
@@ -103,7 +109,7 @@ class Mixture:
         self.latents = tuple(latents)
         self.seed = seed
         self.images_first, self.long_captions = images_first, long_captions
-        self.given_noise = given_noise
+        self.given_noise, self.caption_variation = given_noise, caption_variation
         self._fitted: dict[bytes, np.ndarray] = {}
         self._are_images = np.array([task.makes_image for task in self.tasks])
         if images_first is not None and len(set(self._are_images)) < 2:
@@ -153,6 +159,11 @@ class Mixture:
         if long_caption and (not captions or random.random() < self.long_captions):
             return long_caption
         return captions[random.integers(len(captions))]
+
+    def form(self, step: int, row: int) -> int | None:
+        """The form of a row's caption (`varied`, data/sources/caption_variation.py); None is as it came."""
+        random = np.random.default_rng((_FORM, self.seed, step, row))
+        return int(random.integers(FORMS)) if random.random() < self.caption_variation else None
 
     def noisy(
         self, draw: Draw, step: int, row: int, codes: Int[Tensor, "t h w"], num_codes: int

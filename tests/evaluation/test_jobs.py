@@ -14,6 +14,7 @@ from videolm.lm.decoding.sampling import Sampling
 JOBS: dict[str, tuple[type, str]] = {
     "shapes": (CorpusJob, "--model m"),
     "shapes-all": (CorpusJob, "--model m --protocol shapes-all"),
+    "prompt-forms": (CorpusJob, "--model m --protocol prompt-forms"),
     "ucf101": (BenchmarkJob, "--model m --protocol ucf101 --data d"),
     "davis": (BenchmarkJob, "--model m --protocol davis --data d"),
     "sets": (SetsJob, "--real r --generated g"),
@@ -51,7 +52,7 @@ VALUES = {
     "decoding": "--decoding jacobi",
     "window": "--window 8",
 }
-OTHER_PROTOCOL = {"shapes": "shapes-all", "shapes-all": "shapes"}
+OTHER_PROTOCOL = {"shapes": "shapes-all", "shapes-all": "shapes", "prompt-forms": "shapes"}
 
 
 def asked(words: str, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -117,7 +118,7 @@ def test_lists_of_names_are_taken_apart_at_commas(monkeypatch) -> None:
         ("", "expected --model, or --real and --generated"),
         ("--real r", "expected --real and --generated together"),
         ("--model m --generated g", "expected --real and --generated together"),
-        ("--model m --protocol fvd", "unknown protocol 'fvd'; there are shapes, shapes-all, msr-vtt, ucf101"),
+        ("--model m --protocol fvd", "unknown protocol 'fvd'; there are shapes, shapes-all, prompt-forms"),
         ("--model m --protocol ucf101", "protocol ucf101 needs --data, a folder with class folders"),
         ("--model m --clips 0", "clips is 0; expected at least 1"),
         ("--model m --temperature -1", "temperature is -1.0; expected 0 or more"),

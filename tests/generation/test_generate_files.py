@@ -12,7 +12,13 @@ from videolm.cli.main import main
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.reading import read_clip
 from videolm.data.runtime.files import write_json
-from videolm.data.synthetic.caption_grammar import CAMERA_VERBS, NUM_PHRASINGS, VERBS, caption_of
+from videolm.data.synthetic.caption_grammar import (
+    CAMERA_PHRASES,
+    MOTION_PHRASES,
+    NUM_PHRASINGS,
+    caption_of,
+    written_caption,
+)
 from videolm.data.synthetic.corpus import Corpus
 from videolm.data.synthetic.scene_sampling import SceneDistribution
 from videolm.generation.best_of import ClipFit, DescribedFit, best, nearest_known, words_in
@@ -234,17 +240,18 @@ def test_a_choice_by_text_without_one_is_refused_before_any_work(files, monkeypa
 
 
 def test_words_of_every_caption_are_found_in_it():
-    corpus = Corpus(height=16, width=16, num_frames=2, scenes=SceneDistribution(1.0, 1.0), split="all")
+    scenes = SceneDistribution(1.0, 0.5, two_objects=0.5)
+    corpus = Corpus(height=16, width=16, num_frames=2, scenes=scenes, split="all")
     for index in range(60):
         scene = corpus.scene(index)
-        for phrasing in range(NUM_PHRASINGS):
-            found = words_in(caption_of(scene, phrasing))
-            camera = {} if scene.camera == "still" else {"camera": scene.camera}
-            expected = {"colour": scene.colour, "shape": scene.shape, "motion": scene.motion} | camera
-            assert found == expected
-    for words, label in ((VERBS, "motion"), (CAMERA_VERBS, "camera")):
+        camera = {} if scene.camera == "still" else {"camera": scene.camera}
+        expected = {"colour": scene.colour, "shape": scene.shape, "motion": scene.motion} | camera
+        told = [caption_of(scene, phrasing) for phrasing in range(NUM_PHRASINGS)]
+        for caption in told + [written_caption(scene, 30 * index + form) for form in range(30)]:
+            assert words_in(caption) == expected, caption
+    for words, label in ((MOTION_PHRASES, "motion"), (CAMERA_PHRASES, "camera")):
         for name, phrases in words.items():
-            before = "a red star spins while the camera" if label == "camera" else "a red star"
+            before = "a red star spins while the" if label == "camera" else "a red star"
             assert all(words_in(f"{before} {phrase}")[label] == name for phrase in phrases)
 
 

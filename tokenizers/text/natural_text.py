@@ -9,6 +9,7 @@ at random, and a byte of an emoji is such a piece. `PieceReader` leads a text ar
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 from sentencepiece import SentencePieceProcessor
@@ -77,7 +78,8 @@ class PieceReader:
         pass_over: dict[str, None] = {}
         shortened: dict[str, str] = {}
         folded = "".join(map(self._folded, unicodedata.normalize("NFKC", text)))
-        ids = [index for word in folded.split() for index in self._word(word, pass_over, shortened)]
+        words = [(word, self._word(word, pass_over, shortened)) for word in folded.split()]
+        ids = [index for read in _without_idle_signs(words) for index in read]
         return Reading(ids, tuple(pass_over), tuple(shortened.items()))
 
     def knows(self, char: str) -> bool:
@@ -165,6 +167,28 @@ class PieceReader:
         return "unknown punctuation" if unicodedata.category(char).startswith("P") else "unknown sign"
 
 
+def signs_apart(text: str) -> str:
+    """The text with blanks around punctuation and symbols, of which emoji are none, as BERT divides it.
+
+    SentencePiece writes a word differently after a blank and after a quote, and a model would have to learn
+    both (Devlin et al. 2019, arXiv:1810.04805, and its BasicTokenizer). An apostrophe inside a word stays.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    beside = zip(f" {text}", text, f"{text[1:]} ", strict=False)
+    return "".join(
+        f" {char} "
+        if _is_sign(char) and not (char in "'’" and before.isalnum() and after.isalnum())
+        else char
+        for before, char, after in beside
+    )
+
+
+@cache
+def _is_sign(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category[0] == "P" or category in ("Sm", "Sc") or (category == "Sk" and char < "\u1000")
+
+
 def well_formed(text: str) -> str:
     """The text with halves of surrogate pairs, which JSON can spell and UTF-8 cannot, joined or replaced."""
     try:
@@ -172,6 +196,29 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def _without_idle_signs(words: list[tuple[str, list[int]]]) -> list[list[int]]:
+    """The ids of words, without those of signs that belonged to words that are left out.
+
+    These are the signs after such a word, those that open before it, and those before it if nothing follows.
+    """
+    kept = [bool(ids) for _, ids in words]
+    are_signs = [not any(map(str.isalnum, word)) for word, _ in words]
+    for number, (_, ids) in enumerate(words):
+        if ids or are_signs[number]:
+            continue
+        after = number + 1
+        while after < len(words) and are_signs[after]:
+            kept[after], after = False, after + 1
+        before = number - 1
+        while before >= 0 and are_signs[before] and (_opens(words[before][0]) or not any(kept[number:])):
+            kept[before], before = False, before - 1
+    return [ids for (_, ids), is_kept in zip(words, kept, strict=True) if is_kept]
+
+
+def _opens(sign: str) -> bool:
+    return unicodedata.category(sign[0]) in ("Ps", "Pi") or sign[0] in "\"'"
 
 
 def _is_mark(char: str) -> bool:

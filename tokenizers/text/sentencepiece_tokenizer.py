@@ -7,6 +7,7 @@ downloaded. A folder holds config.json and spiece.model, which SentencePiece its
 
 import hashlib
 import io
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from ...data.runtime.checksums import record_checksums
 from ...data.runtime.files import replacing, write_json
 from ...data.runtime.pretrained import CONFIG_VERSION, read_config
-from .natural_text import PieceReader, Reading, well_formed
+from .natural_text import PieceReader, Reading, signs_apart, well_formed
 
 _KIND = "text_tokenizer"
 _MODEL_FILE = "spiece.model"
@@ -32,25 +33,33 @@ class TextTokenizerConfig:
     Args:
         seen: ids of the pieces that training captions hold, as in "259-300 305"; None, in folders of earlier
             versions, is not known.
+        signs_apart: whether signs are words of their own; not so in folders of earlier versions.
     """
 
     vocab_size: int
     seen: str | None = None
+    signs_apart: bool = False
+
+
+# Signs of `signs_apart` that stand beside a word when a text is shown.
+_CLOSING = re.compile(r" (?=[.,!?;:)\]])")
 
 
 class TextTokenizer:
-    """Text to pieces and back: lower-cased, without markers of beginning and end.
+    """Text to pieces and back: case folded, without markers of beginning and end.
 
     Args:
         model: a serialised SentencePiece model.
         seen: ids of the pieces that occur in the captions of training; None if that is not known.
+        apart: read signs as words of their own (`signs_apart`), so that a word has the same pieces whatever
+            stands beside it.
 
     Raises:
         ValueError: if it is not one, or an id is not one of its pieces.
     """
 
-    def __init__(self, model: bytes, seen: Collection[int] | None = None):
-        self.model = model
+    def __init__(self, model: bytes, seen: Collection[int] | None = None, apart: bool = False):
+        self.model, self.apart = model, apart
         try:
             self.pieces = SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
@@ -70,7 +79,7 @@ class TextTokenizer:
         Raises:
             ValueError: if there are no words to learn from, or `vocab_size` is too small for the characters.
         """
-        captions = [well_formed(caption) for caption in captions if caption.strip()]
+        captions = [signs_apart(well_formed(caption)) for caption in captions if caption.strip()]
         if not captions:
             raise ValueError("there are no captions to train a text tokenizer on")
         written = io.BytesIO()
@@ -97,7 +106,7 @@ class TextTokenizer:
             raise ValueError(
                 f"{len(captions)} captions do not make a text tokenizer of {vocab_size} pieces: {error}"
             ) from error
-        return cls(written.getvalue(), ()).having_seen(captions)
+        return cls(written.getvalue(), (), apart=True).having_seen(captions)
 
     @property
     def vocab_size(self) -> int:
@@ -105,18 +114,19 @@ class TextTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change with the pieces."""
-        return hashlib.sha256(self.model).hexdigest()[:16]
+        """16 hex digits that change with the pieces and with how a text is divided into them."""
+        return hashlib.sha256(self.model + (b"apart" if self.apart else b"")).hexdigest()[:16]
 
     def having_seen(self, captions: Iterable[str]) -> "TextTokenizer":
         """The same tokenizer, of a model that learns from these captions too; what is not known stays so."""
         if self.seen is None:
             return self
-        return TextTokenizer(self.model, self.seen.union(*map(self.encode, captions)))
+        return TextTokenizer(self.model, self.seen.union(*map(self.encode, captions)), self.apart)
 
     def encode(self, text: str, most: int | None = None) -> list[int]:
         """Ids of a text, as many as it needs or at most so many; none for an empty one."""
-        return self.pieces.encode(well_formed(text))[:most]
+        text = well_formed(text)
+        return self.pieces.encode(signs_apart(text) if self.apart else text)[:most]
 
     def count(self, text: str) -> int:
         """Pieces of a text."""
@@ -128,7 +138,8 @@ class TextTokenizer:
         Where these are not known, only bytes count as not seen: every character of the captions that the
         pieces were learnt from has a piece of its own.
         """
-        return self._reader(text)
+        text = well_formed(text)
+        return self._reader(signs_apart(text) if self.apart else text)
 
     @cached_property
     def _reader(self) -> PieceReader:
@@ -138,13 +149,14 @@ class TextTokenizer:
         return PieceReader(self.pieces, seen)
 
     def decode(self, ids: list[int]) -> str:
-        """The text of ids, in lower case.
+        """The text of ids, with its case folded.
 
         Raises:
             ValueError: if an id is not one of a piece.
         """
         self._check_ids(ids)
-        return self.pieces.decode(ids)
+        text = self.pieces.decode(ids)
+        return _CLOSING.sub("", text) if self.apart else text
 
     def _check_ids(self, ids: list[int]) -> None:
         outside = [index for index in ids if not 0 <= index < self.vocab_size]
@@ -156,7 +168,8 @@ class TextTokenizer:
             temporary.mkdir()
             header = {"kind": _KIND, "config_version": CONFIG_VERSION}
             seen = None if self.seen is None else _as_ranges(self.seen)
-            write_json(temporary / "config.json", header | asdict(TextTokenizerConfig(self.vocab_size, seen)))
+            config = TextTokenizerConfig(self.vocab_size, seen, self.apart)
+            write_json(temporary / "config.json", header | asdict(config))
             (temporary / _MODEL_FILE).write_bytes(self.model)
             record_checksums(temporary)
 
@@ -173,7 +186,7 @@ class TextTokenizer:
         if not path.is_file():
             raise FileNotFoundError(f"{folder} has no {_MODEL_FILE}")
         try:
-            tokenizer = cls(path.read_bytes())
+            tokenizer = cls(path.read_bytes(), apart=config.signs_apart)
         except ValueError as error:
             raise ValueError(f"{path} is {error}") from error
         if tokenizer.vocab_size != config.vocab_size:
@@ -183,7 +196,7 @@ class TextTokenizer:
         if config.seen is None:
             return tokenizer
         try:
-            return cls(tokenizer.model, _of_ranges(config.seen))
+            return cls(tokenizer.model, _of_ranges(config.seen), config.signs_apart)
         except ValueError as error:
             raise ValueError(f"{folder}/config.json has seen pieces that are none: {error}") from error
 

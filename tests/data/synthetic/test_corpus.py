@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import max_pool2d
 
 from videolm.data.media.timing import audio_samples
-from videolm.data.synthetic.caption_grammar import NUM_PHRASINGS, caption_of
+from videolm.data.synthetic.caption_grammar import NUM_PHRASINGS, caption_of, written_caption
 from videolm.data.synthetic.corpus import CORPORA, Corpus, corpus_scenes
 from videolm.data.synthetic.rendering import DEPTHS, PERIODS, object_placement, phases
 from videolm.data.synthetic.scene import (
@@ -19,6 +19,7 @@ from videolm.data.synthetic.scene import (
     PITCHES,
     SHAPES,
     SPLITS,
+    TEXTURES,
     combinations,
     is_held_out,
     split_of,
@@ -344,3 +345,27 @@ def test_shares_outside_zero_and_one_are_named(name, share):
 def test_there_is_no_last_clip():
     with pytest.raises(IndexError, match="endless"):
         Corpus()[-1]
+
+
+def test_written_captions_tell_the_same_in_many_forms():
+    scenes = SceneDistribution(two_objects=0.5)
+    corpus, captions = Corpus(height=16, width=16, num_frames=2, scenes=scenes, split="all"), {}
+    for index in range(150):
+        scene = corpus.scene(index)
+        plain, *written = corpus.captions(index)
+        assert plain == corpus[index].caption == caption_of(scene, scene.phrasing)
+        assert (plain, *written) == corpus.captions(index) and len(written) == 2
+        for caption in written:
+            text = caption.casefold()
+            other = scene.bystander
+            for word in (scene.colour, scene.shape, *((other.colour, other.shape) if other else ())):
+                assert word in text, caption
+            assert ("camera" in text) == (scene.camera != "still")
+            assert not any(each in text for each in (*TEXTURES, "plain") if each != scene.background.texture)
+        captions |= dict.fromkeys(written)
+    assert len(captions) > 285
+    forms = [written_caption(scene, form) for form in range(9)]
+    assert forms == [written_caption(scene, form) for form in range(9)]
+    first = [caption.casefold().strip("\"'“«") for caption in captions]
+    for order in ("moving", "there is", "make", "video:", "a video of"):
+        assert any(caption.startswith(order) for caption in first), order

@@ -16,6 +16,7 @@ from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
 from videolm.data.codes.trained_clips import TrainedClips
 from videolm.data.loading.clip_datamodule import ClipDataModule
 from videolm.data.media.clip import Clip, write_clip
+from videolm.data.sources.caption_variation import FORMS, varied
 from videolm.data.sources.held_out import place_of
 from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.corpus import Corpus
@@ -29,6 +30,7 @@ from videolm.tasks.training_data.clip_encoder import ClipEncoder
 from videolm.tasks.training_data.lm_datamodule import LMDataModule
 from videolm.tasks.training_data.sample_callback import SampleCallback
 from videolm.tokenizers.audio.codec import AudioTokenizer, AudioTokenizerConfig
+from videolm.tokenizers.text.natural_text import Reading
 from videolm.tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from videolm.tokenizers.video.config import VideoTokenizerConfig
 from videolm.tokenizers.video.video_tokenizer import VideoTokenizer
@@ -329,13 +331,43 @@ def test_tasks_that_need_a_text_see_clips_with_captions_only(run, settings, tmp_
 def test_all_captions_of_a_clip_are_shown(run, settings, tmp_path):
     words = ("red", "blue", "green")
     shards = rewritten(run, tmp_path / "shards", lambda number, clip: replace(clip, captions=words))
-    data = LMDataModule(**settings | {"shards": shards, "tasks": {"text_to_video": 1.0}})
-    prefixes = {
+    settings = settings | {"shards": shards, "tasks": {"text_to_video": 1.0}}
+    data = LMDataModule(**settings, caption_variation=0)
+    assert len(prefixes_of(data)) == len(words) + 1  # and once without
+
+
+def prefixes_of(data: LMDataModule) -> set[tuple[int, ...]]:
+    """What stands before the video in rows of 20 batches."""
+    return {
         tuple(row[: int(length)].tolist())
         for batch in some_batches(data, 20)
         for row, length in zip(batch.ids, batch.prefix_length, strict=True)
     }
-    assert len(prefixes) == len(words) + 1  # and once without
+
+
+def test_captions_are_shown_in_forms_that_the_tokenizer_has_seen_and_never_cut(run, settings, tmp_path):
+    caption = "Two dogs, of which one is red, run over a green meadow."
+    shards = rewritten(run, tmp_path / "shards", lambda number, clip: replace(clip, captions=(caption,)))
+    settings = settings | {"shards": shards, "tasks": {"text_to_video": 1.0}, "caption_variation": 1.0}
+    data = LMDataModule(**settings)
+    assert len(prefixes_of(data)) > 10
+    tokenizer = data.text_tokenizer
+    forms = [varied(caption, form) for form in range(FORMS)]
+    for text in forms:
+        assert tokenizer.read(text) == Reading(tokenizer.encode(text))
+    exact = tokenizer.count(caption)
+    shown = {
+        text
+        for text in map(data.maker.written, [caption] * FORMS, range(FORMS))
+        if tokenizer.count(text) > exact
+    }
+    assert shown
+    # One that reads no more pieces than the caption has is shown the caption, not a part of a longer form.
+    tight = LMDataModule(**settings | {"text_pieces": exact})
+    for form in range(FORMS):
+        written = tight.maker.written(caption, form)
+        assert written == (forms[form] if tokenizer.count(forms[form]) <= exact else caption)
+    assert data.maker.written(None, 3) is None and data.maker.written(caption, None) == caption
 
 
 def test_windows_of_one_source_are_on_one_side(run, settings, tmp_path):

@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
+from videolm.data.sources.caption_variation import FORMS
 from videolm.tasks.task import load_task
 from videolm.tasks.training_data.mixture import Mixture
 
@@ -138,3 +139,14 @@ def test_without_noise_or_given_latents_codes_stay_as_they_are():
     assert noisy.noisy(noisy.draw(0), 0, 0, codes, 16) is codes
     with pytest.raises(ValueError, match=r"given_noise is 0\.6; expected a share of bits from 0 to 0\.5"):
         Mixture({"unconditional": 1.0}, latents=(3,), seed=0, given_noise=0.6)
+
+
+def test_the_form_of_a_row_follows_from_seed_step_and_row():
+    mixture = Mixture({"text_to_video": 1.0}, (3,), seed=1, caption_variation=0.3)
+    draws = [mixture.form(step, row) for step in range(40) for row in range(40)]
+    again = Mixture({"text_to_video": 1.0}, (3,), seed=1, caption_variation=0.3)
+    assert draws == [again.form(step, row) for step in range(40) for row in range(40)]
+    share = sum(form is not None for form in draws) / len(draws)
+    assert 0.25 < share < 0.35 and {form for form in draws if form is not None} == set(range(FORMS))
+    with pytest.raises(ValueError, match=r"caption_variation is 1\.5; expected a share from 0 to 1"):
+        Mixture({"text_to_video": 1.0}, (3,), seed=1, caption_variation=1.5)

@@ -5,7 +5,7 @@ import pytest
 from videolm.data.runtime.files import read_json, write_json
 from videolm.data.synthetic.caption_grammar import NUM_PHRASINGS, caption_of
 from videolm.data.synthetic.corpus import Corpus
-from videolm.tokenizers.text.natural_text import Reading
+from videolm.tokenizers.text.natural_text import Reading, signs_apart
 from videolm.tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 
 CORPUS = Corpus(height=16, width=16, num_frames=9)
@@ -35,7 +35,7 @@ def test_captions_of_training_are_read_as_they_are_encoded(tokenizer):
     [
         ("A blue circle moves up.", (".",)),
         ("A BLUE CIRCLE MOVES UP!", ("!",)),
-        ("“A blue circle moves up…”", ("“", "...”")),
+        ("“A blue circle moves up…”", ("“", ".", "”")),
         ('"a blue circle" moves up', ('"',)),
         ("a blue circle moves up, 4k, high quality, cinematic", (",", "4k", "high", "quality", "cinematic")),
         ("a blue circle moves up 🎬", ("🎬",)),
@@ -46,7 +46,7 @@ def test_captions_of_training_are_read_as_they_are_encoded(tokenizer):
         ("ａ ｂｌｕｅ ｃｉｒｃｌｅ moves up", ()),
         ("a blüe cìrcle moves up", ()),
         ("a blue circle moves up 猫狗", ("猫狗",)),
-        ("(a blue (circle)) [moves] up;", ("(", "))", "[", "]", ";")),
+        ("(a blue (circle)) [moves] up;", ("(", ")", "[", "]", ";")),
     ],
 )
 def test_forms_of_a_caption_that_training_never_showed_are_read_as_the_caption(tokenizer, text, left_out):
@@ -91,6 +91,39 @@ def test_signs_stand_for_those_that_are_written_alike(natural):
     assert natural.decode(natural.read("the cat, zyzzyva, runs.").ids) == "the cat, runs."
 
 
+def test_a_word_has_the_same_pieces_whatever_stands_beside_it(natural):
+    cat, runs = natural.encode("cat"), natural.encode("runs")
+    texts = ["(cat) runs.", "cat/runs", "cat,runs", "«cat», «runs»", "cat—runs", "*cat* #runs"]
+    for text in ['"cat" runs', *texts]:
+        ids = natural.encode(text)
+        assert [index for index in ids if index in cat + runs] == cat + runs, text
+    assert natural.encode("the cat’s") == natural.encode("THE CAT’S")
+    assert signs_apart("it's 3.5 m, isn't it?") == "it's 3 . 5 m ,  isn't it ? "
+    assert signs_apart("a 👩🏽‍🚀 runs") == "a 👩🏽‍🚀 runs"
+
+
+def test_signs_of_words_that_are_left_out_go_with_them(natural):
+    known = natural.encode("the cat runs")
+    texts = ["“zyzzyva” the cat runs", "the (zyzzyva) cat runs", "the cat runs - zyzzyva"]
+    for text in [*texts, "the cat runs, zyzzyva."]:
+        reading = natural.read(text)
+        assert reading.ids == known and "zyzzyva" in reading.left_out, text
+    assert natural.decode(natural.read("the cat, zyzzyva, runs!").ids) == "the cat, runs!"
+
+
+def test_folders_of_earlier_versions_read_signs_as_they_did(natural, tmp_path):
+    natural.save_pretrained(tmp_path / "text")
+    config = tmp_path / "text" / "config.json"
+    stored = read_json(config)
+    assert stored.pop("signs_apart") is True
+    write_json(config, stored)
+    (tmp_path / "text" / "checksums.json").unlink()
+    old = TextTokenizer.from_pretrained(tmp_path / "text")
+    assert old.encode("the cat’s tail.") == natural.pieces.encode("the cat’s tail.")
+    assert old.fingerprint != natural.fingerprint
+    assert old.having_seen(["a zebra."]).encode("cat.") == natural.pieces.encode("cat.")
+
+
 def test_scripts_without_blanks_lose_only_the_signs_that_are_unknown():
     things, deeds = ("猫", "车", "球", "人", "鱼"), ("向右走", "向左走", "往上跑", "不动")
     captions = [f"一只{colour}{thing}{deed}" for colour in "红蓝黄" for thing in things for deed in deeds]
@@ -98,7 +131,7 @@ def test_scripts_without_blanks_lose_only_the_signs_that_are_unknown():
     assert tokenizer.read(captions[0]).left_out == ()
     reading = tokenizer.read("一只狗向右走。")
     assert tokenizer.decode(reading.ids) == "向右走"
-    assert set(reading.ids) <= tokenizer.seen and reading.left_out == ("。", "一只狗")
+    assert set(reading.ids) <= tokenizer.seen and reading.left_out == ("一只狗", "。")
 
 
 def test_seen_pieces_are_stored_and_grow_with_further_training(tokenizer, tmp_path):
