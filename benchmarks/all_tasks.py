@@ -35,15 +35,15 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=list(ALL_PROBES))
     parser.add_argument("--clips", type=int, default=64, help="per task and kind of held-out prompt")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--temperature", type=float, default=0.3)
+    parser.add_argument("--temperature", type=float, help="as the model recommends if not given")
     parser.add_argument(
         "--temperatures",
         nargs="*",
-        default=["unconditional=0.8"],
+        default=[],
         metavar="TASK=T",
         help="of tasks for which it is another one",
     )
-    parser.add_argument("--guidance-scale", type=float, default=2.0)
+    parser.add_argument("--guidance-scale", type=float, help="as the model recommends if not given")
     parser.add_argument("--best-of", type=int, default=1, help="paintings of each, chosen by what is known")
     parser.add_argument("--sheet", type=Path, help="file for the pictures of all tasks (.png)")
     parser.add_argument("--metrics", type=Path, help="metrics.csv of the training")
@@ -68,17 +68,13 @@ def main() -> None:
 def score(model: VideoLM, task: str, arguments: argparse.Namespace) -> None:
     """Write a task's scores and its picture."""
     others = dict(each.split("=", 1) for each in arguments.temperatures)
-    temperature = float(others.get(task, arguments.temperature))
+    temperature = float(others[task]) if task in others else arguments.temperature
     sampling = Sampling(temperature, guidance_scale=arguments.guidance_scale)
     asked = ExamSettings(arguments.source, arguments.clips, arguments.seed, sampling, (task,))
     seconds, result = cpu_seconds(lambda: run_shapes_all(model, asked, arguments.best_of))
     held_out = {"triples": result.report["tasks"], "pairs": result.report["unseen_pairs"]["tasks"]}
     scores = {split: tasks[task] for split, tasks in held_out.items() if task in tasks}
-    settings = {
-        "temperature": temperature,
-        "guidance_scale": arguments.guidance_scale,
-        "best_of": arguments.best_of,
-    }
+    settings = {"sampling": result.report["sampling"][task], "best_of": arguments.best_of}
     picture_of(model, task, result).save(arguments.out / f"{task}.png")
     write_json(
         arguments.out / f"{task}.json",

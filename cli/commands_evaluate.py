@@ -82,10 +82,67 @@ def evaluate(*, options: EvaluateOptions, sampling: Sampling) -> list[Path]:
 
     given = _given(options) | _given(sampling)
     if options.tasks is not None:
-        given["tasks"] = tuple(name.strip() for name in options.tasks.split(",") if name.strip())
+        given["tasks"] = _names(options.tasks)
     if options.logger is not None:
         given["logger"] = logger_names(options.logger)
     return job_of(given).run()
+
+
+def sampling_search(
+    *,
+    model: Path,
+    protocol: str = "shapes",
+    source: str = "synthetic",
+    out: Path | None = None,
+    tasks: str | None = None,
+    clips: int = 64,
+    seed: int = 0,
+    temperatures: str = "0.3,0.5,0.7,1",
+    guidance_scales: str = "1,1.5,2,3",
+    top_ps: str = "1",
+    write: bool = False,
+) -> list[Path]:
+    """Find the sampling that suits each task best, on prompts of the embedded corpus as in training.
+
+    Every combination of the values is scored on the same prompts, none of them held out; the best is compared
+    with the defaults on fresh ones. Prints a table of each task; run again, it goes on where it was stopped.
+
+    Args:
+        model: model folder.
+        protocol: shapes, or shapes-all for all tasks.
+        source: where prompts are drawn from, synthetic, synthetic-plain or synthetic-lasting, as in training.
+        out: folder to write to; "sampling-search" beside the model if not given.
+        tasks: only these, names with commas; all but unconditional if not given.
+        clips: of each combination.
+        seed: of the prompts and the sampling.
+        temperatures: to try, numbers with commas.
+        guidance_scales: likewise, of tasks with a text.
+        top_ps: likewise.
+        write: recommend what is found: put it into the model folder.
+    """
+    from ..evaluation.choose_sampling import Tried, choose_sampling
+    from ..evaluation.protocols.shapes_exam import ExamSettings
+
+    tried = Tried(
+        _numbers("temperatures", temperatures),
+        _numbers("guidance-scales", guidance_scales),
+        _numbers("top-ps", top_ps),
+    )
+    settings = ExamSettings(source, clips, seed, tasks=_names(tasks or ""))
+    return choose_sampling(model, protocol, out or model.parent / "sampling-search", settings, tried, write)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    """Numbers with commas.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    try:
+        return [float(word) for word in _names(text)]
+    except ValueError:
+        wanted = f"numbers with commas for --{option}, such as 0.5,1"
+        raise ValueError(f"expected {wanted}; got {text!r}") from None
 
 
 def tokenizer_score(
@@ -144,3 +201,8 @@ def _given(record: EvaluateOptions | Sampling) -> dict[str, Any]:
     """The options that were given: those that are not at their defaults."""
     names = [each.name for each in fields(record) if getattr(record, each.name) != each.default]
     return {name: getattr(record, name) for name in names}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Words with commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())

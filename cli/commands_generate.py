@@ -1,9 +1,11 @@
 """The commands that list tasks, generate with them and describe models."""
 
 from pathlib import Path
+from typing import Annotated
 
 from ..generation.run_request import Expansion, PromptOptions, Request, Results, Runtime, TaskOptions
 from ..lm.decoding.sampling import Sampling
+from .arguments import Options
 
 
 def tasks(*, model: Path | None = None, task_file: Path | None = None) -> None:
@@ -16,6 +18,31 @@ def tasks(*, model: Path | None = None, task_file: Path | None = None) -> None:
     from .task_list import describe_tasks
 
     print(describe_tasks(model, task_file))
+
+
+def sampling(
+    model: Path,
+    *,
+    task: str | None = None,
+    sampling: Annotated[Sampling, Options(skip=("decoding", "window", "recommended"))],
+    clear: bool = False,
+) -> list[Path] | None:
+    """Print how a model recommends to sample each task, or set it: with --task and options of sampling.
+
+    Every command that generates and every score takes the recommendation where it is not told otherwise.
+    What is set for a task changes nothing else of it, and no other task. `videolm sampling search` finds what
+    suits a model of the embedded corpus.
+
+    Args:
+        model: model folder.
+        task: one of the model's, to set.
+        clear: forget first what is recommended for the task, or without --task for all.
+    """
+    from .recommending import recommend, table
+
+    written = recommend(model, task, sampling, clear) if task or sampling.given or clear else None
+    print(table(model))
+    return written
 
 
 def generate(
@@ -33,6 +60,8 @@ def generate(
     runtime: Runtime,
 ) -> list[Path]:
     """Generate a clip with one of the model's tasks (`videolm tasks` lists what each takes).
+
+    Options of sampling that are left out are as the model recommends (`videolm sampling MODEL`).
 
     Camera words are part of the text, as in the captions that the model learnt from: "… while the camera
     pans left" on the embedded corpus.

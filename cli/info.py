@@ -6,6 +6,7 @@ from typing import Any
 from ..data.runtime.files import read_object
 from ..data.runtime.pretrained import refuse_sharded
 from ..tasks.model_config import PARTS, ModelConfig, check_model
+from ..tasks.recommended_sampling import RecommendedSampling
 
 
 def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
@@ -55,6 +56,9 @@ def describe_folder(folder: Path) -> str:
         blocks.append(_settings(folder.name, folder))
     if parts and (folder / "config.json").is_file():
         blocks.append(_sizes(ModelConfig.load(folder)))
+        if (recommended := RecommendedSampling.load(folder)).tasks:
+            lines = (f"  {task:24} {sampling}" for task, sampling in recommended.tasks.items())
+            blocks.append("\n".join(["recommended sampling", *lines]))
     if (folder / "vocabulary.json").is_file():
         blocks.append(_vocabulary(folder))
     blocks += [_settings(name, folder / name) for name in parts]

@@ -76,6 +76,8 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "chain": commands_workflows.chain,
     "evaluate": commands_evaluate.evaluate,
     "tasks": commands_generate.tasks,
+    "sampling": commands_generate.sampling,
+    "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
 }
 

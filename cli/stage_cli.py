@@ -143,6 +143,8 @@ class StageCLI(LightningCLI):
             )
         for source, target in self.stage.links:
             parser.link_arguments(source, target, apply_on="instantiate")
+        for source, target in self.stage.same:
+            parser.link_arguments(source, target)
 
     def before_instantiate_classes(self) -> None:
         refuse_task_files(self.config["data"].get("tasks") or (), self.typed)

@@ -20,6 +20,7 @@ class Stage:
         part: what its export writes in RUN/model.
         classes: gives the LightningModule and the LightningDataModule.
         links: settings that follow from others, as (from, to), known once the source is built.
+        same: settings that are the same as others, as (from, to).
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
         report: prints and writes more than the logged scores after a validation, into a folder.
     """
@@ -28,6 +29,7 @@ class Stage:
     part: str
     classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
     links: tuple[tuple[str, str], ...] = ()
+    same: tuple[tuple[str, str], ...] = ()
     reads_model: bool = False
     report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
 
@@ -77,12 +79,13 @@ def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
 
 
 _LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
+_LM_SAME = (("model.init_from", "data.init_from"),)
 
 STAGES = {
     stage.name: stage
     for stage in (
         Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
         Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
-        Stage("lm", "lm", _lm, links=_LM_LINKS, reads_model=True),
+        Stage("lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True),
     )
 }

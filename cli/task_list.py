@@ -6,6 +6,7 @@ from ..data.runtime.text_table import text_table
 from ..lm.vocabulary import Vocabulary
 from ..tasks.layout import Layout
 from ..tasks.model_config import ModelConfig
+from ..tasks.recommended_sampling import RecommendedSampling
 from ..tasks.task import Portion, Task, all_tasks, load_task
 
 
@@ -21,7 +22,13 @@ def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> 
     config = ModelConfig.load(model)
     vocabulary = Vocabulary.load(model / "vocabulary.json")
     own = [task for task in tasks if task.name in config.tasks]
-    return _table({task.name: _described(task) + _counted(task, config, vocabulary) for task in own})
+    sampled = {name: [f"recommended: {each}"] for name, each in RecommendedSampling.load(model).tasks.items()}
+    return _table(
+        {
+            task.name: _described(task) + _counted(task, config, vocabulary) + sampled.get(task.name, [])
+            for task in own
+        }
+    )
 
 
 def _table(tasks: dict[str, list[str]]) -> str:

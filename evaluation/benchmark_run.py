@@ -31,7 +31,7 @@ from .metrics.score import Score
 from .metrics.weights_folder import NO_WEIGHTS, WeightsFolder
 from .protocols.benchmark import Benchmark, Footage, Wanted
 from .protocols.footage import read_footage
-from .protocols.guidance import sampling_for
+from .protocols.guidance import decided, sampling_for
 from .resumable import ALL, Item, Part, Share, work_through
 from .score_logging import Logger, log_scores
 from .score_report import Table, print_scores, values_of, write_report
@@ -49,7 +49,8 @@ class RunSettings:
     Args:
         clips: to generate; None for as many as the protocol asks for.
         seed: of the sampling, and of what is drawn from the data set.
-        sampling: how codes are drawn; without a text there is no guidance.
+        sampling: how codes are drawn; what it leaves open is as the model recommends. Without a text there
+            is no guidance.
     """
 
     clips: int | None = None
@@ -292,6 +293,7 @@ class BenchmarkRun:
         }
 
     def _described(self) -> dict[str, Any]:
+        has_text = self.material.cases[0].text is not None
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
         return {
             "protocol": self.benchmark.name,
@@ -302,7 +304,7 @@ class BenchmarkRun:
             "cases": len(self.material.cases),
             "real": len(self.material.real),
             "seed": self.settings.seed,
-            "sampling": asdict(self.model.settings(self.benchmark.task, self.settings.sampling)),
+            "sampling": decided(self.model, self.benchmark.task, self.settings.sampling, text=has_text),
             "networks": networks,
         }
 

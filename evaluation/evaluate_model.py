@@ -10,6 +10,7 @@ from ..data.media.clip import Clip, write_clip
 from ..data.runtime.files import write_json
 from ..data.runtime.text_table import text_table
 from ..generation.pipeline import VideoLM
+from ..lm.decoding.sampling import DrawSettings, choice_in_words
 from .html_report import Block, ClipRow, ClipRows, Page, Section, Shown, ValueTable, score_table, write_page
 from .protocols.prompt_forms_exam import run_prompt_forms
 from .protocols.shapes import SEEN, run_shapes
@@ -42,8 +43,6 @@ def evaluate_model(folder: Path, protocol: str, out: Path, settings: ExamSetting
         "model": str(folder),
         "clips": settings.clips,
         "seed": settings.seed,
-        # TODO: by task (`VideoLM.settings`), once a model recommends a sampling for each of its tasks.
-        "sampling": asdict(settings.sampling.settings()),
         "seconds": round(time.monotonic() - start, 1),
     } | result.report
     report["examples"] = write_examples(result, out / "clips")
@@ -56,6 +55,8 @@ def evaluate_model(folder: Path, protocol: str, out: Path, settings: ExamSetting
 def print_scores(report: dict[str, Any]) -> None:
     """The scores as lines, for the terminal."""
     tokenizer = report["tokenizer"]
+    sampled = [(f"sampling of {task}", words) for task, words in sampling_rows(report)]
+    print("\n".join(text_table(sampled, left=2)))
     print(f"reconstruction: {tokenizer['psnr_db']:.2f} dB, code use {tokenizer['code_use']:.0%}")
     pairs, ceilings, rows = report["unseen_pairs"]["tasks"], tokenizer["ceiling"], []
     for task, labels in report["tasks"].items():
@@ -69,6 +70,20 @@ def print_scores(report: dict[str, Any]) -> None:
     print("\n".join(text_table(rows, ("", "", "triples", "pairs", "chance", "ceiling"), left=2)))
     for title, forms in _tables_of_forms(report):
         print("\n".join(text_table([row[:-2] for row in forms], (title, *SEEN))))
+
+
+def sampling_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of each task how its codes were drawn: what is not at its default, and what the model recommends."""
+    usual, rows = asdict(DrawSettings()), []
+    for task, settings in report["sampling"].items():
+        recommended = report["as_recommended"][task]
+        words = [
+            choice_in_words(name, value) + " (recommended)" * (name in recommended)
+            for name, value in settings.items()
+            if name in recommended or value != usual[name]
+        ]
+        rows.append((task, ", ".join(words) or "the defaults"))
+    return rows
 
 
 def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
@@ -187,8 +202,9 @@ def page_of(report: dict[str, Any]) -> Page:
         text,
         numbers,
         [
-            *form_sections(report),
+*form_sections(report),
             *score_sections(report),
+            Section("Sampling", [ValueTable(sampling_rows(report))], "How codes were drawn."),
             Section("Examples", [example_rows(report["examples"])]),
         ],
     )

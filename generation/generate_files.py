@@ -24,6 +24,7 @@ from ..data.runtime.progress import Report, progress
 from ..lm.decoding.quantized import quantize
 from ..tasks.conditions import Painting
 from ..tasks.model_config import model_fingerprint
+from ..tasks.recommended_sampling import RecommendedSampling
 from ..tasks.task import Task, load_task
 from .best_of import Fit, best, fit_of
 from .made_clips import MadeClips
@@ -136,7 +137,9 @@ def _claim(
     given = (getattr(each.options, name) for each in named for name in ("image", "video", "audio", "mask"))
     files = sorted({Path(each) for each in given if each is not None and Path(each).is_file()})
     contents = hashlib.sha256(" ".join(map(file_hash, files)).encode()).hexdigest()
-    settings = request.settings | {
+    recommended = RecommendedSampling.load(request.model)
+    how = recommended.settings(load_task(request.task).name, request.sampling)
+    settings = request.settings(how) | {
         "model_fingerprint": model_fingerprint(request.model),
         "prompts": file_hash(prompts),
         "files": contents,

@@ -5,7 +5,7 @@
     clip.save("out.mp4")
 
 A model folder holds config.json (sizes and tasks), vocabulary.json, lm/, video_tokenizer/ and, where its
-tasks need them, text_tokenizer/ and audio_tokenizer/.
+tasks need them, text_tokenizer/ and audio_tokenizer/; sampling.json if it recommends how to sample.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +27,8 @@ from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
 from ..tasks.model_config import ModelConfig, check_model, model_fingerprint, save_model_files
+from ..tasks.recommended_sampling import RecommendedSampling
+from ..tasks.task import Task
 from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
@@ -45,6 +47,9 @@ class VideoLM:
     Args:
         tasks: those that it is to do, all of `config.tasks` if not given: without one that reads or makes
             sound it needs no audio tokenizer.
+
+    Attributes:
+        recommended: how codes of each task are drawn where nothing else is asked for.
 
     Raises:
         FileNotFoundError: if a tokenizer that the tasks need is missing.
@@ -67,6 +72,7 @@ class VideoLM:
         self.config = config
         self.vocabulary = vocabulary
         self.lm = lm.eval()
+        self.recommended = RecommendedSampling()
         self._fingerprint: str | None = None
         self.codec = ClipCodec(config, video_tokenizer, audio_tokenizer, self.device)
         self.text_tokenizer = text_tokenizer
@@ -150,6 +156,7 @@ class VideoLM:
             load_text_tokenizer(folder / "text_tokenizer") if config.text_tokenizer else None,
             tasks,
         )
+        loaded.recommended = RecommendedSampling.load(folder)
         loaded._fingerprint = model_fingerprint(folder)
         return loaded.to(target)
 
@@ -167,10 +174,15 @@ class VideoLM:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
         self.lm.save_pretrained(folder / "lm")
         save_model_files(folder, self.config, self.vocabulary)
+        self.recommended.save(folder)
 
-    def settings(self, task: str, sampling: Sampling | None = None) -> DrawSettings:
-        """How codes of a task are drawn: as asked for, else by the defaults."""
-        return (sampling or Sampling()).settings()
+    def settings(self, task: str, sampling: Sampling | None = None, *, text: bool = True) -> DrawSettings:
+        """How codes of one of `config.tasks` are drawn: as asked for, else as recommended, else by default.
+
+        Args:
+            text: whether the prompt has one; a recommended guidance has nothing to lead to without.
+        """
+        return self.recommended.settings(task, sampling, text=text)
 
     def generate(
         self,
@@ -243,17 +255,16 @@ class VideoLM:
         Raises:
             ValueError: as `generate`.
         """
-        settings = self.settings(task, sampling)
         seeds = seeds_of(seed, len(prompts))
         definition = self.config.task(task)
         clips: dict[int, Clip] = {}
-        rows = self.rows.rows(definition, prompts, settings.guidance_scale)
+        rows, settings = self._rows(definition, prompts, sampling)
         kinds = {portion.kind for portion in definition.outputs}
-        for indices in alike(rows, batch_size):
+        for indices in alike(rows, settings, batch_size):
             group = [rows[index] for index in indices]
             report = _part(progress, len(clips), len(group))
             generators = [torch.Generator(self.device).manual_seed(seeds[index]) for index in indices]
-            codes = self._codes(group, settings, generators, report)
+            codes = self._codes(group, settings[indices[0]], generators, report)
             made = self.codec.decode([{name: each[name] for name in each if name in kinds} for each in codes])
             for index, clip in zip(indices, made, strict=True):
                 clips[index] = with_given(clip, rows[index], definition, composite)
@@ -281,8 +292,7 @@ class VideoLM:
         Raises:
             ValueError: as `generate`, and if the task is not one that paints.
         """
-        definition, settings = self.config.task(task), self.settings(task, sampling)
-        rows = self.rows.rows(definition, prompts, settings.guidance_scale)
+        rows, _ = self._rows(self.config.task(task), prompts, sampling)
         if any(row.known is None for row in rows):
             raise ValueError(f"task {task} paints nothing; there are no known pixels to compare")
         made = self.generate_batch(
@@ -315,8 +325,8 @@ class VideoLM:
         Raises:
             ValueError: as `generate`, and if the task makes no frames.
         """
-        definition, settings = self.config.task(task), self.settings(task, sampling)
-        row = self.rows.row(definition, prompt, settings.guidance_scale)
+        definition = self.config.task(task)
+        (row,), (settings,) = self._rows(definition, [prompt], sampling)
         generator = torch.Generator(self.device).manual_seed(seed_of(seed))
         batch, unconditional = _batches([row], settings)
         generation = Generation(self.lm, batch, settings, [generator], unconditional)
@@ -339,6 +349,15 @@ class VideoLM:
     def decode_batch(self, codes: Sequence[Codes]) -> list[Clip]:
         """As `decode` of each."""
         return self.codec.decode(codes)
+
+    def _rows(
+        self, task: Task, prompts: Sequence[Prompt], sampling: Sampling | None
+    ) -> tuple[list[Row], list[DrawSettings]]:
+        """What the model reads for each prompt, and how its codes are drawn."""
+        settings = [
+            self.settings(task.name, sampling, text=prompt.text is not None) for prompt in prompts
+        ]
+        return self.rows.rows(task, prompts, [each.guidance_scale for each in settings]), settings
 
     def _codes(
         self,

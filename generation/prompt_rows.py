@@ -9,6 +9,7 @@ from torch import Tensor
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.clip import Clip
 from ..data.media.timing import video_latents
+from ..lm.decoding.sampling import DrawSettings
 from ..lm.vocabulary import Vocabulary
 from ..tasks.clip_size import SizeChoice
 from ..tasks.conditions import Material
@@ -56,16 +57,19 @@ class RowMaker:
         self.config, self.codec, self.vocabulary = config, codec, vocabulary
         self.pieces = PromptReader(text_tokenizer, config.text_pieces)
 
-    def rows(self, task: Task, prompts: Sequence[Prompt], guidance_scale: float) -> list[Row]:
+    def rows(self, task: Task, prompts: Sequence[Prompt], guidance_scales: Sequence[float]) -> list[Row]:
         """What the model reads for each prompt; a prompt that stands there several times is read once.
 
         One warning says what of the texts is not read.
+
+        Args:
+            guidance_scales: of each prompt.
 
         Raises:
             ValueError: if the task cannot use a prompt, or the model has no clips of the wanted size.
         """
         notes, rows = TextNotes(), {}
-        for prompt in prompts:
+        for prompt, guidance_scale in zip(prompts, guidance_scales, strict=True):
             if id(prompt) not in rows:
                 rows[id(prompt)] = self._row(task, prompt, guidance_scale, notes)
         notes.say(self.config.text_pieces)
@@ -73,7 +77,7 @@ class RowMaker:
 
     def row(self, task: Task, prompt: Prompt, guidance_scale: float) -> Row:
         """As `rows`, for one prompt."""
-        return self.rows(task, [prompt], guidance_scale)[0]
+        return self.rows(task, [prompt], [guidance_scale])[0]
 
     def _row(self, task: Task, prompt: Prompt, guidance_scale: float, notes: TextNotes) -> Row:
         prompt.check(task, guidance_scale)
@@ -173,11 +177,12 @@ def composited(made: Clip, given: Clip, known: Mask) -> Clip:
     return replace(made, frames=torch.where(known[..., None], given.frames, made.frames))
 
 
-def alike(rows: Sequence[Row], batch_size: int) -> list[list[int]]:
-    """Indices of rows whose outputs have the same layout, in batches."""
-    groups: dict[tuple[str, int, int], list[int]] = {}
-    for index, row in enumerate(rows):
-        key = (row.clips.name, len(row.layout) - row.layout.prefix_length, row.layout.lengths.given_latents)
+def alike(rows: Sequence[Row], settings: Sequence[DrawSettings], batch_size: int) -> list[list[int]]:
+    """Indices of rows whose outputs have the same layout and are drawn in the same way, in batches."""
+    groups: dict[tuple[str, int, int, DrawSettings], list[int]] = {}
+    for index, (row, how) in enumerate(zip(rows, settings, strict=True)):
+        generated = len(row.layout) - row.layout.prefix_length
+        key = (row.clips.name, generated, row.layout.lengths.given_latents, how)
         groups.setdefault(key, []).append(index)
     return [
         group[start : start + batch_size]

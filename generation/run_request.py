@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.runtime.made_with import MadeWith, whole_path
 from ..data.runtime.one_writer import is_lock
-from ..lm.decoding.sampling import Sampling
+from ..lm.decoding.sampling import DrawSettings, Sampling
 
 if TYPE_CHECKING:
     from .prompt import Prompt
@@ -197,7 +197,7 @@ class Request:
         task: name or file.
         prompt: of the clip; with a file of prompts, what holds for all of them.
         depth: how depth is found, for tasks that need it (`geometry_of`).
-        sampling: how codes are drawn.
+        sampling: how codes are drawn; what it leaves open is as the model recommends.
         seed: of the first clip; the next has the next.
     """
 
@@ -217,16 +217,18 @@ class Request:
             raise FileNotFoundError(f"no model folder {self.model}")
         self.prompt.check_files()
 
-    @property
-    def settings(self) -> dict[str, str]:
+    def settings(self, how: DrawSettings) -> dict[str, str]:
         """All that the clips follow from, as request.json has always kept it: words, flat.
 
         A run that an earlier version began goes on only while these words stay as they are.
+
+        Args:
+            how: codes are drawn, as the sampling and the model's recommendation say together.
         """
         prompt = self.prompt.prompt
         given = {name: getattr(prompt, name) for name in _GIVEN}
         values = {"model": whole_path(self.model), "task": self.task, "given": given, "depth": self.depth}
-        values |= {"sampling": asdict(self.sampling.settings()), "seed": self.seed}
+        values |= {"sampling": asdict(how), "seed": self.seed}
         values |= asdict(self.results) | asdict(self.expansion) | asdict(self.runtime)
         values["composite"] = not values.pop("raw")
         return {name: str(value) for name, value in values.items()}

@@ -2,7 +2,8 @@
 
 MODEL/config.json       this file
 MODEL/vocabulary.json   blocks of ids
-MODEL/checksums.json    of these two; every part has one of its own
+MODEL/sampling.json     where it recommends how to sample (recommended_sampling.py)
+MODEL/checksums.json    of these; every part has one of its own
 MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
 """
 

@@ -12,8 +12,6 @@ from ...training.precision import faster_precision
 from ..config_files import CONFIGS, read_config
 
 Command = tuple[str, ...]
-_SAMPLING: Command = ("--temperature", "0.2")
-_GUIDANCE: Command = ("--guidance-scale", "1.5")  # for what a text leads
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,7 @@ class Plan:
             for flag in flags:
                 given += [flag, self._given(task, real, flag)]
             target = self.out / "clips" / f"{number}-{task}.mp4"
-            sampling = (*_SAMPLING, *_GUIDANCE) if "--text" in flags else _SAMPLING
-            command = ("generate", "--model", self.model, "--task", task, *given, *sampling)
+            command = ("generate", "--model", self.model, "--task", task, *given)
             examples.append(Example(task, (*command, "--seed", str(self.seed), "--out", str(target)), real))
         return examples
 
@@ -183,7 +180,7 @@ class Plan:
     def _evaluate(self, model: str, folder: str, protocol: str, clips: int) -> Command:
         command = ("evaluate", "--model", model, "--protocol", protocol, "--source", self.source)
         command += ("--out", str(self.out / folder), "--clips", str(clips))
-        return (*command, "--seed", str(self.seed), *_SAMPLING, *_GUIDANCE)
+        return (*command, "--seed", str(self.seed))
 
     def _encode(self, shards: str, clips: int) -> Command:
         sizes = {name: value for name, value in self._sizes().items() if name != "sample_rate"}

@@ -41,6 +41,13 @@ def record_checksums(folder: Path, *names: str) -> None:
     write_json(folder / CHECKSUMS, {"version": _VERSION, "files": listed})
 
 
+def forget_checksum(folder: Path, name: str) -> None:
+    """Leave a file, which is to be changed or removed, out of the list that there is."""
+    listed = _listed(folder)
+    if listed.pop(name, None) is not None:
+        write_json(folder / CHECKSUMS, {"version": _VERSION, "files": listed})
+
+
 def check_files(folder: str | Path, verify: bool = False) -> None:
     """Compare the files of a folder with its list, if it has one.
 

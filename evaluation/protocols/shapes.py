@@ -80,14 +80,16 @@ PROBES = {
 
 def run_shapes(model: VideoLM, settings: ExamSettings) -> Result:
     """Score the tasks of the model that the protocol knows, as `run_exam`."""
+    return run_exam(model, EXAM, settings)
 
-    def judged(
-        model: VideoLM, task: str, made: Sequence[Clip], real: HeldOut, training: Sequence[Scene]
-    ) -> dict[str, Any]:
-        return judge(task, made, real, training, PROBES[task].num_given(model))
 
-    exam = Exam(tuple(PROBES), lambda model, task, real: PROBES[task].prompts(model, real), judged)
-    return run_exam(model, exam, settings)
+def _judged(
+    model: VideoLM, task: str, made: Sequence[Clip], real: HeldOut, training: Sequence[Scene]
+) -> dict[str, Any]:
+    return judge(task, made, real, training, PROBES[task].num_given(model))
+
+
+EXAM = Exam(tuple(PROBES), lambda model, task, real: PROBES[task].prompts(model, real), _judged)
 
 
 def judge(

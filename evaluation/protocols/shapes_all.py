@@ -70,7 +70,7 @@ ALL_PROBES = PROBES | {
 
 def run_shapes_all(model: VideoLM, settings: ExamSettings, best_of: int = 1) -> Result:
     """Score the model's tasks, as `run_exam`."""
-    result = run_exam(model, Exam(tuple(ALL_PROBES), _asked, _judged), settings, best_of)
+    result = run_exam(model, EXAM, settings, best_of)
     real = result.held_out["triples"]
     shown = {task: put_back(made, real, _known(model, task, real)) for task, made in result.generated.items()}
     return replace(result, generated=shown, led_by={task: leading(model, task, real) for task in shown})
@@ -135,6 +135,9 @@ def _judged(
 ) -> dict[str, Any]:
     given, known = ALL_PROBES[task].num_given(model), _known(model, task, real)
     return judge_all(task, made, real, training, given, known)
+
+
+EXAM = Exam(tuple(ALL_PROBES), _asked, _judged)
 
 
 def _words(

@@ -25,7 +25,7 @@ from ...tokenizers.video.lfq import code_statistics
 from ..metrics.reconstruction import ssim
 from ..metrics.shapes import LABELS, describe_all, word_scores
 from ..metrics.sound_quality import si_sdr
-from .guidance import sampling_for
+from .guidance import decided, sampling_for
 
 SPLITS = ("triples", "pairs")
 NUM_EXAMPLES = 3  # of each task, that are shown
@@ -62,7 +62,8 @@ class ExamSettings:
         source: name of the embedded corpus that prompts are drawn from.
         clips: per task and split; without a prompt the splits do not differ, and one is enough.
         seed: of the corpus and of the sampling.
-        sampling: how codes are drawn; without a text there is no guidance.
+        sampling: how codes are drawn; what it leaves open is as the model recommends for each task. Without
+            a text there is no guidance.
         tasks: only these; all that the protocol and the model know if none are given.
     """
 
@@ -117,28 +118,34 @@ def run_exam(model: VideoLM, exam: Exam, settings: ExamSettings, best_of: int = 
     Raises:
         ValueError: if a task is not known to both the exam and the model.
     """
-    known = _known_tasks(model, exam, settings.tasks)
+    known = known_tasks(model, exam, settings.tasks)
     clips, seed = settings.clips, settings.seed
     total = len(SPLITS) * clips * (1 + len(known)) - (clips if "unconditional" in known else 0)
     population = corpus_of(model, settings.source, "train", seed)
     training = [population.scene(index) for index in range(POPULATION)]
     report: dict[str, Any] = {}
+    sampled: dict[str, Any] = {}
+    recommended: dict[str, list[str]] = {}
     held_out: dict[str, HeldOut] = {}
     generated: dict[str, list[Clip]] = {}
     with progress("evaluate", total) as tell:
         done = 0
         for split in SPLITS:
-            held_out[split] = real = _held_out(model, settings, split)
+            held_out[split] = real = real_clips(model, settings, split)
             done += clips
             tell(done)
             scores: dict[str, Any] = {}
             for task in known:
                 if task == "unconditional" and split != SPLITS[0]:
                     continue
-                made = _generate(
+                prompts = exam.ask(model, task, real)
+                has_text = prompts[0].text is not None
+                sampled[task] = decided(model, task, settings.sampling, text=has_text)
+                recommended[task] = model.recommended.used(task, settings.sampling, text=has_text)
+                made = generate_for(
                     model,
                     task,
-                    exam.ask(model, task, real),
+                    prompts,
                     replace(settings, seed=seed + 1_000_003 * SPLITS.index(split)),
                     lambda part, at=done: tell(at + part),
                     best_of,
@@ -151,6 +158,8 @@ def run_exam(model: VideoLM, exam: Exam, settings: ExamSettings, best_of: int = 
     triples, pairs = (report[split] for split in SPLITS)
     return Result(
         {
+            "sampling": sampled,
+            "as_recommended": recommended,
             "tokenizer": _video_quality(model, held_out["triples"]) | {"ceiling": triples["ceiling"]},
             "audio": _audio_quality(model, held_out["triples"]),
             "tasks": triples["tasks"],
@@ -161,7 +170,7 @@ def run_exam(model: VideoLM, exam: Exam, settings: ExamSettings, best_of: int = 
     )
 
 
-def _known_tasks(model: VideoLM, exam: Exam, wanted: Sequence[str]) -> list[str]:
+def known_tasks(model: VideoLM, exam: Exam, wanted: Sequence[str]) -> list[str]:
     """The tasks to score: those that the exam and the model know, of these the wanted ones."""
     known = [task for task in exam.tasks if task in model.config.tasks]
     if unknown := [task for task in wanted if task not in known]:
@@ -169,13 +178,13 @@ def _known_tasks(model: VideoLM, exam: Exam, wanted: Sequence[str]) -> list[str]
     return [task for task in known if not wanted or task in wanted]
 
 
-def _generate(
+def generate_for(
     model: VideoLM,
     task: str,
     prompts: list[Prompt],
     settings: ExamSettings,
     tell: Callable[[float], None],
-    best_of: int,
+    best_of: int = 1,
 ) -> list[Clip]:
     """Clips as the model generates them: known pixels are not put back."""
     seed, sampling = settings.seed, sampling_for(prompts, settings.sampling)
@@ -195,7 +204,8 @@ def _generate(
     )
 
 
-def _held_out(model: VideoLM, settings: ExamSettings, split: str) -> HeldOut:
+def real_clips(model: VideoLM, settings: ExamSettings, split: str) -> HeldOut:
+    """Clips of a split of the corpus, with what becomes of them in the tokenizers."""
     corpus, numbers = corpus_of(model, settings.source, split, settings.seed), range(settings.clips)
     real = [corpus[number] for number in numbers]
     codes = [model.encode(clip) for clip in real]

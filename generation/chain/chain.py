@@ -21,7 +21,7 @@ from ...data.analysis.open_geometry import geometry_of
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.checksums import file_hash
 from ...data.runtime.made_with import MadeWith
-from ...lm.decoding.sampling import Sampling
+from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
 from ...tasks.task import load_task
 from ..clip_cache import SUFFIX, cache_clip, cached_clip, digest_of, is_cached
@@ -47,7 +47,7 @@ class Step:
         depth: how depth is found, for tasks that need it (`geometry_of`).
         raw: leave a painted video as it is decoded.
         seed: the step's result follows from it, from what it is given and from the model.
-        sampling: how codes are drawn.
+        sampling: how codes are drawn; what it leaves open is as the model recommends for the task.
     """
 
     name: str
@@ -87,7 +87,7 @@ def run_chain(
     for step in steps:
         with _named(step):
             task = model.config.task(step.task)
-            _prompt(step, {}).check(task, model.settings(step.task, step.sampling).guidance_scale)
+            _prompt(step, {}).check(task, _how(model, step).guidance_scale)
             (step.size or SizeChoice()).of(model.config.formats, task)
             if step.text is not None:
                 model.rows.pieces(step.text)
@@ -194,6 +194,10 @@ def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
     )
 
 
+def _how(model: VideoLM, step: Step) -> DrawSettings:
+    return model.settings(load_task(step.task).name, step.sampling, text=step.text is not None)
+
+
 def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -> dict[str, Any]:
     """What a step's result follows from: the model, settings, and hashes of files, which may move."""
     step, names = steps[number], [each.name for each in steps]
@@ -204,7 +208,7 @@ def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -
             files[name] = file_of(folder, steps, str(value))
         elif value is not None and Path(value).is_file():
             files[name] = Path(value)
-    settings = asdict(step) | {"sampling": asdict(model.settings(step.task, step.sampling))}
+    settings = asdict(step) | {"sampling": asdict(_how(model, step))}
     settings |= {name: value.name for name, value in settings.items() if isinstance(value, Path)}
     return settings | {
         "model": model.fingerprint,

@@ -38,7 +38,7 @@ from ..seeds import Seed, seed_of
 from .crossfade import PictureJoin, SoundJoin
 from .script import Line, Segment, plan
 from .timeline import Timeline
-from .windows import WindowMaker, given_frames_of, sound_of
+from .windows import TASKS, WindowMaker, given_frames_of, sound_of
 
 Report = Callable[[float, int], None]
 
@@ -128,8 +128,8 @@ def generate_long(
         rows.append(_row(segment, maker.task(segment), first_seed, clips.fps, *joins))
         tell(1)
     about = {"seconds": total / clips.fps, "frames": total, "given_frames": given, "sound": sound}
-    settings = model.settings(maker.continuing, sampling)
-    how = {"sampling": asdict(settings), "best_of": best_of, "segments": rows}
+    drawn = {task: asdict(how) for segment in segments for task, how in maker.settings(segment).items()}
+    how = {"sampling": drawn, "best_of": best_of, "segments": rows}
     return made.clip(total), about | how
 
 
@@ -156,12 +156,12 @@ def write_long(
     sampling = sampling or Sampling()
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder, for video.mp4, report.json and segments/")
-    asked = {"prompt": _as_json(prompt), "model": whole_path(folder), "seed": seed}
-    asked |= {"sampling": _chosen(sampling)}
+    asked: dict[str, Any] = {"prompt": _as_json(prompt), "model": whole_path(folder), "seed": seed}
     if best_of > 1:
         asked |= {"best_of": best_of, "judge": judge}
     fit = fit_of(judge) if best_of > 1 else None
     model = VideoLM.from_pretrained(folder)
+    asked |= {"sampling": _drawn(model, sampling)}
     given = {name: file_hash(value) for name, value in _given(prompt).items()}
     claimed = asked | {"model_fingerprint": model.fingerprint, "sha256": given}
     with only_writer(out), notes(), progress("long video, percent", 100) as show:
@@ -203,14 +203,22 @@ def _row(
     } | {name: asdict(join) for name, join in joins.items() if join is not None}
 
 
-def _chosen(sampling: Sampling) -> dict[str, Any]:
-    """The sampling as request.json keeps it: two choices that came later only where they are made.
+def _drawn(model: VideoLM, sampling: Sampling) -> dict[str, Any]:
+    """How codes are drawn, as request.json keeps it: by tasks, if the model recommends something for one.
 
-    So a video that an earlier version began goes on.
+    Two choices that came later stand there only where they are made, so that a video goes on which an earlier
+    version began.
     """
-    settings, usual = asdict(sampling.settings()), asdict(DrawSettings())
-    later = ("guidance_schedule", "joint")
-    return {name: value for name, value in settings.items() if name not in later or value != usual[name]}
+    usual = asdict(DrawSettings())
+
+    def chosen(settings: DrawSettings) -> dict[str, Any]:
+        later = ("guidance_schedule", "joint")
+        values = asdict(settings)
+        return {name: value for name, value in values.items() if name not in later or value != usual[name]}
+
+    if not any(model.recommended.used(task, sampling) for task in TASKS):
+        return chosen(sampling.settings())
+    return {task: chosen(model.settings(task, sampling)) for task in TASKS if task in model.config.tasks}
 
 
 def _as_json(prompt: LongPrompt) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Literal
 from ...data.codes.clip_format import ClipFormat
 from ...data.media.clip import Clip
 from ...data.media.timing import video_frames, video_latents
-from ...lm.decoding.sampling import Sampling
+from ...lm.decoding.sampling import DrawSettings, Sampling
 from ...tasks.clip_size import SizeChoice
 from ..best_of import Fit, best
 from ..clip_cache import digest_of
@@ -16,6 +16,14 @@ from ..pipeline import VideoLM
 from ..prompt import Given, Prompt
 from .script import Segment
 
+TASKS = (
+    "text_to_video",
+    "image_to_video",
+    "unconditional",
+    "frame_prediction",
+    "audio_video_continuation",
+    "video_to_audio",
+)
 # Whether each window goes on with the sound of the last (audio_video_continuation), gets one of its own
 # (video_to_audio), or all are silent.
 SoundOf = Literal["continued", "of each window", "none"]
@@ -116,9 +124,18 @@ class WindowMaker:
         """Hex digits of all that a window follows from, beside who judges its tries."""
         image = self.image if tail is None else None
         given = {"tail": tail, "image": Path(image) if isinstance(image, str) else image}
-        chosen = {"negative": self.negative, "sampling": asdict(self.sampling), "sound": self.sound}
+        how = {task: asdict(settings) for task, settings in self.settings(segment).items()}
+        chosen = {"negative": self.negative, "sampling": how, "sound": self.sound}
         sizes = {"segment": asdict(segment), "size": asdict(self.size), "best_of": self.best_of}
         return digest_of(given | chosen | sizes | {"model": self.model.fingerprint, "seed": seed})
+
+    def settings(self, segment: Segment) -> dict[str, DrawSettings]:
+        """How codes are drawn, by the tasks that make a segment."""
+        led = segment.text is not None
+        drawn = {self.task(segment): led}
+        if self._has_own_sound(segment):
+            drawn["video_to_audio"] = False
+        return {task: self.model.settings(task, self._asked(led), text=led) for task, led in drawn.items()}
 
     def window(self, segment: Segment, tail: Clip | None, seed: int, tell: Tell) -> Clip:
         """A whole clip: the given frames (`tail`, with their sound) and the new ones.
@@ -132,7 +149,7 @@ class WindowMaker:
             prompt = replace(prompt, negative=self.negative)
         tries = self._made(self.task(segment), [prompt] * self.best_of, seed, tell)
         window = tries[0] if self.fit is None or len(tries) == 1 else best(tries, segment.text, self.fit)
-        if self.sound == "none" or (self.sound == "continued" and tail is not None):
+        if not self._has_own_sound(segment):
             return window
         prompts = [Prompt(video=window.silent())]
         (clip,) = self._made("video_to_audio", prompts, seed, lambda done: None)
@@ -145,6 +162,14 @@ class WindowMaker:
             task,
             [replace(prompt, size=self.size) for prompt in prompts],
             seed=seed,
-            sampling=self.sampling if led else replace(self.sampling, guidance_scale=1.0),
+            sampling=self._asked(led),
             progress=lambda done: tell(done / len(prompts)),
         )
+
+    def _asked(self, led: bool) -> Sampling:
+        """What is asked for, of prompts with a text or without."""
+        return self.sampling if led else self.sampling.unguided()
+
+    def _has_own_sound(self, segment: Segment) -> bool:
+        """Whether a sound is made for the pictures of a segment."""
+        return self.sound == "of each window" or (self.sound == "continued" and not segment.given)

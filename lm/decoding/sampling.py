@@ -5,7 +5,8 @@ Sampling(guidance_scale=3)           the rest as the model recommends, else the 
 DrawSettings(1.0, guidance_scale=3)  no open choice
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ...data.runtime.typed_fields import check_fields
 
@@ -81,6 +82,7 @@ class Sampling:
             compiled: for GPUs, the same clip by passes that are recorded once and replayed. Default
             sequential.
         window: codes that jacobi guesses at a time. Default 16.
+        recommended: false: what is not given is at its default, whatever the model recommends.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -95,15 +97,23 @@ class Sampling:
     joint: int | None = None
     decoding: str | None = None
     window: int | None = None
+    recommended: bool = True
 
     def __post_init__(self) -> None:
         check_fields(self)
         self.settings()
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The choices that are made, by the names of their fields."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        del values["recommended"]
+        return values
+
     def settings(self, recommended: "Sampling | None" = None) -> DrawSettings:
         """Every choice made: by this, else by what is recommended, else by the defaults."""
-        chosen = self.over(recommended) if recommended is not None else self
-        given = {name: value for name, value in asdict(chosen).items() if value is not None}
+        chosen = self.over(recommended) if recommended is not None and self.recommended else self
+        given = chosen.given
         for name, everything in (("top_k", 0), ("top_p", 1), ("joint", 0)):
             if given.get(name) == everything:
                 del given[name]
@@ -111,5 +121,17 @@ class Sampling:
 
     def over(self, other: "Sampling") -> "Sampling":
         """This, and where it leaves a choice open, the other's."""
-        own = {name: value for name, value in asdict(self).items() if value is not None}
-        return Sampling(**asdict(other) | own)
+        return replace(self, **other.given | self.given)
+
+    def unguided(self) -> "Sampling":
+        """This without guidance, for prompts without a text."""
+        return replace(self, guidance_scale=1.0)
+
+    def __str__(self) -> str:
+        """The choices that are made: "temperature 0.5, guidance_scale 2"."""
+        return ", ".join(choice_in_words(*choice) for choice in self.given.items())
+
+
+def choice_in_words(name: str, value: Any) -> str:
+    """A field and its value, such as "guidance_scale 2"."""
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"

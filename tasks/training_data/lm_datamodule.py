@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
@@ -28,6 +28,7 @@ from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
 from ..model_config import ModelConfig, save_model_files
+from ..recommended_sampling import RecommendedSampling
 from ..spans import AudioOrder
 from ..task import load_task
 from ..text_budget import TextBudget, vocabulary_size
@@ -95,6 +96,9 @@ class LMDataModule(LightningDataModule):
         audio_order: order of the audio codes in a sequence: "level" by level, or "time" by time.
         num_workers: processes that make batches; 0 makes them in this one.
         seed: of all that is drawn.
+        recommended_sampling: task -> field of `Sampling` -> value: how the model draws where nothing else is
+            asked for. What is not said is as the model recommends from which the training starts, if it does.
+        init_from: that model, from the module.
 
     Raises:
         FileNotFoundError: if a folder or a part of it is missing.
@@ -133,6 +137,8 @@ class LMDataModule(LightningDataModule):
         audio_order: AudioOrder = "level",
         num_workers: int = 0,
         seed: int = 0,
+        recommended_sampling: dict[str, dict[str, Any]] | None = None,
+        init_from: Path | None = None,
     ):
         super().__init__()
         if (shards is None) == (source is None):
@@ -165,6 +171,13 @@ class LMDataModule(LightningDataModule):
         if given_noise and any(prod(each.factors) & (prod(each.factors) - 1) for each in self.clips.formats):
             raise ValueError("given_noise flips bits of codes, and the codes of this tokenizer have none")
         self.mixture = Mixture(tasks, self.latents, seed)
+        self.names = [task.name for task in self.mixture.tasks]
+        self.said = RecommendedSampling.of(
+            recommended_sampling or {}, self.names, "data.recommended_sampling"
+        )
+        self.before = RecommendedSampling.load(self.folder).of_tasks(self.names)
+        start = RecommendedSampling() if init_from is None else RecommendedSampling.load(init_from)
+        self.recommended = self.said.over(start.of_tasks(self.names))
         self.size_shares = _size_shares(self.clips.formats, sizes)
         self._divide(validation_share, validation_clips, validation_source)
         self.pools = Pools(self.clips, self.training, self.mixture)
@@ -226,11 +239,16 @@ class LMDataModule(LightningDataModule):
         }
 
     def export(self, folder: str | Path) -> None:
-        """Write text_tokenizer/, vocabulary.json and config.json of the model that was trained with these."""
+        """Write text_tokenizer/, vocabulary.json, config.json and sampling.json of the model that was trained
+        with these."""
         folder = Path(folder)
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
         save_model_files(folder, self.config, self.vocabulary)
+        recommended = self.recommended
+        if folder.resolve() == self.folder.resolve():  # a fit that is run again keeps what was set since
+            recommended = self.said.over(self.before).over(recommended)
+        recommended.save(folder)
 
     def _divide(self, share: float, at_most: int, source: str | None) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""
@@ -246,12 +264,11 @@ class LMDataModule(LightningDataModule):
             self.validation = list(range(count))
 
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
-        names = tuple(task.name for task in self.mixture.tasks)
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
         clips, *others = self.clips.formats
         return ModelConfig(
             clips,
-            names,
+            tuple(self.names),
             text,
             audio_order,
             source_name,

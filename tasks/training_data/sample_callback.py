@@ -21,7 +21,6 @@ from ...data.media.pixels import frames_from_pixels
 from ...data.runtime.files import replacing
 from ...lm.batch import Batch
 from ...lm.decoding.generate import generate
-from ...lm.decoding.sampling import DrawSettings
 from ...lm.model.transformer import PrefixLM
 from .clip_pools import first_caption, usable
 from .lm_datamodule import LMDataModule
@@ -31,8 +30,8 @@ from .mixture import Draw
 class SampleCallback(Callback):
     """Write samples/step-000500.png every so often: one clip for every task that makes video.
 
-    The prompts are held-out clips. Prompts and random numbers are the same every time, so that pictures
-    differ only by what has been learnt.
+    Codes are drawn as the model is to recommend (`data.recommended_sampling`). Prompts are held-out clips.
+    Prompts and random numbers are the same every time, so that pictures differ only by what has been learnt.
 
     Args:
         every: steps between two pictures.
@@ -83,10 +82,16 @@ def _sample(
     model: PrefixLM, data: LMDataModule, draw: Draw, index: int
 ) -> tuple[UInt8[Tensor, "frames height width 3"], str | None]:
     caption = first_caption(data.validation_set, index)
-    layout, prompt = data.maker.prompt(draw, data.validation_set[index], caption)
+    clip, maker = data.validation_set[index], data.maker
+    layout, prompt = maker.prompt(draw, clip, caption)
+    has_text = bool(maker.text(draw.task, caption))
+    settings = data.recommended.settings(draw.task.name, text=has_text)
     device = next(model.parameters()).device
+    unguided = None
+    if settings.guidance_scale != 1:
+        unguided = Batch.collate([maker.prompt(draw, clip, None)[1]]).to(device)
     generator = torch.Generator(device).manual_seed(0)
-    ids = generate(model, Batch.collate([prompt]).to(device), DrawSettings(), [generator])
+    ids = generate(model, Batch.collate([prompt]).to(device), settings, [generator], unguided)
     codes = layout.unpack(ids[0].cpu())["visual"]
     tokenizer = data.encoder.video
     pixels = tokenizer.decode(codes[None].to(next(tokenizer.parameters()).device))

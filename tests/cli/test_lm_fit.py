@@ -16,9 +16,11 @@ from videolm.cli.training_curves import read_curves
 from videolm.data.codes.shards import ShardReader, ShardWriter
 from videolm.data.media.clip import write_clip
 from videolm.generation.pipeline import VideoLM
+from videolm.lm.decoding.sampling import Sampling
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.layout import Layout
+from videolm.tasks.recommended_sampling import RecommendedSampling
 from videolm.tasks.task import load_task, task_names
 
 SIZES = """{dim: 16, layers: 2, heads: 2, kv_heads: 1, hidden: 32, rotary_dims: [4, 2, 2]}"""
@@ -122,6 +124,45 @@ def test_low_rank_changes_are_merged_into_the_exported_matrices(coded_run, base,
     assert changed and all(".project_" in name for name in changed)
     for name in changed:
         assert torch.linalg.matrix_rank(after[name] - before[name], atol=1e-6) <= 2
+
+
+def test_the_recommended_sampling_is_exported_and_a_model_trained_on_keeps_what_it_still_has(
+    coded_run, base, tmp_path, capsys
+) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    before = RecommendedSampling({"unconditional": Sampling(0.5, top_p=0.9)})
+    before.save(tmp_path / "base")
+    more = ("--data.tasks", "{unconditional: 1, text_to_video: 1}", "--trainer.max_steps", "1")
+    said = "{text_to_video: {guidance_scale: 2}, unconditional: {temperature: 0.6}}"
+    more = (*more, "--data.recommended_sampling", said)
+    assert fine_tune(coded_run, tmp_path / "base", tmp_path / "out", *more) == 0
+    model = tmp_path / "out" / "model"
+    wanted = {"unconditional": Sampling(0.6, top_p=0.9), "text_to_video": Sampling(guidance_scale=2.0)}
+    assert VideoLM.from_pretrained(model).recommended.tasks == wanted
+    assert main(["sampling", str(model), "--task", "text_to_video", "--temperature", "0.7"]) == 0
+    assert fine_tune(coded_run, tmp_path / "base", tmp_path / "out", *more) == 0  # keeps what was set since
+    wanted["text_to_video"] = Sampling(0.7, guidance_scale=2.0)
+    assert RecommendedSampling.load(model).tasks == wanted
+    silent = ("--data.tasks", "{audio_to_video: 1}", "--trainer.max_steps", "1")
+    assert fine_tune(coded_run, model, tmp_path / "silent", *silent) == 0
+    assert not (tmp_path / "silent" / "model" / "sampling.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("{text_to_video: {temperature: 0.5}}", "data.recommended_sampling names task 'text_to_video'"),
+        ("{unconditional: {guidance_scale: 2}}", "unconditional takes none; leave out guidance_scale"),
+    ],
+)
+def test_a_sampling_that_cannot_be_recommended_is_refused_before_the_fit(
+    coded_run, base, tmp_path, capsys, said, message
+) -> None:
+    more = ("--data.tasks", "{unconditional: 1}", "--data.recommended_sampling", said)
+    assert fine_tune(coded_run, base, tmp_path, *more) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert not (tmp_path / "training" / "lm" / "last.ckpt").exists()
 
 
 def test_another_vocabulary_or_folder_is_refused_in_one_line(coded_run, base, tmp_path, capsys) -> None:

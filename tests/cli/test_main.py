@@ -215,8 +215,8 @@ def test_switches_stand_before_positional_arguments() -> None:
 
 @pytest.mark.parametrize("name", ["generate --task x", "long-video"])
 def test_commands_that_sample_take_every_field_of_the_sampling(name: str) -> None:
-    asked = Sampling(0.5, 20, 0.9, 3.0, "linear", 0.1, 64, "jacobi", 8)
-    words = [f"--{field.replace('_', '-')}={value}" for field, value in asdict(asked).items()]
+    asked = Sampling(0.5, 20, 0.9, 3.0, "linear", 0.1, 64, "jacobi", 8, False)
+    words = [f"--{field.replace('_', '-')}={str(value).lower()}" for field, value in asdict(asked).items()]
     command, *rest = name.split()
     values = parse(COMMANDS[command], command, ["--model", "m", "--out", "o", *rest, *words])
     assert values["sampling"] == asked
@@ -267,6 +267,27 @@ def test_reconstruct_info_and_tasks_run(files, capsys: pytest.CaptureFixture[str
     assert "vocabulary" in text
     assert main(["tasks"]) == 0
     assert "text_to_video" in capsys.readouterr().out
+
+
+def test_a_recommended_sampling_is_set_shown_and_cleared(files, tmp_path, capsys) -> None:
+    model = str(shutil.copytree(files["model"], tmp_path / "model"))
+
+    def said(*words: str) -> str:
+        capsys.readouterr()
+        code = main(list(words))
+        text = capsys.readouterr()
+        return text.out if code == 0 else text.err
+
+    set_words = ("sampling", model, "--task", "text_to_video", "--temperature", "0.5")
+    assert f"wrote {model}/sampling.json" in said(*set_words)
+    assert "temperature 0.5, guid" in said(*set_words[:4], "--guidance-scale", "2")
+    for command in (["sampling", model], ["info", model], ["tasks", "--model", model]):
+        assert "temperature 0.5, guidance_scale 2" in said(*command)
+    assert main(["info", model, "--verify"]) == 0
+    assert "video_to_audio takes none" in said(*set_words[:3], "video_to_audio", "--guidance-scale", "2")
+    assert "give the task (--task) that top_k 5 is recommended for" in said("sampling", model, "--top-k", "5")
+    assert "temperature" not in said("sampling", model, "--task", "text_to_video", "--clear")
+    assert not (tmp_path / "model" / "sampling.json").exists()
 
 
 def test_the_installed_command_gives_its_exit_code() -> None:

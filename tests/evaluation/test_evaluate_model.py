@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import torch
 
 from videolm.data.media.clip import Clip
 from videolm.data.synthetic.corpus import Corpus
-from videolm.evaluation.evaluate_model import evaluate_model
+from videolm.evaluation.evaluate_model import evaluate_model, sampling_rows
 from videolm.evaluation.metrics.shapes import words_of
 from videolm.evaluation.protocols.shapes import PROBES, judge, run_shapes
 from videolm.evaluation.protocols.shapes_exam import ExamSettings, HeldOut
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.decoding.sampling import Sampling
+from videolm.tasks.recommended_sampling import RecommendedSampling
 
 CLIPS = 16
 
@@ -87,7 +89,10 @@ def test_unprompted_noise_is_not_readable_and_real_clips_are(real, training) -> 
 @pytest.fixture(scope="module")
 def evaluation(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evaluation")
-    evaluate_model(model_folder, "shapes", out, ExamSettings(clips=3, sampling=Sampling(temperature=1.0)))
+    shutil.copytree(model_folder, out / "model")
+    RecommendedSampling({"text_to_video": Sampling(0.5, top_p=0.9)}).save(out / "model")
+    asked = Sampling(temperature=1.0, guidance_scale=2.0)
+    evaluate_model(out / "model", "shapes", out, ExamSettings(clips=3, sampling=asked))
     return out
 
 
@@ -128,9 +133,18 @@ def test_only_the_tasks_that_are_asked_for_are_scored(model: VideoLM) -> None:
         run_shapes(model, ExamSettings(clips=2, tasks=("unconditional", "inpaint")))
 
 
-def test_the_report_says_how_codes_were_drawn(evaluation: Path) -> None:
-    sampling = json.loads((evaluation / "report.json").read_text())["sampling"]
-    assert sampling.items() >= {"temperature": 1.0, "top_p": None, "guidance_scale": 1.0}.items()
+def test_the_report_says_how_codes_of_each_task_were_drawn(evaluation: Path) -> None:
+    """The model recommends temperature 0.5 and top-p 0.9 for text_to_video; asked for are 1 and guidance."""
+    report = json.loads((evaluation / "report.json").read_text())
+    sampled = report["sampling"]
+    assert sampled.keys() == report["tasks"].keys()
+    assert sampled["text_to_video"].items() >= {"temperature": 1.0, "top_p": 0.9}.items()
+    assert sampled["text_to_video"]["guidance_scale"] == sampled["image_to_video"]["guidance_scale"] == 2
+    assert sampled["frame_prediction"]["guidance_scale"] == 1
+    rows = dict(sampling_rows(report))
+    assert rows["text_to_video"] == "top_p 0.9 (recommended), guidance_scale 2"
+    assert rows["frame_prediction"] == "the defaults"
+    assert "top_p 0.9 (recommended)" in (evaluation / "index.html").read_text()
 
 
 def _frozen(clip: Clip, from_frame: int) -> Clip:

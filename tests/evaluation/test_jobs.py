@@ -51,6 +51,7 @@ VALUES = {
     "joint": "--joint 4",
     "decoding": "--decoding jacobi",
     "window": "--window 8",
+    "recommended": "--recommended false",
 }
 OTHER_PROTOCOL = {"shapes": "shapes-all", "shapes-all": "shapes", "prompt-forms": "shapes"}
 

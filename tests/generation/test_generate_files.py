@@ -28,6 +28,7 @@ from videolm.generation.prompt_file import read_prompts
 from videolm.generation.run_request import PromptOptions, Request, Results, Runtime, claim_folder
 from videolm.lm.decoding.sampling import Sampling
 from videolm.tasks.clip_size import SizeChoice
+from videolm.tasks.recommended_sampling import RecommendedSampling
 
 OWN_TASK = '''"""The first frame painted anew."""
 
@@ -134,6 +135,20 @@ def test_a_model_that_was_trained_anew_at_its_path_does_not_keep_the_old_clips(
     make_model(1).save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match=r"holds clips made with model_fingerprint \w{16}, now \w{16}"):
         generate_files(*two_pictures)
+
+
+def test_a_changed_recommendation_is_named_and_one_that_changes_nothing_is_not_seen(
+    two_pictures, monkeypatch
+):
+    request, *places = two_pictures
+    RecommendedSampling({"text_to_video": Sampling(0.5), "text_to_image": Sampling(1.0)}).save(request.model)
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoLM, "generate_batch", None)
+        generate_files(*two_pictures)  # its codes are drawn as before
+    RecommendedSampling({"text_to_image": Sampling(0.5)}).save(request.model)
+    with pytest.raises(ValueError, match=r"holds clips made with sampling .*'temperature': 0.5"):
+        generate_files(*two_pictures)
+    generate_files(replace(request, sampling=Sampling(recommended=False)), *places)  # as it was begun
 
 
 def test_a_relative_path_of_the_model_is_the_absolute_one(two_pictures, monkeypatch, capsys):
@@ -372,10 +387,11 @@ def test_a_folder_that_an_earlier_version_began_is_gone_on_with(tmp_path):
         "device": "auto",
         "dtype": "float32",
     }
-    assert request.settings == stored
+    asked = request.settings(request.sampling.settings())
+    assert asked == stored
     write_json(tmp_path / "request.json", stored)
     (tmp_path / "000.mp4").touch()
-    claim_folder(tmp_path, request.settings, "clips")
+    claim_folder(tmp_path, asked, "clips")
     with pytest.raises(ValueError, match="holds clips made with task image_to_video, now unconditional"):
         claim_folder(tmp_path, stored | {"task": "unconditional"}, "clips")
     (tmp_path / "000.mp4").unlink()

@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 import warnings
@@ -21,6 +22,7 @@ from videolm.lm.model.heads import Head
 from videolm.tasks.layout import Layout
 from videolm.tasks.masks import draw_mask
 from videolm.tasks.model_config import save_model_files
+from videolm.tasks.recommended_sampling import RecommendedSampling
 from videolm.tasks.task import ROLES, task_names
 
 GEOMETRY = SceneGeometry(
@@ -283,3 +285,22 @@ def test_prompts_with_different_numbers_of_given_frames_are_one_batch(model: Vid
 
 def _content(clip: Clip) -> torch.Tensor:
     return clip.frames if clip.waveform is None else clip.waveform
+
+
+def test_a_model_samples_as_it_recommends_unless_told_otherwise(model: VideoLM, tmp_path: Path) -> None:
+    """Alone, in a batch of prompts with a text and without, and after a trip through a folder."""
+    text, image = "a red square moves left", Clip(torch.zeros(1, 32, 32, 3, dtype=torch.uint8), 8.0)
+    recommending = copy.copy(model)
+    recommending.recommended = RecommendedSampling({"image_to_video": Sampling(0.5, guidance_scale=3.0)})
+    recommending.save_pretrained(tmp_path / "model")
+    recommending = VideoLM.from_pretrained(tmp_path / "model")
+    free, led = Prompt(image=image), Prompt(text=text, image=image)
+    made_free, made_led = recommending.generate_batch("image_to_video", [free, led])
+    unled = model.generate("image_to_video", free, sampling=Sampling(0.5))
+    assert torch.equal(made_free.frames, unled.frames)
+    asked = Sampling(0.5, guidance_scale=3.0)
+    same = model.generate("image_to_video", led, seed=1, sampling=asked)
+    assert torch.equal(made_led.frames, same.frames)
+    plain = recommending.generate("image_to_video", led, seed=1, sampling=Sampling(recommended=False))
+    assert torch.equal(plain.frames, model.generate("image_to_video", led, seed=1).frames)
+    assert not torch.equal(plain.frames, made_led.frames)

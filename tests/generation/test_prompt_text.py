@@ -34,7 +34,7 @@ def test_a_text_in_another_form_gives_the_same_clip_and_keeps_its_caption(model:
 def test_one_note_names_what_is_not_read_of_all_prompts_once(model: VideoLM) -> None:
     prompts = [Prompt(text=f"{PLAIN}."), Prompt(text=f"{PLAIN} 🎬."), Prompt(text=f"{PLAIN} 猫")]
     with pytest.warns(TextNote) as caught:
-        model.rows.rows(model.config.task("text_to_video"), prompts, 1.0)
+        model.rows.rows(model.config.task("text_to_video"), prompts, [1.0] * len(prompts))
     assert [str(note.message) for note in caught] == [
         "left out of the text, since training never showed it: “.”, “🎬”, “猫”"
     ]

@@ -41,6 +41,8 @@ from videolm.generation.long_video.script import read_script
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt_file import read_prompts
 from videolm.generation.run_request import PromptOptions
+from videolm.lm.decoding.sampling import Sampling
+from videolm.tasks.recommended_sampling import RecommendedSampling
 from videolm.tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from videolm.tokenizers.video.clip_codes import ClipCodes, encode_clip
 from videolm.training.checkpoints import step_of
@@ -181,6 +183,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         with tarfile.open(tars / name, mode) as archive:
             for each in ("a.mp4", "a.txt", "a.json"):
                 archive.add(sides / each, each)
+    model.recommended = RecommendedSampling({"text_to_video": Sampling(0.5, guidance_scale=2.0)})
     model.save_pretrained(whole)
     write_coded_run(folder / "run", model, corpus)
     shards = folder / "run" / "shards"

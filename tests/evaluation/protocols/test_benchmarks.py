@@ -1,6 +1,7 @@
 """The benchmarks of the literature on miniature copies of the layouts in which people have their data."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from videolm.evaluation.protocols.footage import drawn, read_footage
 from videolm.evaluation.protocols.registry import BENCHMARKS
 from videolm.evaluation.protocols.ucf101 import class_in_words
 from videolm.evaluation.resumable import Share
+from videolm.lm.decoding.sampling import Sampling
 from videolm.tasks.model_config import save_model_files
+from videolm.tasks.recommended_sampling import RecommendedSampling
 
 STILL = EstimatedGeometry(lambda clip: torch.zeros(clip.num_frames, 2, clip.height, clip.width), FlatDepth())
 
@@ -255,6 +258,21 @@ def test_mistakes_get_one_line(model_folder, data, tmp_path, capsys, arguments: 
     code = main(["evaluate", "--model", str(model_folder), *words, "--out", str(tmp_path / "out")])
     assert code == 2
     assert message in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_record_says_what_was_decided_and_a_changed_recommendation_is_refused(
+    model_folder, data, tmp_path
+) -> None:
+    shutil.copytree(model_folder, tmp_path / "model")
+    RecommendedSampling({"video_to_audio": Sampling(0.5)}).save(tmp_path / "model")
+    settings = RunSettings(sampling=Sampling(top_k=5, guidance_scale=2.0))
+    arguments = (BENCHMARKS["sound"], Sources(tmp_path / "model", data["sound"]), tmp_path / "out", settings)
+    run_benchmark(*arguments)
+    sampling = json.loads((tmp_path / "out" / "report.json").read_text())["settings"]["sampling"]
+    assert sampling.items() >= {"temperature": 0.5, "top_k": 5, "guidance_scale": 1.0}.items()
+    RecommendedSampling({"video_to_audio": Sampling(0.6)}).save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"holds results made with sampling.temperature 0.5, now 0.6"):
+        run_benchmark(*arguments)
 
 
 def test_a_model_without_the_task_is_refused_by_name(model, data, tmp_path) -> None:

@@ -1,5 +1,7 @@
 """Chains of tasks on a tiny model: what goes from step to step, what is kept, what is made again."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from videolm.generation.chain.chain import Step, run_chain
 from videolm.generation.chain.chain_file import read_chain
 from videolm.generation.clip_cache import cached_clip
 from videolm.generation.pipeline import VideoLM
+from videolm.lm.decoding.sampling import Sampling
+from videolm.tasks.recommended_sampling import RecommendedSampling
 
 TEXT = "a red square moves left"
 STEPS = [
@@ -164,6 +168,17 @@ def test_a_chain_stopped_between_a_result_and_its_picture_shows_the_new_result(m
 def test_mistakes_name_the_step(model, steps, message):
     with pytest.raises(ValueError, match=message):
         run_chain(model, steps)
+
+
+def test_a_step_is_made_again_where_another_sampling_is_recommended_for_its_task(model, asked, tmp_path):
+    recommending = copy.copy(model)
+    run_chain(recommending, STEPS[:2], keep=tmp_path)
+    recommending.recommended = RecommendedSampling({"image_to_video": Sampling(0.5, guidance_scale=2.0)})
+    asked.clear()
+    clips = run_chain(recommending, STEPS[:2], keep=tmp_path)
+    assert asked == ["image_to_video"]
+    step = replace(STEPS[1], sampling=Sampling(0.5, guidance_scale=2.0))
+    assert torch.equal(clips["film"].frames, run_chain(model, [STEPS[0], step])["film"].frames)
 
 
 def test_a_chain_is_read_from_a_file(tmp_path):

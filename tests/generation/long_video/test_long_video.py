@@ -1,5 +1,6 @@
 """Long videos of a tiny model: windows, scripts, sound, resuming, files."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -16,6 +17,7 @@ from videolm.generation.long_video.long_video import LongPrompt, generate_long, 
 from videolm.generation.long_video.script import Line
 from videolm.generation.pipeline import VideoLM
 from videolm.lm.decoding.sampling import Sampling
+from videolm.tasks.recommended_sampling import RecommendedSampling
 
 TEXT = "a red square moves left"
 
@@ -180,6 +182,30 @@ def test_the_command_refuses_windows_of_a_model_that_was_trained_anew(model_fold
     make_model(1).save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="holds a long video made with model_fingerprint"):
         write_long(*arguments)
+
+
+def test_windows_are_drawn_as_recommended_for_their_tasks_and_the_record_says_so(model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "model")
+    arguments = (tmp_path / "model", LongPrompt([Line(TEXT)], seconds=1.5, silent=True), tmp_path / "out")
+    write_long(*arguments)
+    plain = (tmp_path / "out" / "video.mp4").read_bytes()
+    RecommendedSampling({"frame_prediction": Sampling(0.01)}).save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"made with .*sampling.frame_prediction.temperature None, now 0.01"):
+        write_long(*arguments)
+    write_long(*arguments[:2], tmp_path / "other")
+    report = json.loads((tmp_path / "other" / "report.json").read_text())
+    temperatures = {task: each["temperature"] for task, each in report["sampling"].items()}
+    assert temperatures == {"text_to_video": 1.0, "frame_prediction": 0.01}
+    assert (tmp_path / "other" / "video.mp4").read_bytes() != plain
+
+
+def test_a_kept_window_is_made_again_where_another_sampling_is_recommended(model, tmp_path, capsys):
+    prompt, recommending = LongPrompt([Line(TEXT)], seconds=1.5, silent=True), copy.copy(model)
+    generate_long(recommending, prompt, keep=tmp_path)
+    recommending.recommended = RecommendedSampling({"frame_prediction": Sampling(0.01)})
+    again, _ = generate_long(recommending, prompt, keep=tmp_path)
+    assert "0001.safetensors was made of something else, and is made again" in capsys.readouterr().out
+    assert torch.equal(again.frames, generate_long(recommending, prompt)[0].frames)
 
 
 def test_more_given_frames_leave_fewer_new_ones(model):

@@ -21,11 +21,14 @@ from videolm.data.sources.held_out import place_of
 from videolm.data.synthetic.caption_grammar import caption_of
 from videolm.data.synthetic.corpus import Corpus
 from videolm.lm.batch import Batch
-from videolm.lm.model.transformer import LMConfig
+from videolm.lm.decoding.generate import generate
+from videolm.lm.decoding.sampling import DrawSettings
+from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.model_config import ModelConfig
 from videolm.tasks.task import all_tasks, load_task
+from videolm.tasks.training_data import sample_callback
 from videolm.tasks.training_data.clip_encoder import ClipEncoder
 from videolm.tasks.training_data.lm_datamodule import LMDataModule
 from videolm.tasks.training_data.sample_callback import SampleCallback
@@ -225,6 +228,24 @@ def test_a_stopped_fit_goes_on_to_the_same_losses_and_draws_samples(settings, tm
     visual = [task for task in all_tasks() if any(part.kind == "visual" for part in task.outputs)]
     assert picture.height == len(visual) * (64 + 16)
     assert picture.width >= 9 * 64
+
+
+def test_samples_are_drawn_as_the_model_is_to_recommend(settings, tmp_path, monkeypatch):
+    said = {"text_to_video": {"temperature": 0.5, "guidance_scale": 2}, "unconditional": {"top_p": 0.9}}
+    tasks = {"text_to_video": 1.0, "unconditional": 1.0}
+    data = LMDataModule(**settings | {"tasks": tasks, "recommended_sampling": said})
+    drawn = []
+
+    def noted(model, batch, how, generators, unguided):
+        drawn.append((how, None if unguided is None else len(batch.ids[0]) - len(unguided.ids[0])))
+        return generate(model, batch, how, generators, unguided)
+
+    monkeypatch.setattr(sample_callback, "generate", noted)
+    sample_callback.write_samples(PrefixLM(TINY, data.vocabulary), data, tmp_path / "samples.png")
+    (led, text), free = drawn
+    assert led == DrawSettings(0.5, guidance_scale=2.0) and text > 0
+    assert free == (DrawSettings(top_p=0.9), None)
+    assert (tmp_path / "samples.png").is_file()
 
 
 def test_processes_share_the_task_of_a_step_and_divide_its_clips(settings):
