@@ -24,6 +24,7 @@ from . import (
     commands_data,
     commands_evaluate,
     commands_generate,
+    commands_hub,
     commands_training,
     commands_workflows,
 )
@@ -77,6 +78,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "evaluate": commands_evaluate.evaluate,
     "tasks": commands_generate.tasks,
     "info": commands_generate.info,
+    "push": commands_hub.push,
 }
 
 

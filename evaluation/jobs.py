@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..data.analysis.open_geometry import geometry_of
+from ..data.runtime.model_source import place_beside
 from ..data.runtime.one_writer import only_writer
 from .benchmark_run import RunSettings, Sources, run_benchmark
 from .evaluate_model import PROTOCOLS, evaluate_model
@@ -33,12 +34,13 @@ class CorpusJob:
     model: Path
     protocol: str = "shapes"
     out: Path | None = None
+    store_scores: bool = True
     settings: ExamSettings = field(default_factory=ExamSettings)
 
     def run(self) -> list[Path]:
-        out = self.out or self.model.parent / "evaluation"
+        out = self.out or place_beside(self.model, "evaluation")
         with _only_writer(out):
-            return evaluate_model(self.model, self.protocol, out, self.settings)
+            return evaluate_model(self.model, self.protocol, out, self.settings, self.store_scores)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class BenchmarkJob:
     weights: Path | None = None
     trust: bool = False
     out: Path | None = None
+    store_scores: bool = True
     settings: RunSettings = field(default_factory=RunSettings)
     share: Share = ALL
     logger: tuple[Logger, ...] = ("csv",)
@@ -72,7 +75,7 @@ class BenchmarkJob:
     def run(self) -> list[Path]:
         assert self.data is not None
         weights, geometry = WeightsFolder(self.weights, self.trust), geometry_of(self.depth)
-        out = self.out or self.model.parent / f"evaluation-{self.protocol}"
+        out = self.out or place_beside(self.model, f"evaluation-{self.protocol}")
         with _only_writer(out, self.share):
             return run_benchmark(
                 BENCHMARKS[self.protocol],
@@ -81,6 +84,7 @@ class BenchmarkJob:
                 self.settings,
                 share=self.share,
                 loggers=self.logger,
+                store=self.store_scores,
             )
 
 

@@ -26,6 +26,7 @@ from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
+from ..model_card import write_card
 from ..model_config import ModelConfig, save_model_files
 from ..spans import AudioOrder
 from ..task import load_task
@@ -225,6 +226,7 @@ class LMDataModule(LightningDataModule):
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
         save_model_files(folder, self.config, self.vocabulary)
+        write_card(folder)
 
     def _divide(self, share: float, at_most: int, source: str | None) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""
