@@ -88,8 +88,6 @@ def evaluate(*, options: EvaluateOptions, sampling: Sampling) -> list[Path]:
         given["tasks"] = tuple(name.strip() for name in options.tasks.split(",") if name.strip())
     if options.logger is not None:
         given["logger"] = logger_names(options.logger)
-    if options.model is not None:
-        given["model"] = model_folder(options.model)
     return job_of(given).run()
 
 

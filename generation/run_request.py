@@ -56,10 +56,9 @@ class TaskOptions:
         parts = ("text", "image", "video", "audio", "mask")
         given = tuple(name for name in parts if getattr(prompt, name) is not None)
         if given not in _TASKS_OF:
-            raise ValueError(
-                f"{', '.join(given) or 'no prompt'} may be for several tasks or for none: give the name of "
-                "a task (--task; videolm tasks lists them) or a file of your own (--task-file)"
-            )
+            several = f"{' and '.join(given)} may be for several tasks;"
+            told = several if given else "a prompt, such as --text, is missing;"
+            raise ValueError(f"{told} give the name of a task (--task) or a file of your own (--task-file)")
         return _TASKS_OF[given]
 
 
