@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from ..data.runtime.model_source import model_folder
+
 
 def tokenizer_reconstruct(
     source: Path,
     target: Path,
     *,
-    model: Path,
+    model: str,
     tile: int = 0,
     height: int | None = None,
     width: int | None = None,
@@ -31,10 +33,10 @@ def tokenizer_reconstruct(
     from ..evaluation.reconstruct import reconstruct_file
 
     size = ClipSize(height=height, width=width, fps=fps)
-    return [reconstruct_file(source, target, model, tile, size)]
+    return [reconstruct_file(source, target, model_folder(model), tile, size)]
 
 
-def tokenizer_encode(source: Path, target: Path, *, model: Path) -> list[Path]:
+def tokenizer_encode(source: Path, target: Path, *, model: str) -> list[Path]:
     """Write the codes of a video's pictures, without its sound, as one small file.
 
     Args:
@@ -44,10 +46,10 @@ def tokenizer_encode(source: Path, target: Path, *, model: Path) -> list[Path]:
     """
     from ..evaluation.reconstruct import encode_file
 
-    return [encode_file(source, target, model)]
+    return [encode_file(source, target, model_folder(model, "video_tokenizer"))]
 
 
-def tokenizer_decode(source: Path, target: Path, *, model: Path) -> list[Path]:
+def tokenizer_decode(source: Path, target: Path, *, model: str) -> list[Path]:
     """Write the video of a file of codes; it has no sound.
 
     Args:
@@ -57,10 +59,10 @@ def tokenizer_decode(source: Path, target: Path, *, model: Path) -> list[Path]:
     """
     from ..evaluation.reconstruct import decode_file
 
-    return [decode_file(source, target, model)]
+    return [decode_file(source, target, model_folder(model, "video_tokenizer"))]
 
 
-def audio_reconstruct(source: Path, target: Path, *, model: Path) -> list[Path]:
+def audio_reconstruct(source: Path, target: Path, *, model: str) -> list[Path]:
     """Encode a sound, decode it again and write the result, with what the codes cost and lose.
 
     Prints seconds, bits per second, SI-SDR and log-mel distance. The sound is mixed to one channel.
@@ -72,10 +74,10 @@ def audio_reconstruct(source: Path, target: Path, *, model: Path) -> list[Path]:
     """
     from ..evaluation.audio_reconstruct import reconstruct_sound
 
-    return [reconstruct_sound(source, target, model)]
+    return [reconstruct_sound(source, target, model_folder(model, "audio_tokenizer"))]
 
 
-def audio_decode(source: Path, target: Path, *, model: Path, lm: Path | None = None) -> list[Path]:
+def audio_decode(source: Path, target: Path, *, model: str, lm: Path | None = None) -> list[Path]:
     """Write the sound of a compressed file (.ecdc) of the package encodec.
 
     Args:
@@ -92,7 +94,7 @@ def audio_decode(source: Path, target: Path, *, model: Path, lm: Path | None = N
     from ..tokenizers.audio.protocol import load_audio_tokenizer
 
     check_target(target)
-    waveform = decode_ecdc(source, load_audio_tokenizer(model / "audio_tokenizer"), lm)
+    waveform = decode_ecdc(source, load_audio_tokenizer(model), lm)
     no_frames = torch.zeros(0, 1, 1, 3, dtype=torch.uint8)
     write_clip(Clip(no_frames, 1.0, waveform, SAMPLE_RATE), target)
     return [target]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..data.codes.trained_clips import SIZES, ClipSize
+from ..data.runtime.model_source import model_folder
 from ..data.sources.selection import ClipSelection
 from ..tasks.training_data.shard_settings import ShardSettings
 from .arguments import Options
@@ -192,7 +193,7 @@ def encode(
     selection: Annotated[ClipSelection, Options(skip=("clips", *SIZES), split="train")],
     *,
     size: ClipSize,
-    model: Path,
+    model: str,
     out: Path,
     clips: int = 4096,
     settings: ShardSettings,
@@ -206,7 +207,8 @@ def encode(
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
     Args:
-        model: folder with a video_tokenizer and, for sound, an audio_tokenizer.
+        model: model folder (or name, as for `videolm generate`) with a video_tokenizer and, for sound, an
+            audio_tokenizer.
         out: folder for the codes.
         clips: how many, of the embedded corpus; of files all are taken.
         num_workers: processes that read files, where one that hangs is given up; 0 reads in this process,
@@ -229,11 +231,12 @@ def encode(
 
     if engine not in ("local", "ray"):
         raise ValueError(f"engine is {engine!r}; expected local or ray")
-    chosen = size.of(model / "video_tokenizer")
+    folder = model_folder(model)
+    chosen = size.of(folder / "video_tokenizer")
     selection = replace(selection, clips=clips, **chosen.size)
     load = partial(
         ClipEncoder.from_pretrained,
-        model,
+        folder,
         fps=chosen.fps,
         tasks=tasks_named(tasks, pad or []),
         geometry=geometry_of(depth),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..data.codes.trained_clips import SIZES, ClipSize
+from ..data.runtime.model_source import model_folder
 from ..data.sources.selection import ClipSelection
 from ..lm.decoding.sampling import Sampling
 from .arguments import Options
@@ -15,7 +16,7 @@ class EvaluateOptions:
     """The options of all jobs of `evaluate`. What is not given is as evaluation/jobs.py says.
 
     Args:
-        model: model folder.
+        model: as for `videolm generate`, but it has to be given.
         protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound),
             shapes-all (the same with all tasks), prompt-forms (text_to_video with prompts as people write
             them), or one of the literature: msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting,
@@ -29,7 +30,9 @@ class EvaluateOptions:
         weights: of all but the embedded corpus: folder with weights of networks;
             evaluation/metrics/weights_folder.py names the files.
         trust: run TorchScript files in that folder; they are programs.
-        out: folder to write to; an "evaluation" beside the model or the generated clips if not given.
+        out: folder to write to; an "evaluation" beside the model or the generated clips if not given, of a
+            packaged model and one on the hub in runs/.
+        store_scores: of a model folder: write the scores into it, too (scores.json and README.md).
         clips: how many are generated, if not as many as the protocol asks for; of the embedded corpus: per
             task and kind of held-out prompt, 128 if not given.
         tasks: of the embedded corpus: only these, names with commas; all of the model's if not given.
@@ -47,7 +50,7 @@ class EvaluateOptions:
         world: how many they are; each is started by you with the same --out. 1 if not given.
     """
 
-    model: Path | None = None
+    model: str | None = None
     protocol: str | None = None
     real: Path | None = None
     generated: Path | None = None
@@ -57,6 +60,7 @@ class EvaluateOptions:
     weights: Path | None = None
     trust: bool = False
     out: Path | None = None
+    store_scores: bool = True
     clips: int | None = None
     tasks: str | None = None
     num_frames: int | None = None
@@ -149,7 +153,7 @@ def tokenizer_score(
     *,
     selection: Annotated[ClipSelection, Options(skip=SIZES)],
     size: ClipSize,
-    model: Path,
+    model: str,
     out: Path,
     lpips: Path | None = None,
     weights: Path | None = None,
@@ -160,7 +164,7 @@ def tokenizer_score(
     Beside the tokenizer stand predictions that need none, such as repeating the last frame seen.
 
     Args:
-        model: model folder with a video_tokenizer.
+        model: model folder with a video_tokenizer, or a name as for `videolm generate`.
         out: folder to write to.
         lpips: file with the weights of LPIPS (VGG16 and its linear layers), for a column more.
         weights: folder with weights of I3D, for rFVD, and of LPIPS; names as for `videolm evaluate`.
@@ -170,15 +174,16 @@ def tokenizer_score(
     from ..evaluation.metrics.weights_folder import WeightsFolder
     from ..evaluation.tokenizer_scores import score_source
 
-    selection = replace(selection, **size.of(model / "video_tokenizer").size)
+    folder = model_folder(model, "video_tokenizer")
+    selection = replace(selection, **size.of(folder / "video_tokenizer").size)
     with only_writer(out):
-        return score_source(selection, model, out, lpips=lpips, weights=WeightsFolder(weights, trust))
+        return score_source(selection, folder, out, lpips=lpips, weights=WeightsFolder(weights, trust))
 
 
 def audio_score(
     *,
     selection: Annotated[ClipSelection, Options(skip=("height", "width"), num_frames=17)],
-    model: Path,
+    model: str,
     out: Path,
 ) -> list[Path]:
     """Score an audio codec on held-out sounds; prints a table, writes scores.json and spectrograms.
@@ -187,14 +192,15 @@ def audio_score(
     seed draws. The clips need pictures, too; their sound lasts num_frames / fps seconds.
 
     Args:
-        model: model folder with an audio_tokenizer.
+        model: model folder with an audio_tokenizer, or a name as for `videolm generate`.
         out: folder to write to.
     """
     from ..data.runtime.one_writer import only_writer
     from ..evaluation.audio_report import score_source
 
+    folder = model_folder(model, "audio_tokenizer")
     with only_writer(out):
-        return score_source(selection, model, out)
+        return score_source(selection, folder, out)
 
 
 def _given(record: EvaluateOptions | Sampling) -> dict[str, Any]:

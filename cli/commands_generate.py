@@ -3,21 +3,23 @@
 from pathlib import Path
 from typing import Annotated
 
+from ..data.runtime.model_source import model_folder
 from ..generation.run_request import Expansion, PromptOptions, Request, Results, Runtime, TaskOptions
 from ..lm.decoding.sampling import Sampling
 from .arguments import Options
 
 
-def tasks(*, model: Path | None = None, task_file: Path | None = None) -> None:
+def tasks(*, model: str | None = None, task_file: Path | None = None) -> None:
     """List the tasks: what each takes and generates.
 
     Args:
-        model: model folder; lists the model's own tasks with the codes that each reads and generates.
+        model: as for `videolm generate`; lists the model's own tasks with the codes that each reads and
+            generates.
         task_file: a file of your own that defines a task.
     """
     from .task_list import describe_tasks
 
-    print(describe_tasks(model, task_file))
+    print(describe_tasks(None if model is None else model_folder(model), task_file))
 
 
 def sampling(
@@ -47,7 +49,7 @@ def sampling(
 
 def generate(
     *,
-    model: Path,
+    model: str | None = None,
     out: Path,
     task: TaskOptions,
     prompt: PromptOptions,
@@ -67,7 +69,8 @@ def generate(
     pans left" on the embedded corpus.
 
     Args:
-        model: model folder.
+        model: a model folder, the name of a packaged model, or user/name or user/name@revision on Hugging
+            Face's hub; the packaged model if not given.
         out: file to write (.mp4 .webm .gif .png .wav); with --prompts a folder.
         depth: for stylization: folder of a depth model of transformers, or "none" to do without.
         prompts: file of prompts, one text a line, or .jsonl with text, negative, image, video, audio, mask,
@@ -75,7 +78,9 @@ def generate(
             stopped.
         seed: the same seed gives the same clip.
     """
-    request = Request(model, task.name, prompt, depth, sampling, seed, results, expansion, runtime)
+    prompt.check_files()
+    name = task.name_for(prompt)
+    request = Request(model_folder(model), name, prompt, depth, sampling, seed, results, expansion, runtime)
     request.check_files()
     from ..generation.generate_files import generate_files
 
@@ -99,8 +104,8 @@ def info(
     place of what it says.
 
     Args:
-        model: model folder, or the folder of one of its parts; or a config of `videolm lm fit`, by its path
-            or name, such as 1b.
+        model: as for `videolm generate`, or the folder of a part of a model; or a config of `videolm lm fit`,
+            by its path or name, such as 1b.
         devices: processes that share the training, all machines together.
         strategy: ddp, or fsdp2, which divides weights and optimizer states among the devices.
         precision: such as 32-true or bf16-mixed.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from ..data.runtime.model_source import model_folder
 from ..generation.long_video.long_options import LongOptions
 from ..generation.run_request import Results
 from ..lm.decoding.sampling import Sampling
@@ -11,7 +12,7 @@ from .arguments import Options
 
 def long_video(
     *,
-    model: Path,
+    model: str | None = None,
     out: Path,
     seed: int = 0,
     prompt: LongOptions,
@@ -24,7 +25,7 @@ def long_video(
     run again, it goes on where it was stopped. With sound if the model makes any.
 
     Args:
-        model: model folder.
+        model: as for `videolm generate`.
         out: folder to fill.
         seed: of the first try of the first segment; the next has the next.
     """
@@ -32,7 +33,7 @@ def long_video(
     from ..generation.long_video.long_video import write_long
 
     return write_long(
-        model,
+        model_folder(model),
         prompt.prompt,
         out,
         seed=seed,
@@ -42,7 +43,7 @@ def long_video(
     )
 
 
-def chain(chain: Path, *, model: Path, out: Path) -> list[Path]:
+def chain(chain: Path, *, model: str | None = None, out: Path) -> list[Path]:
     """Run several tasks, each led by the results of earlier ones, such as picture, video, sound.
 
     The chain is a YAML file:
@@ -61,7 +62,7 @@ def chain(chain: Path, *, model: Path, out: Path) -> list[Path]:
 
     Args:
         chain: the file.
-        model: model folder.
+        model: as for `videolm generate`.
         out: folder to fill: 01-picture.png, 02-film.mp4, …
     """
     from ..generation.chain.chain_file import write_chain

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from ..data.runtime.files import read_object
-from ..data.runtime.pretrained import refuse_sharded
+from ..data.runtime.hub import split_name
+from ..data.runtime.model_source import is_local, model_folder
+from ..data.runtime.pretrained import refuse_sharded, weights_of
 from ..tasks.model_config import PARTS, ModelConfig, check_model
 from ..tasks.recommended_sampling import RecommendedSampling
 
 
 def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
-    """A model folder, or a config of the language model by its path or name.
+    """A model, as `model_folder` takes it, or a config of the language model by its path or name.
 
     Args:
         verify: compare all bytes of a folder with its checksums first.
@@ -20,22 +22,30 @@ def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
         FileNotFoundError: if there is neither.
         ValueError: if something is assumed of a folder, or as the two say themselves.
     """
-    folder = Path(model)
-    if not folder.is_dir():
-        from .config_files import packaged_config
+    config = None if is_local(model) else _config_of(model)
+    if config is not None:
         from .training_cost import Wanted, describe_config
 
-        try:
-            config = packaged_config(model.removeprefix("lm/"), "lm")
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"no model folder {folder} and {error}") from error
         return describe_config(config, Wanted(**assumed))
+    folder = model_folder(model)
     if assumed:
         option = next(iter(assumed)).replace("_", "-")
         raise ValueError(f"{folder} is a folder; --{option} is for a config of what is yet to be trained")
     if verify:
         check_model(folder, verify=True)
     return describe_folder(folder)
+
+
+def _config_of(model: str) -> Path | None:
+    """The config of that name, if it cannot be a name on the hub either."""
+    from .config_files import packaged_config
+
+    try:
+        return packaged_config(model.removeprefix("lm/"), "lm")
+    except FileNotFoundError as error:
+        if split_name(model) is not None:
+            return None
+        raise FileNotFoundError(f"no model folder {model} and {error}") from error
 
 
 def describe_folder(folder: Path) -> str:
@@ -70,9 +80,8 @@ def describe_folder(folder: Path) -> str:
 
 def _settings(name: str, folder: Path) -> str:
     lines = [name]
-    weights = folder / "model.safetensors"
-    if weights.is_file():
-        lines[0] += f"  {_num_parameters(weights):,} parameters"
+    if count := weights_of(folder)[0]:
+        lines[0] += f"  {count:,} parameters"
     path = folder / "config.json"
     if path.is_file():
         for key, value in read_object(path).items():
@@ -104,12 +113,3 @@ def _vocabulary(folder: Path) -> str:
     lines = [f"vocabulary  {len(vocabulary):,} ids"]
     lines += [f"  {block.name:24} {block.start} to {block.stop - 1}" for block in vocabulary.blocks]
     return "\n".join(lines)
-
-
-def _num_parameters(weights: Path) -> int:
-    from math import prod
-
-    from safetensors import safe_open
-
-    with safe_open(weights, framework="pt") as file:
-        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118

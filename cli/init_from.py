@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from ..data.runtime.files import read_object, replacing
+from ..data.runtime.model_source import model_folder
 
 _TOKENIZERS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "vocabulary.json")
 
@@ -36,11 +37,12 @@ def language_model_from(arguments: list[str]) -> list[str]:
     copied to RUN/model, unless tokenizers are given by --data.model.
 
     Raises:
-        FileNotFoundError: if there is no language model in the folder.
+        FileNotFoundError: if there is no such model (`model_folder`), or no language model in it.
     """
     source, out = value_of(arguments, "--init_from"), value_of(arguments, "--out")
     if source is None:
         return arguments
+    source = str(model_folder(source))
     config = Path(source) / "lm" / "config.json"
     if not config.is_file():
         raise FileNotFoundError(f"{source} has no lm/config.json: --init-from takes the folder of a model")

@@ -24,6 +24,7 @@ from . import (
     commands_data,
     commands_evaluate,
     commands_generate,
+    commands_hub,
     commands_training,
     commands_workflows,
 )
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling": commands_generate.sampling,
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
+    "push": commands_hub.push,
 }
 
 

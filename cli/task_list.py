@@ -5,9 +5,10 @@ from pathlib import Path
 from ..data.runtime.text_table import text_table
 from ..lm.vocabulary import Vocabulary
 from ..tasks.layout import Layout
+from ..tasks.model_card import summary, takes_and_makes
 from ..tasks.model_config import ModelConfig
 from ..tasks.recommended_sampling import RecommendedSampling
-from ..tasks.task import Portion, Task, all_tasks, load_task
+from ..tasks.task import Task, all_tasks, load_task
 
 
 def describe_tasks(model: Path | None = None, task_file: Path | None = None) -> str:
@@ -40,17 +41,7 @@ def _table(tasks: dict[str, list[str]]) -> str:
 
 
 def _described(task: Task) -> list[str]:
-    optional = [name for name in task.takes if name not in task.needs]
-    takes = [*task.needs, *(f"[{name}]" for name in optional)]
-    makes = " and ".join(_product(portion) for portion in task.outputs)
-    summary = " ".join(task.description.split("\n\n")[0].split())
-    return [f"takes {', '.join(takes) or 'nothing'}; makes {makes}", summary]
-
-
-def _product(portion: Portion) -> str:
-    if portion.kind == "audio":
-        return "sound"
-    return "picture" if portion.which == "first" else "video"
+    return [takes_and_makes(task), summary(task)]
 
 
 def _counted(task: Task, config: ModelConfig, vocabulary: Vocabulary) -> list[str]:

@@ -20,6 +20,7 @@ from ..data.analysis.geometry import Geometry
 from ..data.media.clip import Clip, write_clip
 from ..data.media.clip_tensors import put_together, take_apart
 from ..data.runtime.made_with import MadeWith, whole_path
+from ..data.runtime.model_source import source_name
 from ..data.sources.entry import Entry
 from ..data.sources.entry_identity import MadeOf
 from ..generation.pipeline import VideoLM
@@ -36,6 +37,7 @@ from .resumable import ALL, Item, Part, Share, work_through
 from .score_logging import Logger, log_scores
 from .score_report import Table, print_scores, values_of, write_report
 from .set_features import describe_part, feature_part, features_of, skipped_in
+from .stored_scores import of_measures, store_scores
 
 _BATCH = 16
 _SAMPLES = 8
@@ -87,8 +89,12 @@ def run_benchmark(
     *,
     share: Share = ALL,
     loggers: Sequence[Logger] = ("csv",),
+    store: bool = True,
 ) -> list[Path]:
     """Run or go on with a benchmark; returns what was written, nothing while other processes have work.
+
+    Args:
+        store: put the scores into the model's folder, too.
 
     Raises:
         FileNotFoundError, ValueError: if model, data or weights cannot be used, the model lacks the task, or
@@ -103,6 +109,9 @@ def run_benchmark(
     text = run.in_words()
     written = write_report(out, benchmark.title, text, run.report(), scores, samples, tables)
     print_scores(scores)
+    if store:
+        asked = {"clips": len(run.material.cases), "seed": settings.seed}
+        written += store_scores(sources.model, benchmark.name, asked, of_measures(scores))
     return written + log_scores(loggers, out, benchmark.name, values_of(scores))
 
 
@@ -158,7 +167,7 @@ class BenchmarkRun:
     def in_words(self) -> str:
         made, real = (self.features[name].count for name in ("generated", "real"))
         data = self.sources.data
-        text = f"{made} clips by {self.sources.model}"
+        text = f"{made} clips by {source_name(self.sources.model)}"
         text += f", against {real} real ones of {data}. " if real else f", with prompts of {data}. "
         return text + " ".join(self._remarks())
 
@@ -297,7 +306,7 @@ class BenchmarkRun:
         networks = {m.name: m.extractor.constants for m in self.measures if m.extractor is not None}
         return {
             "protocol": self.benchmark.name,
-            "model": whole_path(self.sources.model),
+            "model": source_name(self.sources.model),
             "model_fingerprint": self.model.fingerprint,
             "clip_format": self.model.clips.to_json(),
             "data": whole_path(self.sources.data),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..data.media.clip import Clip, write_clip
 from ..data.runtime.files import write_json
+from ..data.runtime.model_source import is_own, source_name
 from ..data.runtime.text_table import text_table
 from ..generation.pipeline import VideoLM
 from ..lm.decoding.sampling import DrawSettings, choice_in_words
@@ -16,6 +17,7 @@ from .protocols.prompt_forms_exam import run_prompt_forms
 from .protocols.shapes import SEEN, run_shapes
 from .protocols.shapes_all import run_shapes_all
 from .protocols.shapes_exam import NUM_EXAMPLES, ExamSettings, Result
+from .stored_scores import of_corpus, store_scores
 
 PROTOCOLS: dict[str, Callable[[VideoLM, ExamSettings], Result]] = {
     "shapes": run_shapes,
@@ -24,11 +26,14 @@ PROTOCOLS: dict[str, Callable[[VideoLM, ExamSettings], Result]] = {
 }
 
 
-def evaluate_model(folder: Path, protocol: str, out: Path, settings: ExamSettings) -> list[Path]:
+def evaluate_model(
+    folder: Path, protocol: str, out: Path, settings: ExamSettings, store: bool = True
+) -> list[Path]:
     """Score a model folder, some of its tasks or all of them; returns the paths written.
 
     Args:
         protocol: one of PROTOCOLS.
+        store: put the scores into the model's folder, too.
 
     Raises:
         FileNotFoundError: if the folder or a part of it is missing.
@@ -40,7 +45,7 @@ def evaluate_model(folder: Path, protocol: str, out: Path, settings: ExamSetting
     report = {
         "protocol": protocol,
         "source": settings.source,
-        "model": str(folder),
+        "model": str(folder) if is_own(folder) else source_name(folder),
         "clips": settings.clips,
         "seed": settings.seed,
         "seconds": round(time.monotonic() - start, 1),
@@ -49,7 +54,9 @@ def evaluate_model(folder: Path, protocol: str, out: Path, settings: ExamSetting
     write_page(out / "index.html", page_of(report))
     write_json(out / "report.json", report)
     print_scores(report)
-    return [out / "index.html", out / "report.json"]
+    asked = {name: report[name] for name in ("source", "clips", "seed")}
+    stored = store_scores(folder, protocol, asked, of_corpus(report)) if store else []
+    return [out / "index.html", out / "report.json", *stored]
 
 
 def print_scores(report: dict[str, Any]) -> None:
@@ -202,7 +209,7 @@ def page_of(report: dict[str, Any]) -> Page:
         text,
         numbers,
         [
-*form_sections(report),
+            *form_sections(report),
             *score_sections(report),
             Section("Sampling", [ValueTable(sampling_rows(report))], "How codes were drawn."),
             Section("Examples", [example_rows(report["examples"])]),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..data.analysis.open_geometry import geometry_of
+from ..data.runtime.model_source import model_folder, place_beside
 from ..data.runtime.one_writer import only_writer
 from .benchmark_run import RunSettings, Sources, run_benchmark
 from .evaluate_model import PROTOCOLS, evaluate_model
@@ -30,15 +31,17 @@ class CorpusJob:
     """Score a model by a protocol of the embedded corpus."""
 
     title: ClassVar[str] = "protocol {}"
-    model: Path
+    model: str
     protocol: str = "shapes"
     out: Path | None = None
+    store_scores: bool = True
     settings: ExamSettings = field(default_factory=ExamSettings)
 
     def run(self) -> list[Path]:
-        out = self.out or self.model.parent / "evaluation"
+        model = model_folder(self.model)
+        out = self.out or place_beside(model, "evaluation")
         with _only_writer(out):
-            return evaluate_model(self.model, self.protocol, out, self.settings)
+            return evaluate_model(model, self.protocol, out, self.settings, self.store_scores)
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,14 @@ class BenchmarkJob:
     """
 
     title: ClassVar[str] = "protocol {}"
-    model: Path
+    model: str
     protocol: str
     data: Path | None = None
     depth: str | None = None
     weights: Path | None = None
     trust: bool = False
     out: Path | None = None
+    store_scores: bool = True
     settings: RunSettings = field(default_factory=RunSettings)
     share: Share = ALL
     logger: tuple[Logger, ...] = ("csv",)
@@ -72,15 +76,17 @@ class BenchmarkJob:
     def run(self) -> list[Path]:
         assert self.data is not None
         weights, geometry = WeightsFolder(self.weights, self.trust), geometry_of(self.depth)
-        out = self.out or self.model.parent / f"evaluation-{self.protocol}"
+        model = model_folder(self.model)
+        out = self.out or place_beside(model, f"evaluation-{self.protocol}")
         with _only_writer(out, self.share):
             return run_benchmark(
                 BENCHMARKS[self.protocol],
-                Sources(self.model, self.data, weights, geometry),
+                Sources(model, self.data, weights, geometry),
                 out,
                 self.settings,
                 share=self.share,
                 loggers=self.logger,
+                store=self.store_scores,
             )
 
 

@@ -9,8 +9,9 @@ tasks need them, text_tokenizer/ and audio_tokenizer/; sampling.json if it recom
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Unpack
 
 import torch
@@ -19,13 +20,15 @@ from ..data.codes.clip_format import ClipFormat
 from ..data.media.clip import Clip
 from ..data.runtime.device import device_of
 from ..data.runtime.forking import survive_forks
-from ..data.runtime.pretrained import fingerprint
-from ..lm.batch import Batch
+from ..data.runtime.hub import HubOptions, PushOptions
+from ..data.runtime.model_source import model_folder
+from ..data.runtime.stored_weights import Weights
 from ..lm.decoding.generate import Generation
 from ..lm.decoding.generate import generate as generate_ids
 from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
+from ..tasks.model_card import ModelCard, write_card
 from ..tasks.model_config import ModelConfig, check_model, model_fingerprint, save_model_files
 from ..tasks.recommended_sampling import RecommendedSampling
 from ..tasks.task import Task
@@ -33,8 +36,10 @@ from ..tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ..tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
+from .batches import batches_of, part_of
 from .best_of import nearest_known
 from .clip_codec import ClipCodec, Codes
+from .model_files import fingerprint_of, push_model, save_parts
 from .prompt import Prompt, PromptParts
 from .prompt_rows import Row, RowMaker, alike, composited, with_given
 from .seeds import Seed, Seeds, seed_of, seeds_of
@@ -67,13 +72,14 @@ class VideoLM:
         tasks: Sequence[str] | None = None,
     ):
         survive_forks()
-        needs_sound = _needs_sound(config, tasks)
+        needs_sound = config.needs_sound(tasks)
         config.check_tokenizers(video_tokenizer, audio_tokenizer, text_tokenizer, needs_sound=needs_sound)
         self.config = config
         self.vocabulary = vocabulary
         self.lm = lm.eval()
         self.recommended = RecommendedSampling()
         self._fingerprint: str | None = None
+        self._folder: Path | None = None
         self.codec = ClipCodec(config, video_tokenizer, audio_tokenizer, self.device)
         self.text_tokenizer = text_tokenizer
         self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
@@ -83,15 +89,9 @@ class VideoLM:
         """Hex digits that change with any setting or weight: those of the folder that it was loaded from
         (`model_fingerprint`), or of what it holds."""
         if self._fingerprint is None:
-            parts = (self.codec.video_tokenizer, self.codec.audio_tokenizer, self.text_tokenizer)
-            settings = {
-                "config": self.config.to_json(),
-                "blocks": [asdict(block) for block in self.vocabulary.blocks],
-                "custom": self.vocabulary.custom,
-                "lm": asdict(self.lm.config),
-                "tokenizers": [None if part is None else part.fingerprint for part in parts],
-            }
-            self._fingerprint = fingerprint(settings, self.lm.state_dict())
+            tokenizers = (self.codec.video_tokenizer, self.codec.audio_tokenizer, self.text_tokenizer)
+            held = [None if part is None else part.fingerprint for part in tokenizers]
+            self._fingerprint = fingerprint_of(self.config, self.vocabulary, self.lm, held)
         return self._fingerprint
 
     @property
@@ -121,28 +121,32 @@ class VideoLM:
     @classmethod
     def from_pretrained(
         cls,
-        folder: str | Path,
+        model: str | Path | None = None,
         device: str = "auto",
         dtype: torch.dtype | None = None,
         tasks: Sequence[str] | None = None,
         verify: bool = False,
+        **hub: Unpack[HubOptions],
     ) -> "VideoLM":
-        """Load a model folder.
+        """Load a model.
 
         Args:
+            model: a packaged one's name, a folder, or user/name on Hugging Face's hub
+                (data/runtime/model_source.py); the packaged model if not given.
             device: "auto" is a GPU if there is one.
-            dtype: of the language model's weights, if not as they are stored: in bfloat16 a GPU generates
-                nearly twice as fast.
+            dtype: of the language model's weights, if not float32, however they are stored: in bfloat16 a GPU
+                generates nearly twice as fast.
             tasks: that the model is loaded for; all of its own if not given. Those without sound need no
                 audio tokenizer, whose library takes longer to load than all else.
             verify: compare all bytes with their checksums; else of a file above 1 GB 256 pieces.
+            hub: revision, token, cache_dir and local_files_only, for a model on the hub.
 
         Raises:
-            FileNotFoundError: if the folder or a part of it is missing.
+            FileNotFoundError: if there is no such model, or a part of it is missing.
             ValueError: if a file is damaged, a part does not fit the others, the model was not trained on a
                 task, or there is no such device.
         """
-        folder, target = Path(folder), device_of(device)
+        folder, target = model_folder(model, **hub), device_of(device)
         config = ModelConfig.load(folder)
         if verify:
             check_model(folder, verify=True)
@@ -152,29 +156,55 @@ class VideoLM:
             vocabulary,
             PrefixLM.from_pretrained(folder / "lm", vocabulary).to(dtype=dtype),
             load_video_tokenizer(folder / "video_tokenizer"),
-            load_audio_tokenizer(folder / "audio_tokenizer") if _needs_sound(config, tasks) else None,
+            load_audio_tokenizer(folder / "audio_tokenizer") if config.needs_sound(tasks) else None,
             load_text_tokenizer(folder / "text_tokenizer") if config.text_tokenizer else None,
             tasks,
         )
         loaded.recommended = RecommendedSampling.load(folder)
-        loaded._fingerprint = model_fingerprint(folder)
+        loaded._fingerprint, loaded._folder = model_fingerprint(folder), folder
         return loaded.to(target)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a folder that `from_pretrained` reads.
+    def save_pretrained(
+        self, folder: str | Path, weights: Weights = "float32", card: ModelCard | None = None
+    ) -> None:
+        """Write a folder that `from_pretrained` reads, with a page about it (README.md).
+
+        Args:
+            weights: what they are stored as; they load in float32. Tokenizers that this rounds are others,
+                which codes on disk are not of.
+            card: what only people know of the model; if not given, that of the folder, or of the model's own.
 
         Raises:
-            ValueError: if the model was loaded without its audio tokenizer.
+            ValueError: if the model was loaded without its audio tokenizer, or a weight is beyond the range.
         """
-        folder = Path(folder)
-        self.video_tokenizer.save_pretrained(folder / "video_tokenizer")
+        folder, text = Path(folder), self.text_tokenizer
+        parts = {"video_tokenizer": self.video_tokenizer, "text_tokenizer": text, "lm": self.lm}
         if self.config.clips.has_audio:
-            self.codec.audio_codec.save_pretrained(folder / "audio_tokenizer")
-        if self.text_tokenizer is not None:
-            self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
-        self.lm.save_pretrained(folder / "lm")
-        save_model_files(folder, self.config, self.vocabulary)
+            parts["audio_tokenizer"] = self.codec.audio_codec
+        config = save_parts(folder, parts, self.config, weights)
+        save_model_files(folder, config, self.vocabulary)
         self.recommended.save(folder)
+        write_card(folder, card, like=self._folder)
+
+    def push_to_hub(
+        self,
+        name: str,
+        weights: Weights = "float32",
+        card: ModelCard | None = None,
+        **options: Unpack[PushOptions],
+    ) -> str:
+        """Copy the model to user/name of Hugging Face's hub; returns the address.
+
+        Args:
+            weights, card: as `save_pretrained`.
+            options: private (a new repository), token, revision (a branch) and commit_message.
+
+        Raises:
+            FileNotFoundError, ValueError: as `save_pretrained`, and if the hub refuses.
+        """
+        with TemporaryDirectory() as place:
+            self.save_pretrained(Path(place, "model"), weights, card)
+            return push_model(Path(place, "model"), name, **options)
 
     def settings(self, task: str, sampling: Sampling | None = None, *, text: bool = True) -> DrawSettings:
         """How codes of one of `config.tasks` are drawn: as asked for, else as recommended, else by default.
@@ -229,9 +259,8 @@ class VideoLM:
     ) -> list[Clip]:
         """Several clips of one prompt, with the seeds seed, seed + 1, …: each as `generate` gives it."""
         prompt = replace(prompt or Prompt(), **parts)
-        return self.generate_batch(
-            task, [prompt] * num_samples, seed=seed, sampling=sampling, composite=composite
-        )
+        prompts = [prompt] * num_samples
+        return self.generate_batch(task, prompts, seed=seed, sampling=sampling, composite=composite)
 
     @torch.no_grad()  # not inference_mode, whose tensors no training takes
     def generate_batch(
@@ -262,7 +291,7 @@ class VideoLM:
         kinds = {portion.kind for portion in definition.outputs}
         for indices in alike(rows, settings, batch_size):
             group = [rows[index] for index in indices]
-            report = _part(progress, len(clips), len(group))
+            report = part_of(progress, len(clips), len(group))
             generators = [torch.Generator(self.device).manual_seed(seeds[index]) for index in indices]
             codes = self._codes(group, settings[indices[0]], generators, report)
             made = self.codec.decode([{name: each[name] for name in each if name in kinds} for each in codes])
@@ -328,7 +357,7 @@ class VideoLM:
         definition = self.config.task(task)
         (row,), (settings,) = self._rows(definition, [prompt], sampling)
         generator = torch.Generator(self.device).manual_seed(seed_of(seed))
-        batch, unconditional = _batches([row], settings)
+        batch, unconditional = batches_of([row], settings)
         generation = Generation(self.lm, batch, settings, [generator], unconditional)
         return ClipStream(definition, row, generation, self.codec, prompt.text, composite)
 
@@ -354,9 +383,7 @@ class VideoLM:
         self, task: Task, prompts: Sequence[Prompt], sampling: Sampling | None
     ) -> tuple[list[Row], list[DrawSettings]]:
         """What the model reads for each prompt, and how its codes are drawn."""
-        settings = [
-            self.settings(task.name, sampling, text=prompt.text is not None) for prompt in prompts
-        ]
+        settings = [self.settings(task.name, sampling, text=each.text is not None) for each in prompts]
         return self.rows.rows(task, prompts, [each.guidance_scale for each in settings]), settings
 
     def _codes(
@@ -366,31 +393,6 @@ class VideoLM:
         generators: list[torch.Generator],
         progress: Callable[[int, int], None] | None,
     ) -> list[Codes]:
-        batch, unconditional = _batches(rows, settings)
+        batch, unconditional = batches_of(rows, settings)
         ids = generate_ids(self.lm, batch, settings, generators, unconditional, progress).cpu()
         return [row.layout.unpack(own[: len(row.layout)]) for row, own in zip(rows, ids, strict=True)]
-
-
-def _needs_sound(config: ModelConfig, tasks: Sequence[str] | None) -> bool:
-    """Whether one of the tasks, of all of the model's if they are not given, has codes of sound."""
-    if tasks is None or not config.clips.has_audio:
-        return config.clips.has_audio
-    portions = [(*task.inputs, *task.outputs) for task in map(config.task, tasks)]
-    return any(portion.kind == "audio" for own in portions for portion in own)
-
-
-def _batches(rows: Sequence[Row], settings: DrawSettings) -> tuple[Batch, Batch | None]:
-    """The rows to generate and, with guidance, those that it leads away from."""
-    batch = Batch.collate([row.layout.blank(row.parts) for row in rows])
-    if settings.guidance_scale == 1:
-        return batch, None
-    return batch, Batch.collate([layout.blank(parts) for layout, parts in (row.unguided for row in rows)])
-
-
-def _part(
-    progress: Callable[[float], None] | None, before: int, count: int
-) -> Callable[[int, int], None] | None:
-    """Report positions of a batch as clips done."""
-    if progress is None:
-        return None
-    return lambda sampled, total: progress(before + count * sampled / total)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.runtime.made_with import MadeWith, whole_path
+from ..data.runtime.made_with import MadeWith
+from ..data.runtime.model_source import source_name
 from ..data.runtime.one_writer import is_lock
 from ..lm.decoding.sampling import DrawSettings, Sampling
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 KNOWN = "known"  # the judge of paintings
 DTYPES = ("float32", "bfloat16")
+# The task of a prompt by what is given of it, where that says it all.
+_TASKS_OF = {
+    ("text",): "text_to_video",
+    ("image",): "image_to_video",
+    ("text", "image"): "image_to_video",
+    ("audio",): "audio_to_video",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,8 @@ class TaskOptions:
     """The task, by its name or its file.
 
     Args:
-        task: name of the task.
+        task: name of the task; if not given, text_to_video for a text, image_to_video for an image,
+            audio_to_video for a sound.
         task_file: in its place, a file of your own that defines it. It is code, and is run.
     """
 
@@ -33,13 +42,24 @@ class TaskOptions:
     task_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if (self.task is None) == (self.task_file is None):
+        if self.task is not None and self.task_file is not None:
             raise ValueError("give the name of a task (--task) or a file of your own (--task-file)")
 
-    @property
-    def name(self) -> str:
-        """What `load_task` takes."""
-        return str(self.task if self.task is not None else self.task_file)
+    def name_for(self, prompt: "PromptOptions") -> str:
+        """What `load_task` takes: as given, else the one task that the prompt can be for.
+
+        Raises:
+            ValueError: if none is given, and the prompt may be for several or for none.
+        """
+        if self.task is not None or self.task_file is not None:
+            return str(self.task if self.task is not None else self.task_file)
+        parts = ("text", "image", "video", "audio", "mask")
+        given = tuple(name for name in parts if getattr(prompt, name) is not None)
+        if given not in _TASKS_OF:
+            several = f"{' and '.join(given)} may be for several tasks;"
+            told = several if given else "a prompt, such as --text, is missing;"
+            raise ValueError(f"{told} give the name of a task (--task) or a file of your own (--task-file)")
+        return _TASKS_OF[given]
 
 
 @dataclass(frozen=True)
@@ -227,7 +247,7 @@ class Request:
         """
         prompt = self.prompt.prompt
         given = {name: getattr(prompt, name) for name in _GIVEN}
-        values = {"model": whole_path(self.model), "task": self.task, "given": given, "depth": self.depth}
+        values = {"model": source_name(self.model), "task": self.task, "given": given, "depth": self.depth}
         values |= {"sampling": asdict(how), "seed": self.seed}
         values |= asdict(self.results) | asdict(self.expansion) | asdict(self.runtime)
         values["composite"] = not values.pop("raw")

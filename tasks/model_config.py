@@ -9,6 +9,7 @@ MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -78,6 +79,13 @@ class ModelConfig:
                 f"this model was not trained on task {task.name}; it has {', '.join(self.tasks)}"
             )
         return configured([task], self.clips.variants)[0]
+
+    def needs_sound(self, tasks: Sequence[str] | None) -> bool:
+        """Whether one of the tasks, of all of the model's if they are not given, has codes of sound."""
+        if tasks is None or not self.clips.has_audio:
+            return self.clips.has_audio
+        portions = [(*task.inputs, *task.outputs) for task in map(self.task, tasks)]
+        return any(portion.kind == "audio" for own in portions for portion in own)
 
     def check_tokenizers(self, video: Any, audio: Any, text: Any, *, needs_sound: bool = True) -> None:
         """Refuse tokenizers other than those whose codes the language model was trained on.

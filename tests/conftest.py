@@ -169,3 +169,32 @@ def _with_another(rank: int, function: Callable[[int], Any], folder: Path) -> No
     distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
     torch.save(function(rank), folder / f"{rank}.pt")
     distributed.destroy_process_group()
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Iterator[Any]:
+    """An empty hub on loopback in the place of Hugging Face's, with an empty cache (hub_server.py)."""
+    from hub_server import HubServer
+    from huggingface_hub import constants
+
+    with HubServer() as server:
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # else files go to another server
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch) -> Path:
+    """An empty folder in the place of the package's own models."""
+    from videolm.data.runtime import model_source
+
+    folder = tmp_path.resolve() / "pretrained"
+    folder.mkdir()
+    monkeypatch.setattr(model_source, "PACKAGED", folder)
+    return folder

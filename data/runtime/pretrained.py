@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -125,7 +126,7 @@ def check_fit(build: Callable[[], nn.Module], folder: str | Path, what: str = "i
         FileNotFoundError: if there are no weights.
         ValueError: if they cannot be read, or are not the model's by name and shape.
     """
-    path = _weights_of(folder)
+    path = _path_of_weights(folder)
     try:
         with torch.device("meta"), _WithoutDraws():
             expected = {name: list(value.shape) for name, value in build().state_dict().items()}
@@ -161,7 +162,7 @@ def load_weights(model: nn.Module, folder: str | Path) -> None:
         FileNotFoundError: if there are no weights.
         ValueError: if they do not fit, or are not finite.
     """
-    path = _weights_of(folder)
+    path = _path_of_weights(folder)
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:  # safetensors raises its own types for a damaged file
@@ -179,7 +180,18 @@ def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
         raise ValueError(f"{path} is damaged: {some(wrong)} have values that are not finite")
 
 
-def _weights_of(folder: str | Path) -> Path:
+def weights_of(folder: Path) -> tuple[int, tuple[str, ...]]:
+    """The number of parameters in a folder, and the formats that they are stored in, such as ("F32",)."""
+    path = folder / _WEIGHTS
+    if not path.is_file():
+        return 0, ()
+    with safe_open(path, "pt") as file:
+        slices = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118
+        formats = sorted({each.get_dtype() for each in slices})
+        return sum(prod(each.get_shape()) for each in slices), tuple(formats)
+
+
+def _path_of_weights(folder: str | Path) -> Path:
     path = Path(folder) / _WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {_WEIGHTS}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.runtime.confinement import checked as inside
-from ...data.runtime.made_with import whole_path
+from ...data.runtime.model_source import model_folder, source_name
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.parsing import bounded_text, parse_yaml
 from ...data.runtime.progress import progress
@@ -61,8 +61,11 @@ def read_chain(path: Path) -> list[Step]:
     return checked(steps)
 
 
-def write_chain(chain: Path, folder: Path, out: Path) -> list[Path]:
-    """Run the chain of a file with the model of a folder; returns the paths of the results to look at.
+def write_chain(chain: Path, model: str | Path | None, out: Path) -> list[Path]:
+    """Run the chain of a file; returns the paths of the results to look at.
+
+    Args:
+        model: as `model_folder` takes it.
 
     Raises:
         FileNotFoundError: if the chain, the model or an input is missing.
@@ -71,10 +74,11 @@ def write_chain(chain: Path, folder: Path, out: Path) -> list[Path]:
     steps = read_chain(chain)
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder for the results of all steps")
-    model = VideoLM.from_pretrained(folder, tasks=[step.task for step in steps])
+    folder = model_folder(model)
+    loaded = VideoLM.from_pretrained(folder, tasks=[step.task for step in steps])
     with only_writer(out), notes(), progress("chain", len(steps)) as show:
-        claim_folder(out, {"model": whole_path(folder)}, "results")
-        clips = run_chain(model, steps, keep=out, report=show)
+        claim_folder(out, {"model": source_name(folder)}, "results")
+        clips = run_chain(loaded, steps, keep=out, report=show)
     return [shown(file_of(out, steps, name), clip) for name, clip in clips.items()]
 
 

@@ -23,6 +23,7 @@ from ...data.media.clip import Clip, write_clip
 from ...data.runtime.checksums import file_hash
 from ...data.runtime.files import write_json
 from ...data.runtime.made_with import whole_path
+from ...data.runtime.model_source import source_name
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import DrawSettings, Sampling
@@ -156,7 +157,7 @@ def write_long(
     sampling = sampling or Sampling()
     if out.suffix:
         raise ValueError(f"--out is {out}; expected a folder, for video.mp4, report.json and segments/")
-    asked: dict[str, Any] = {"prompt": _as_json(prompt), "model": whole_path(folder), "seed": seed}
+    asked: dict[str, Any] = {"prompt": _as_json(prompt), "model": source_name(folder), "seed": seed}
     if best_of > 1:
         asked |= {"best_of": best_of, "judge": judge}
     fit = fit_of(judge) if best_of > 1 else None

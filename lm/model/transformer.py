@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, Unpack, cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ...data.runtime.hub import HubOptions
+from ...data.runtime.model_source import part_folder
 from ...data.runtime.pretrained import PretrainedMixin, check_fit, load_weights, read_config
 from ...data.runtime.typed_fields import check_fields, check_least
 from ..batch import Batch
@@ -190,18 +192,27 @@ class PrefixLM(PretrainedMixin, nn.Module):
                 nn.init.zeros_(module.project_out.weight)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, vocabulary: Vocabulary) -> "PrefixLM":  # pyright: ignore
+    def from_pretrained(  # pyright: ignore
+        cls, model: str | Path, vocabulary: Vocabulary | None = None, **hub: Unpack[HubOptions]
+    ) -> "PrefixLM":
         """Load a folder that `save_pretrained` wrote, in evaluation mode.
 
+        Args:
+            model: that folder, or a model that has it: a folder or a name, as `model_folder` takes them.
+            vocabulary: if not given, vocabulary.json of the model.
+            hub: for a name on Hugging Face's hub.
+
         Raises:
-            FileNotFoundError: if the folder or a file in it is missing.
+            FileNotFoundError: if there is no such model, or a file is missing.
             ValueError: if it holds another kind of model or weights that do not fit config and vocabulary.
         """
+        folder = part_folder(model, "lm", **hub)
+        vocabulary = vocabulary or Vocabulary.load(folder.parent / "vocabulary.json")
         config = read_config(folder, cls.kind, cls.config_class)
         check_fit(lambda: cls(config, vocabulary), folder, "its config.json and this vocabulary")
-        model = cls(config, vocabulary)
-        load_weights(model, folder)
-        return model
+        loaded = cls(config, vocabulary)
+        load_weights(loaded, folder)
+        return loaded
 
 
 def _as_predicted(block: Block, config: LMConfig) -> Block:

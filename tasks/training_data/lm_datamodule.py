@@ -27,6 +27,7 @@ from ...lm.vocabulary import Vocabulary
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
+from ..model_card import write_card
 from ..model_config import ModelConfig, save_model_files
 from ..recommended_sampling import RecommendedSampling
 from ..spans import AudioOrder
@@ -249,6 +250,7 @@ class LMDataModule(LightningDataModule):
         if folder.resolve() == self.folder.resolve():  # a fit that is run again keeps what was set since
             recommended = self.said.over(self.before).over(recommended)
         recommended.save(folder)
+        write_card(folder)
 
     def _divide(self, share: float, at_most: int, source: str | None) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""

@@ -31,6 +31,7 @@ VALUES = {
     "weights": "--weights w",
     "trust": "--trust",
     "out": "--out o",
+    "store_scores": "--store-scores false",
     "clips": "--clips 7",
     "tasks": "--tasks inpainting,outpainting",
     "num_frames": "--num-frames 9",
@@ -97,7 +98,7 @@ def test_options_that_are_not_given_are_at_the_defaults_of_the_records(name: str
     kind, words = JOBS[name]
     names, values = (words.split()[first::2] for first in (0, 1))
     given = {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
-    given = {name: value if name == "protocol" else Path(value) for name, value in given.items()}
+    given = {name: value if name in ("protocol", "model") else Path(value) for name, value in given.items()}
     assert asked(words, monkeypatch) == kind(**given)
 
 

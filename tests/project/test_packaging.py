@@ -65,16 +65,22 @@ def test_every_source_folder_is_packaged():
         ".".join(["videolm", *path.parent.relative_to(ROOT).parts])
         for path in source_files("*.py")
     }
-    assert folders | {"videolm", "videolm.configs"} == listed
+    assert folders | {"videolm", "videolm.configs", "videolm.pretrained"} == listed
     assert all((ROOT / Path(*name.split(".")[1:])).is_dir() for name in listed)
 
 
 @pytest.mark.long
-def test_the_wheel_holds_sources_configs_and_templates(tmp_path):
+def test_the_wheel_holds_sources_configs_templates_and_the_packaged_model(tmp_path):
     # From a copy, as a build leaves files in its source; no isolation, as it needs setuptools alone.
     source = tmp_path / "source"
     skipped = shutil.ignore_patterns(".*", "runs", "build", "dist", "tests", "benchmarks", "__pycache__")
     shutil.copytree(ROOT, source, ignore=skipped)
+    model_files = {"config.json", "README.md", "lm/model.safetensors", "text_tokenizer/spiece.model"}
+    for name, files in {"shapes": {*model_files, "lm/own.py"}, "sprites": model_files}.items():
+        for file in files:
+            path = source / "pretrained" / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     run(*command, "--disable-pip-version-check", "--wheel-dir", str(tmp_path), str(source))
     (wheel,) = tmp_path.glob("*.whl")
@@ -84,6 +90,9 @@ def test_the_wheel_holds_sources_configs_and_templates(tmp_path):
     templates = {f"videolm/{path.relative_to(ROOT)}" for path in source_files("*.jinja")}
     assert templates and templates <= names
     assert "videolm/tasks/definitions/text_to_video.py" in names
+    packaged = {f"videolm/pretrained/shapes/{file}" for file in model_files}
+    assert packaged <= names
+    assert not [name for name in names if "sprites/" in name or name.endswith("/own.py")]
     assert not [name for name in names if "/tests/" in name or name.startswith("tests")]
 
 

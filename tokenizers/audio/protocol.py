@@ -13,12 +13,14 @@ into the codes on disk, the vocabulary and the layout:
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, Unpack, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ...data.runtime.hub import HubOptions
+from ...data.runtime.model_source import part_folder
 from .transformers_folder import model_type
 
 # Not typing.Self: beartype refuses it on methods that it checks one by one.
@@ -78,15 +80,20 @@ class AudioCodec(Protocol):
     def to(self: Codec, device: torch.device | str) -> Codec: ...
 
 
-def load_audio_tokenizer(folder: str | Path) -> AudioCodec:
-    """The audio tokenizer in a folder, ours or one that there is an adapter for, in evaluation mode.
+def load_audio_tokenizer(model: str | Path, **hub: Unpack[HubOptions]) -> AudioCodec:
+    """An audio tokenizer, ours or one that there is an adapter for, in evaluation mode.
 
     It codes at every level that the folder holds.
 
+    Args:
+        model: its folder, or a model that has it: a folder or a name, as `model_folder` takes them.
+        hub: for a name on Hugging Face's hub.
+
     Raises:
-        FileNotFoundError: if the folder or a file in it is missing.
+        FileNotFoundError: if there is no such model, or a file is missing.
         ValueError: if it holds something else, or weights that do not fit its config.json.
     """
+    folder = part_folder(model, "audio_tokenizer", **hub)
     return _class_of(model_type(folder)).from_pretrained(folder)
 
 

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ from torch import Tensor
 
 from ...data.runtime.confinement import is_confined, is_inside, places_of
 from ...data.runtime.files import read_json, replacing, write_json
+from ...data.runtime.hub import HubOptions
+from ...data.runtime.model_source import part_folder
 from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
 from ...data.runtime.transformers_loading import NO_CODE, quiet_transformers
 from ..audio.torchaudio_guard import tolerate_torchaudio
@@ -181,16 +183,21 @@ def _say_where_it_is(folder: Path, source: str) -> None:
     warnings.warn(said, stacklevel=3)
 
 
-def load_text_tokenizer(folder: str | Path, cache: Path | None = None) -> TextTokenizer | TextEncoder:
+def load_text_tokenizer(
+    model: str | Path, cache: Path | None = None, **hub: Unpack[HubOptions]
+) -> TextTokenizer | TextEncoder:
     """What a text_tokenizer folder holds: pieces of our own, or a frozen encoder.
 
     Args:
+        model: that folder, or a model that has it: a folder or a name, as `model_folder` takes them.
         cache: of an encoder.
+        hub: for a name on Hugging Face's hub.
 
     Raises:
         FileNotFoundError, ValueError: as `from_pretrained` of the two.
     """
-    path = Path(folder) / "config.json"
+    folder = part_folder(model, "text_tokenizer", **hub)
+    path = folder / "config.json"
     stored = read_json(path) if path.is_file() else None
     if isinstance(stored, dict) and stored.get("kind") == _KIND:
         return TextEncoder.from_pretrained(folder, cache)

@@ -7,7 +7,7 @@ as a codec of clips. `load_video_tokenizer` reads a folder's config.json to see 
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, Unpack, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from ...data.media.timing import video_latents
 from ...data.runtime.files import read_json
+from ...data.runtime.hub import HubOptions
+from ...data.runtime.model_source import part_folder
 
 # Not typing.Self: beartype refuses it on methods that it checks one by one.
 Codec = TypeVar("Codec", bound="VideoCodec")
@@ -116,14 +118,19 @@ class StreamingVideoCodec(Protocol):
     def decoder_stream(self) -> StreamingDecoder: ...
 
 
-def load_video_tokenizer(folder: str | Path) -> VideoCodec:
-    """The video tokenizer in a folder, ours or one that there is an adapter for, in evaluation mode.
+def load_video_tokenizer(model: str | Path, **hub: Unpack[HubOptions]) -> VideoCodec:
+    """A video tokenizer, ours or one that there is an adapter for, in evaluation mode.
+
+    Args:
+        model: its folder, or a model that has it: a folder or a name, as `model_folder` takes them.
+        hub: for a name on Hugging Face's hub.
 
     Raises:
-        FileNotFoundError: if the folder or a file in it is missing.
+        FileNotFoundError: if there is no such model, or a file is missing.
         ValueError: if it holds something else, or weights that do not fit its config.json.
     """
-    path = Path(folder) / "config.json"
+    folder = part_folder(model, "video_tokenizer", **hub)
+    path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a folder of a video tokenizer: it has no config.json")
     config = read_json(path)
