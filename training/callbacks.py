@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ class LastCheckpoint(Checkpoint):
     """Write last.ckpt every so many steps and at the end; an unfinished one never takes its place.
 
     It is a file or, of a sharded model, a folder to which each process writes its part.
+
+    Args:
+        after: called by the first process when it is written.
     """
 
-    def __init__(self, folder: Path, every: int):
+    def __init__(self, folder: Path, every: int, after: Callable[[], None] | None = None):
         if every < 1:
             raise ValueError(f"--checkpoint_every is {every}; expected at least 1")
         self.path = folder / LAST
         self.unfinished = folder / f"{LAST}.unfinished"  # of a sharded one: a folder that all processes know
         self.every = every
+        self.after = after
         self.saved_at = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -56,6 +61,11 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         self.saved_at = trainer.global_step
+        self._write(trainer)
+        if self.after is not None and trainer.is_global_zero:
+            self.after()
+
+    def _write(self, trainer: Trainer) -> None:
         if not isinstance(trainer.strategy, ModelParallelStrategy):
             trainer.save_checkpoint(self.path)
             return

@@ -15,6 +15,7 @@ from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.validations import Quality
 from ..batch import Batch
 from ..model.activation_checkpointing import checkpoint_layers
 from ..model.shared_bits import share_bits as share_bits_of
@@ -253,6 +254,19 @@ class LanguageModelTraining(LightningModule):
             table_group,
         ]
         return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
+
+    @property
+    def quality(self) -> Quality:
+        """By what validations are compared."""
+        return Quality(
+            metric="validation/loss",
+            words="loss",
+            unit="nats a code",
+            rises=False,
+            noise=0.01,
+            compared=("train/task/", "validation/task/"),
+            gap=0.15,
+        )
 
     def export(self, folder: str | Path) -> None:
         """Write the model to `folder`/lm: called by all processes, of which the first one writes."""

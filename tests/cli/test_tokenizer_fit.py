@@ -29,7 +29,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fit_writes_model_checkpoint_metrics_config_and_samples(run: Path) -> None:
     folder = run / "training/tokenizer"
     assert (run / "model/video_tokenizer/model.safetensors").is_file()
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "last.ckpt", "metrics.csv", "samples"}
+    names = {"best", "config.yaml", "last.ckpt", "metrics.csv", "samples", "validations.json"}
+    assert {path.name for path in folder.iterdir()} == names
     assert list(losses(run)) == list(range(6))
 
 
