@@ -283,7 +283,8 @@ def _check_contents(cli: StageCLI, checkpoint: Path | None) -> None:
             "it goes on with those of now",
             flush=True,
         )
-        rank_zero_only(cli.best.forget)()
+        if checkpoint is not None and step_of(checkpoint) != cli.trainer.max_steps:
+            rank_zero_only(cli.best.forget)()  # scores of other held-out clips cannot be compared
     rank_zero_only(record.write)()
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -16,7 +17,7 @@ from .best_model import BestModel
 from .findings import Findings, Means, caption_lines
 from .run_logs import means_of
 from .validation_steps import interval_of
-from .validations import Validation
+from .validations import Quality, Validation
 
 _REHEARSED, _TIMED = 3, 20  # steps: the first ones are slower, and the pace is measured up to this one
 
@@ -32,7 +33,7 @@ class RunNews(Callback):
 
     def __init__(self, name: str, amount: Callable[[int], TrainingAmount], best: BestModel):
         self.name, self.amount, self.best = name, amount, best
-        self.has_warned = False
+        self.has_warned, self.has_shown = False, False
         self.timed_from: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class RunNews(Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        for line in caption_lines(scores):
+        for line in validated(scores, self.best.quality, self._pictures(trainer)):
             self._say(f"step {trainer.global_step:,}: {line}")
         warning = None if self.has_warned else self.findings(trainer).warning()
         if warning is not None:
@@ -88,6 +89,14 @@ class RunNews(Callback):
             for begin, each in zip(begins, validations, strict=True)
         ]
         return Findings(self.best.quality, validations, train)
+
+    def _pictures(self, trainer: Trainer) -> Path | None:
+        """Where pictures are, the first time that there are some."""
+        folder = Path(trainer.default_root_dir) / "samples"
+        if self.has_shown or not folder.is_dir():
+            return None
+        self.has_shown = True
+        return folder
 
     def _say(self, line: str) -> None:
         print(f"{self.name}: {line}", flush=True)
@@ -110,6 +119,16 @@ def opening(amount: TrainingAmount, steps: float, trainer: Trainer, weights: int
         every = interval // trainer.accumulate_grad_batches
         length += f"; validated every {every:,} steps" + ("" if begin else ", and soon for the first time")
     return [*lines, length]
+
+
+def validated(scores: Means, quality: Quality, pictures: Path | None) -> list[str]:
+    """What a validation has found."""
+    lines = []
+    if quality.metric in scores:
+        score = f"{scores[quality.metric]:.2f} {quality.unit}".rstrip()
+        where = f"; pictures in {pictures}" if pictures is not None else ""
+        lines.append(f"{quality.words} of held-out clips {score}{where}")
+    return lines + caption_lines(scores)
 
 
 def pace(seconds: float, steps_left: int, now: datetime) -> str:

@@ -35,12 +35,13 @@ class StepBudget:
     validations: int = 10
 
     def check(self) -> None:
-        """Raise a ValueError if a number is out of range: what a constructor raised, the parser of the command
-        line would replace.
+        """Raise a ValueError if a number is out of range.
+
+        A constructor's error would be replaced by the parser of the command line.
         """
         if not (isfinite(self.passes) and self.passes > 0 and 1 <= self.least <= self.most):
             raise ValueError(
-                f"steps is {asdict(self)}; expected passes above 0, least from 1 to most"
+                f"steps is {asdict(self)}; expected passes above 0 and least from 1 to most"
             )
         if self.validations < 1:
             raise ValueError(f"steps.validations is {self.validations}; expected 1 or more")

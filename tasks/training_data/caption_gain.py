@@ -47,7 +47,7 @@ class CaptionGain(Callback):
             return
         error = gains.std() / len(gains) ** 0.5
         scores = {"validation/caption_gain": gains.mean(), "validation/caption_gain_error": error}
-        module.log_dict(scores, batch_size=len(gains))
+        module.log_dict(scores, batch_size=len(gains), sync_dist=True)
 
 
 def caption_gains(model: PrefixLM, data: LMDataModule) -> Float[Tensor, " clips"] | None:

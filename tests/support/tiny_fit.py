@@ -1,8 +1,7 @@
 """The smallest training with a score of its own choice: one weight, noise from the global generator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -17,13 +16,18 @@ from videolm.training.run_logs import quiet_lightning
 from videolm.training.validation_steps import ValidationSteps
 from videolm.training.validations import Quality
 
-QUALITY = Quality("val/score", "score", "dB", True, noise=0.1, compared=("train/score", "val/score"), gap=1.0)
+QUALITY = Quality("val/score", "PSNR", "dB", True, noise=0.1, compared=("train/score", "val/score"), gap=1.0)
 
 
 class TinyTraining(LightningModule):
-    """Args: scores: of the validations, by step; others have 0. stop: called with "train" or "val" and a step."""
+    """Fits a weight to sums that no weight fits.
 
-    def __init__(self, scores: dict[int, float], stop: Any = lambda phase, step: None):
+    Args:
+        scores: of the validations, by step; others have 0.
+        stop: called with "train" or "val" and the step.
+    """
+
+    def __init__(self, scores: dict[int, float], stop: Callable[[str, int], None] = lambda *_: None):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.scores, self.stop = scores, stop

@@ -9,7 +9,9 @@ from videolm.training.step_budget import StepBudget, keep_steps, kept_steps, sho
 BUDGET = StepBudget(passes=40, least=1000, most=5000)
 
 
-@pytest.mark.parametrize(("clips", "steps"), [(50, 1000), (400, 2000), (600, 3000), (10_000, 5000), (None, 5000)])
+@pytest.mark.parametrize(
+    ("clips", "steps"), [(50, 1000), (400, 2000), (600, 3000), (10_000, 5000), (None, 5000)]
+)
 def test_steps_follow_the_number_of_clips_between_two_limits(clips, steps):
     assert BUDGET.steps(None if clips is None else clips / 8) == steps
 
@@ -24,7 +26,7 @@ def test_a_training_that_goes_on_keeps_its_number_though_clips_were_added(tmp_pa
 
 def test_a_damaged_record_is_named(tmp_path):
     keep_steps(tmp_path, BUDGET, 0)
-    with pytest.raises(ValueError, match="steps.json is damaged"):
+    with pytest.raises(ValueError, match=r"steps\.json is damaged"):
         kept_steps(tmp_path, BUDGET, 50.0, goes_on=True)
 
 

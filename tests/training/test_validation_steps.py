@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tiny_fit import TinyTraining, tiny_fit
 
 from videolm.training.validation_steps import ValidationSteps
@@ -50,11 +51,8 @@ def test_a_training_that_goes_on_is_not_validated_early_again(tmp_path):
         if step == 8:
             raise ValueError("stopped")
 
-    module = TinyTraining({}, stop)
-    try:
-        tiny_fit(
-            tmp_path, module, steps=40, interval=20, checkpoint_every=1, timing=ValidationSteps(clock=Clock(30.0))
-        )
-    except ValueError:
-        assert module.validated == [3]
+    module, timing = TinyTraining({}, stop), ValidationSteps(clock=Clock(30.0))
+    with pytest.raises(ValueError, match="stopped"):
+        tiny_fit(tmp_path, module, steps=40, interval=20, checkpoint_every=1, timing=timing)
+    assert module.validated == [3]
     assert early(tmp_path, 30.0).validated == [20, 40]
