@@ -26,7 +26,7 @@ from .costs import training_flops
 from .finetuning import add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
-from .parallel import is_sharded, save_whole, shard
+from .parallel import is_sharded, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
 _ADAM_BETAS = (0.9, 0.95)
@@ -210,6 +210,7 @@ class LanguageModelTraining(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Means over all targets of all processes, which need not have seen the same tasks."""
+        reshard(self.trained)
         everywhere = [self._sums]
         if distributed.is_available() and distributed.is_initialized():
             everywhere = [{} for _ in range(distributed.get_world_size())]
