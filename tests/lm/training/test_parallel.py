@@ -32,7 +32,7 @@ class Losses(Callback):
 
 
 def train(examples, vocabulary, strategy, folder: Path, steps: int = STEPS) -> None:
-    """Train on shares of the examples, and validate after each step; write losses, hidden states and the exported model."""
+    """Train on shares of the examples, validated after each step; write losses, hidden states and model."""
     torch.manual_seed(0)
     module = LanguageModelTraining(SMALL, vocabulary, warmup_steps=2, schedule="constant", ema_decay=0.5)
     losses, checkpoint = Losses(), folder / "last.ckpt"
