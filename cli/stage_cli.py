@@ -3,8 +3,8 @@
     videolm tokenizer fit --config demo --out runs/mine --trainer.max_steps 500
 
 `--config` takes a YAML file or the name of one in configs/<stage>/ (config_files.py). A stage writes
-config.yaml, metrics.csv, last.ckpt and samples/ to RUN/training/<stage>/, and its part of the finished model
-to RUN/model/. A fit that was stopped goes on from its last.ckpt.
+config.yaml, metrics.csv, last.ckpt and samples/ to RUN/training/<stage>/, and its part of the finished model,
+that of the best validation, to RUN/model/. A fit that was stopped goes on from its last.ckpt.
 """
 
 import sys
@@ -16,6 +16,7 @@ import yaml
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.plugins.environments import ClusterEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -24,10 +25,16 @@ from ..data.runtime.files import replacing
 from ..data.runtime.made_with import MadeWith, refuse_others
 from ..data.runtime.one_writer import only_writer
 from ..data.runtime.parsing import bounded_text, parse_yaml
+from ..training.best_model import BestModel
 from ..training.callbacks import FitProgress, LastCheckpoint, SecondInterrupt
 from ..training.checkpoints import LAST, Found, WholeCheckpointIO, find_checkpoint, step_of
 from ..training.run_logs import csv_logger, quiet_lightning, wandb_logger
+from ..training.run_news import RunNews
+from ..training.step_budget import StepBudget, keep_steps, kept_steps, shorten_schedules
 from ..training.strategies import FSDP2Strategy, environment_of, strategy_of
+from ..training.validation_steps import ValidationSteps
+from ..training.validations import Quality
+from .closing_words import closing_words
 from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import with_packaged_configs
 from .init_from import language_model_from, value_of
@@ -44,10 +51,15 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
         _check_contents(cli, checkpoint)
         rank_zero_only(cli.save_config)()
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+        cli.best.finish(cli.trainer, cli.model, cli.datamodule)
         model_folder = cli.out / "model"
-        cli.model.export(model_folder)
+        step = cli.best.export(cli.trainer, cli.model, model_folder)
         if hasattr(cli.datamodule, "export"):
             rank_zero_only(cli.datamodule.export)(model_folder)
+        if cli.trainer.is_global_zero:
+            data = cli.config["data"].as_dict()
+            words = closing_words(cli.stage, cli.trainer, cli.news, step, cli.out, data)
+            print("\n".join(words), flush=True)
     return [cli.folder, model_folder / cli.stage.part] if cli.trainer.is_global_zero else []
 
 
@@ -76,9 +88,13 @@ class StageCLI(LightningCLI):
 
     Attributes:
         checkpoint: to go on from.
+        best: of a fit, keeps the model of the best validation.
+        news: of a fit, says what it does.
     """
 
     checkpoint: Found
+    best: BestModel
+    news: RunNews
 
     def __init__(
         self,
@@ -137,6 +153,17 @@ class StageCLI(LightningCLI):
         parser.add_argument(
             "--checkpoint_every", type=int, default=200, help="steps between two writings of last.ckpt"
         )
+        parser.add_argument(
+            "--keep_best",
+            type=bool,
+            default=True,
+            help="the model of the best validation is exported; false exports that of the last step",
+        )
+        parser.add_argument(
+            "--steps",
+            type=StepBudget | None,
+            help="steps by the number of clips, where trainer.max_steps is not given",
+        )
         if self.stage.reads_model:
             parser.add_argument(
                 "--init_from", type=Path | None, help="model folder to train on from, in a run of its own"
@@ -169,9 +196,40 @@ class StageCLI(LightningCLI):
             SecondInterrupt(),
         ]
         settings["plugins"] = self._plugins(settings)
-        if self.verb == "fit":
-            settings["callbacks"].append(LastCheckpoint(self.folder, self.config["checkpoint_every"]))
-        return Trainer(**settings)
+        settings["callbacks"] += self._callbacks_of_fit() if self.verb == "fit" else []
+        budget: StepBudget | None = self.config_init["steps"] if self.verb == "fit" else None
+        spreads = budget is not None and type(settings["val_check_interval"]) is not int
+        if spreads:
+            settings["val_check_interval"] = 1  # until the number of steps is known
+        trainer = Trainer(**settings)
+        if budget is not None:
+            self._budget_steps(trainer, budget, spreads)
+        return trainer
+
+    def _callbacks_of_fit(self) -> list[Callback]:
+        quality: Quality = self.model.quality  # pyright: ignore[reportAssignmentType]  every stage's has one
+        self.best = BestModel(self.folder, self.stage.part, quality, self.config["keep_best"])
+        self.news = RunNews(self.stage.name, self.datamodule.amount, self.best)
+        last = LastCheckpoint(self.folder, self.config["checkpoint_every"], self.best.prune)
+        return [*self.stage.callbacks(), ValidationSteps(), self.best, self.news, last]
+
+    def _budget_steps(self, trainer: Trainer, budget: StepBudget, spreads: bool) -> None:
+        """Set the number of steps by the number of clips, if it is not given.
+
+        Args:
+            spreads: validations over the steps, rather than by the trainer's interval.
+        """
+        budget.check()
+        if trainer.max_steps < 0 and (trainer.max_epochs or 0) < 1:
+            a_pass = self.datamodule.amount(trainer.world_size).steps_a_pass
+            a_pass = None if a_pass is None else a_pass / trainer.accumulate_grad_batches
+            steps = kept_steps(self.folder, budget, a_pass, goes_on=self.checkpoint.path is not None)
+            trainer.fit_loop.epoch_loop.max_steps = steps
+            shorten_schedules(self.model, steps)
+            rank_zero_only(keep_steps)(self.folder, budget, steps)
+        if spreads:
+            steps = trainer.max_steps if trainer.max_steps > 0 else budget.most
+            trainer.val_check_interval = budget.interval(steps) * trainer.accumulate_grad_batches
 
     def _plugins(self, settings: dict[str, Any]) -> list[Any]:
         """The given plugins and, where they leave it open, ours."""
@@ -227,6 +285,8 @@ def _check_contents(cli: StageCLI, checkpoint: Path | None) -> None:
             "it goes on with those of now",
             flush=True,
         )
+        if checkpoint is not None and step_of(checkpoint) != cli.trainer.max_steps:
+            rank_zero_only(cli.best.forget)()  # scores of other held-out clips cannot be compared
     rank_zero_only(record.write)()
 
 

@@ -3,12 +3,15 @@
 The classes of a stage are imported when it is trained, and not before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import Callback
+
+Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Stage:
         same: settings that are the same as others, as (from, to).
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
         report: prints and writes more than the logged scores after a validation, into a folder.
+        callbacks: of a fit, beside those of every stage.
+        found: lines on what a fit has reached, from the module, the data, the scores of the validation whose
+            model is exported, and the means of the training's metrics before it.
     """
 
     name: str
@@ -32,6 +38,8 @@ class Stage:
     same: tuple[tuple[str, str], ...] = ()
     reads_model: bool = False
     report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
+    callbacks: Callable[[], list[Callback]] = list
+    found: Callable[[Any, Any, Scores, Scores], list[str]] | None = None
 
 
 def _tokenizer() -> tuple[type[LightningModule], type[LightningDataModule]]:
@@ -49,6 +57,19 @@ def _tokenizer_scores(module: Any, datamodule: Any, folder: Path) -> list[Path]:
     scores = score_tokenizer(module.averaged.eval(), clips)
     print(table(scores))
     return write_scores(folder, scores)
+
+
+def _tokenizer_found(module: Any, datamodule: Any, scores: Scores, train: Scores) -> list[str]:
+    """How a video tokenizer compares with still pictures, and how its codebook is used."""
+    from ..evaluation.tokenizer_scores import still_psnr
+    from ..training.findings import code_lines, still_lines
+
+    tokenizer = module.averaged
+    clips = (frames for batch in datamodule.val_dataloader() for frames in batch["frames"])
+    frames = [value for name, value in sorted(scores.items()) if name.startswith("val/psnr_frame_")][1:]
+    psnr = sum(frames) / len(frames) if frames else float("nan")
+    bits = (tokenizer.codebook_size - 1).bit_length()
+    return still_lines(psnr, still_psnr(clips, tokenizer.temporal_stride)) + code_lines(scores, train, bits)
 
 
 def _audio() -> tuple[type[LightningModule], type[LightningDataModule]]:
@@ -78,14 +99,22 @@ def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
     return LanguageModelTraining, LMDataModule
 
 
+def _lm_callbacks() -> list[Callback]:
+    from ..tasks.training_data.caption_gain import CaptionGain
+
+    return [CaptionGain()]
+
+
 _LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
 _LM_SAME = (("model.init_from", "data.init_from"),)
 
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores),
+        Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores, found=_tokenizer_found),
         Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
-        Stage("lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True),
+        Stage(
+            "lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True, callbacks=_lm_callbacks
+        ),
     )
 }

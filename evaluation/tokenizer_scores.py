@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.pixels import frames_from_pixels, pixels_from_frames
+from ..data.media.psnr import psnr
 from ..data.runtime.files import replacing, write_json
 from ..data.runtime.text_table import text_table
 from ..data.sources.selection import ClipSelection
@@ -160,6 +161,17 @@ def baselines(
         "last frame repeated": frames[[(frame - 1) // temporal_stride * temporal_stride for frame in later]],
         "mean image": mean.expand(len(later), -1, -1, -1),
     }
+
+
+def still_psnr(
+    clips: Iterable[UInt8[Tensor, "frames height width 3"]], temporal_stride: int
+) -> dict[str, float]:
+    """Mean PSNR in dB of each of the `baselines`; none of single images."""
+    found: dict[str, list[Tensor]] = {}
+    for frames in clips:
+        for name, predicted in baselines(frames, temporal_stride).items():
+            found.setdefault(name, []).append(psnr(frames[1:], predicted))
+    return {name: float(torch.cat(each).mean()) for name, each in found.items()}
 
 
 def table(scores: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,26 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from ..data.runtime.files import naming_full_disk, replacing
 from ..data.runtime.progress import progress
 from .checkpoints import LAST
+from .validation_steps import interval_of
 
 
 class LastCheckpoint(Checkpoint):
     """Write last.ckpt every so many steps and at the end; an unfinished one never takes its place.
 
     It is a file or, of a sharded model, a folder to which each process writes its part. Of a step that is
-    validated it is written after the validation, whose scores and pictures a resumed run does not make again.
+    validated at its turn it is written after the validation, which a resumed run then does not make again.
+
+    Args:
+        after: called by the first process when it is written.
     """
 
-    def __init__(self, folder: Path, every: int):
+    def __init__(self, folder: Path, every: int, after: Callable[[], None] | None = None):
         if every < 1:
             raise ValueError(f"--checkpoint_every is {every}; expected at least 1")
         self.path = folder / LAST
         self.unfinished = folder / f"{LAST}.unfinished"  # of a sharded one: a folder that all processes know
         self.every = every
+        self.after = after
         self.saved_at = 0
         self.waits = False  # for the end of a validation
 
@@ -67,6 +73,11 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         self.saved_at = trainer.global_step
+        self._write(trainer)
+        if self.after is not None and trainer.is_global_zero:
+            self.after()
+
+    def _write(self, trainer: Trainer) -> None:
         if not isinstance(trainer.strategy, ModelParallelStrategy):
             trainer.save_checkpoint(self.path)
             return
@@ -79,10 +90,14 @@ class LastCheckpoint(Checkpoint):
 
 
 def _validates(trainer: Trainer) -> bool:
-    """Whether Lightning validates after the step that has just been made."""
-    loop = trainer.fit_loop
+    """Whether Lightning validates after the step that has just been made, at its interval.
+
+    From a checkpoint after a validation at another step (validation_steps.py) it would count on wrongly.
+    """
+    loop, interval = trainer.fit_loop, interval_of(trainer)
     assert loop._data_fetcher is not None
-    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    is_due = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    return is_due and (interval is None or (loop.epoch_loop.total_batch_idx + 1) % interval == 0)
 
 
 class SecondInterrupt(Callback):

@@ -30,6 +30,7 @@ _CHATTER = (
     ".*number of training batches.*smaller than the logging interval.*",
     ".*GPU available but not used.*",
     ".*'set_vital' is deprecated.*",
+    ".*callbacks used to create the checkpoint need to be provided.*",  # a validation has none of a fit's
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 
@@ -60,6 +61,20 @@ def _rows(path: Path, last: int) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     return [row for row in csv.DictReader(whole.splitlines()) if int(row["step"]) <= last]
+
+
+def means_of(logger: CSVLogger, begin: int, end: int, prefix: str = "train/") -> dict[str, float]:
+    """Means of the logged metrics of a training from step `begin` up to `end`, by name, without that step.
+
+    Loggers count the batches that a step was made of as one.
+    """
+    values: dict[str, list[float]] = {}
+    for row in logger.experiment.metrics:
+        if begin <= int(row["step"]) < end:
+            for name, value in row.items():
+                if name.startswith(prefix) and value not in ("", None):
+                    values.setdefault(name, []).append(float(value))
+    return {name: sum(each) / len(each) for name, each in values.items()}
 
 
 def wandb_logger(folder: Path, name: str) -> WandbLogger:

@@ -31,6 +31,7 @@ from .buckets import Bucket, BucketBatches, BucketSchedule, assign
 from .clip_dataset import FileClips, Item, SyntheticClips, collate
 from .clip_reader import ClipReader, WindowReader
 from .probes import Probes, cache_folder
+from .training_amount import TrainingAmount
 
 _FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
 _CACHE_BYTES = 2**30
@@ -134,7 +135,7 @@ class ClipDataModule(LightningDataModule):
             self.num_validated = self.validation_clips
             self.training = [self._corpus(*each, first=0) for each in self._training_streams()]
             return
-        training, validation, source = self._divided()
+        training, validation, source = self._divided
         self.num_validated = len(validation)
         self.validation = self._windows(
             self._files(validation, source), range(len(validation)), self.shape, self.seed, shuffle=False
@@ -163,6 +164,27 @@ class ClipDataModule(LightningDataModule):
             size = file.stat().st_size if file is not None and file.is_file() else None
             digest.update(f"{place!r} {size} {entry.start} {entry.end}\n".encode())
         return {"clips": len(self._entries), "sha256": digest.hexdigest()}
+
+    def amount(self, processes: int = 1) -> TrainingAmount:
+        """How much there is to train on; files that turn out to be unreadable are counted.
+
+        Raises:
+            FileNotFoundError, ValueError: as `setup`.
+        """
+        shapes = self._training_shapes()
+        of = f"frames of {self.shape.height}x{self.shape.width}"
+        if self.sample_rate is not None:
+            of = f"frames at {self.fps:g} a second, with sound"
+        step = f"{shapes[0].batch_size} clips of {shapes[0].num_frames} {of}"
+        mean = float(shapes[0].batch_size)
+        if self.schedule is not None:
+            step = f"clips of one of {len(shapes)} sizes"
+            shares = sum(shape.share for shape in shapes)
+            mean = sum(shape.share * shape.batch_size for shape in shapes) / shares
+        if is_corpus(self.source, self.where):
+            return TrainingAmount(None, self.validation_clips, step)
+        training, validation, _ = self._divided
+        return TrainingAmount(len(training), len(validation), step, len(training) / (mean * processes))
 
     def teardown(self, stage: str) -> None:
         for clips in [*getattr(self, "training", []), getattr(self, "validation", None)]:
@@ -226,6 +248,7 @@ class ClipDataModule(LightningDataModule):
         """All entries of the source; the list is read once."""
         return read_manifest(self.source, self.where)
 
+    @cached_property
     def _divided(self) -> tuple[list[Entry], list[Entry], str]:
         """Entries to train on, entries to validate on (with buckets, of those that fit), and their source."""
         entries = self._entries

@@ -15,6 +15,7 @@ from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.validations import Quality
 from ..batch import Batch
 from ..model.activation_checkpointing import checkpoint_layers
 from ..model.shared_bits import share_bits as share_bits_of
@@ -25,7 +26,7 @@ from .costs import training_flops
 from .finetuning import add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
-from .parallel import is_sharded, save_whole, shard
+from .parallel import is_sharded, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
 _ADAM_BETAS = (0.9, 0.95)
@@ -209,6 +210,7 @@ class LanguageModelTraining(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Means over all targets of all processes, which need not have seen the same tasks."""
+        reshard(self.trained)
         everywhere = [self._sums]
         if distributed.is_available() and distributed.is_initialized():
             everywhere = [{} for _ in range(distributed.get_world_size())]
@@ -253,6 +255,19 @@ class LanguageModelTraining(LightningModule):
             table_group,
         ]
         return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
+
+    @property
+    def quality(self) -> Quality:
+        """By what validations are compared."""
+        return Quality(
+            metric="validation/loss",
+            words="loss",
+            unit="nats a code",
+            rises=False,
+            noise=0.01,
+            compared=("train/task/", "validation/task/"),
+            gap=0.15,
+        )
 
     def export(self, folder: str | Path) -> None:
         """Write the model to `folder`/lm: called by all processes, of which the first one writes."""

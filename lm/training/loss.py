@@ -86,6 +86,13 @@ def nats_by_task(loss: Loss, tasks: tuple[str, ...]) -> dict[str, tuple[float, i
     return _means(loss.nats, of_example[loss.example], names)
 
 
+def nats_by_example(loss: Loss, count: int) -> Float[Tensor, " examples"]:
+    """Mean nats of the targets of each of so many examples."""
+    sums = torch.zeros(count, dtype=loss.nats.dtype, device=loss.nats.device)
+    sums = sums.index_add(0, loss.example, loss.nats)
+    return sums / torch.bincount(loss.example, minlength=count)
+
+
 def _means(nats: Tensor, group: Tensor, names: tuple[str, ...]) -> dict[str, tuple[float, int]]:
     sums = torch.zeros(len(names), dtype=nats.dtype, device=nats.device).index_add(0, group, nats)
     counts = torch.bincount(group, minlength=len(names))

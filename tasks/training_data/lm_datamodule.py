@@ -20,6 +20,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
+from ...data.loading.training_amount import TrainingAmount
 from ...data.sources.caption_variation import FORMS, varied
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
@@ -225,6 +226,25 @@ class LMDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         batches = ValidationBatches(self.rows, self.mixture.tasks, self.validation_set, self.validation)
         return DataLoader(batches, batch_size=None, num_workers=self.num_workers)
+
+    def amount(self, processes: int = 1) -> TrainingAmount:
+        """How much there is to train on."""
+        batches = self._training_batches(0, processes)
+        shown = {index for pool in self.pools.of.values() for index in pool}
+        step = f"{self.batch_size} sequences of one task"
+        steps_a_pass = len(shown) / (self.batch_size * processes)
+        if isinstance(batches, PackedBatches):
+            step = f"{self.batch_size} rows of {self.row_tokens:,} positions"
+        elif self.rows.batch_tokens is not None:
+            step = f"up to {self.rows.batch_tokens:,} positions of one task"
+            steps_a_pass = float(batches.steps)
+        return TrainingAmount(
+            len({self.clips.key_of(index).path or self.clips.source_of(index) for index in shown}),
+            len(self.validation),
+            step,
+            steps_a_pass,
+            len(shown),
+        )
 
     def contents(self) -> dict[str, str]:
         """Fingerprints of all that a training follows from beside its settings, by what they are of."""

@@ -28,24 +28,34 @@ from .mixture import Draw
 
 
 class SampleCallback(Callback):
-    """Write samples/step-000500.png every so often: one clip for every task that makes video.
+    """Write samples/step-000500.png now and then: one clip for every task that makes video.
 
     Codes are drawn as the model is to recommend (`data.recommended_sampling`). Prompts are held-out clips.
     Prompts and random numbers are the same every time, so that pictures differ only by what has been learnt.
 
+    The first validation has a picture too: it comes early in a long training (training/validation_steps.py).
+
     Args:
-        every: steps between two pictures.
+        every: steps between two pictures; None writes one at each validation.
     """
 
-    def __init__(self, every: int = 500):
-        if every < 1:
+    def __init__(self, every: int | None = 500):
+        if every is not None and every < 1:
             raise ValueError(f"every is {every}; expected at least 1 step")
         self.every = every
         self.last = 0
+        self.has_first, self.is_fit = False, False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.is_fit = stage == "fit"
         if isinstance(trainer.strategy, ModelParallelStrategy):
             raise ValueError("SampleCallback cannot generate with sharded weights: remove it from the config")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"has_first": self.has_first}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.has_first = state_dict["has_first"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.last = trainer.global_step
@@ -53,10 +63,23 @@ class SampleCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.is_global_zero and trainer.global_step >= self.last + self.every:
+        if self.every is not None and trainer.global_step >= self.last + self.every:
             self.last = trainer.global_step
+            self._write(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.is_fit or trainer.sanity_checking:
+            return
+        if trainer.global_step > self.last and (self.every is None or not self.has_first):
+            # Lightning validates in inference mode; what a model keeps of it, no training can use.
+            with torch.inference_mode(False):
+                self._write(trainer, pl_module)
+        self.has_first = True
+
+    def _write(self, trainer: Trainer, module: Any) -> None:
+        if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:06d}.png"
-            write_samples(pl_module.model, trainer.datamodule, path)  # type: ignore[attr-defined]
+            write_samples(module.model, trainer.datamodule, path)  # type: ignore[attr-defined]
 
 
 def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:

@@ -48,6 +48,25 @@ def test_a_fit_ended_by_sigkill_goes_on_to_the_same_weights(
     assert same_weights(*(tmp_path / run / "training/lm" for run in ("whole", "killed")))
 
 
+def test_a_fit_says_whether_captions_help_and_what_follows(coded_run, tmp_path, capsys) -> None:
+    """And shows a picture at the first validation."""
+    more = ["--trainer.max_steps", "4", "--trainer.val_check_interval", "2"]
+    more += ["--data.tasks", "{text_to_video: 1}"]
+    sample = "videolm.tasks.training_data.sample_callback.SampleCallback"
+    more += ["--trainer.callbacks", f"[{{class_path: {sample}, init_args: {{every: 100}}}}]"]
+    assert fit(coded_run, tmp_path, *more) == 0
+    assert [each.name for each in (tmp_path / "training/lm/samples").iterdir()] == ["step-000002.png"]
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(" sequences of " in line and " to learn from, " in line for line in lines) == 1
+    assert sum(line.startswith("lm: step 2: captions ") for line in lines) == 1
+    assert sum(line.endswith("; pictures in " + str(tmp_path / "training/lm/samples")) for line in lines) == 1
+    assert sum(line.startswith("lm: loss of held-out clips: ") for line in lines) == 1
+    (follows,) = (line for line in lines if line.startswith("next: "))
+    assert follows.startswith(f"next: videolm generate --model {tmp_path}/model --task text_to_video --text ")
+    logged = read_curves(tmp_path / "training/lm/metrics.csv")
+    assert len(logged["validation/caption_gain"]) == len(logged["validation/loss"]) == 2
+
+
 @pytest.mark.parametrize("changed", ["captions", "codes"])
 def test_a_checkpoint_whose_captions_have_changed_is_refused_by_name(coded_run, tmp_path, capsys, changed):
     """A new text tokenizer, or other clips, under the old embeddings: nothing would say so."""

@@ -29,7 +29,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fit_writes_model_checkpoint_metrics_config_and_samples(run: Path) -> None:
     folder = run / "training/tokenizer"
     assert (run / "model/video_tokenizer/model.safetensors").is_file()
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "last.ckpt", "metrics.csv", "samples"}
+    names = {"best", "config.yaml", "last.ckpt", "metrics.csv", "samples", "validations.json"}
+    assert {path.name for path in folder.iterdir()} == names
     assert list(losses(run)) == list(range(6))
 
 
@@ -62,6 +63,34 @@ def test_a_fit_that_goes_on_says_that_its_clips_are_others(tmp_path, capsys) -> 
     write_films(clips, ["another red.mp4"])
     assert fit(tmp_path / "run", *arguments, "--trainer.max_steps", "3") == 0
     assert "begun with (4 then, 5 now)" in capsys.readouterr().out
+
+
+def test_a_fit_says_what_it_does_and_what_follows(tmp_path, capsys) -> None:
+    clips = write_films(tmp_path / "clips")
+    arguments = ("--data.source", str(clips), "--data.num_frames", "1")
+    assert fit(tmp_path / "run", *arguments, "--trainer.max_steps", "6") == 0
+    lines = [line.removeprefix("tokenizer: ") for line in capsys.readouterr().out.splitlines()]
+    begin = next(place for place, line in enumerate(lines) if "to learn from" in line)
+    assert lines[begin].startswith("3 clips to learn from, 1 held out; a step sees 2 clips of 1 frames of ")
+    assert lines[begin + 1].startswith("6 steps: each clip is seen 4 times; validated every 2 steps")
+    assert any(line.startswith("PSNR of held-out clips: ") for line in lines)
+    assert any(" codes in even use " in line for line in lines)
+    model = tmp_path / "run/model"
+    assert f"next: videolm encode {clips} --model {model} --out {tmp_path / 'run/shards'}" in lines
+
+
+def test_steps_follow_the_number_of_clips_and_stay_when_a_fit_goes_on(tmp_path, capsys) -> None:
+    clips = write_films(tmp_path / "clips")
+    budget = ["--trainer.max_steps", "-1", "--steps", "{passes: 1, least: 1, most: 90, validations: 2}"]
+    arguments = ["--data.source", str(clips), "--data.num_frames", "1", *budget, "--data.batch_size", "1"]
+    assert fit(tmp_path / "run", *arguments) == 0
+    assert "3 steps: " in capsys.readouterr().out
+    assert len(losses(tmp_path / "run")) == 3
+    write_films(clips, ["another red.mp4"])
+    assert fit(tmp_path / "run", *arguments) == 0
+    assert "at step 3" in capsys.readouterr().out and len(losses(tmp_path / "run")) == 3
+    assert fit(tmp_path / "other", *arguments, "--steps.passes", "0") == 2
+    assert "expected passes above 0" in capsys.readouterr().err
 
 
 @pytest.mark.long

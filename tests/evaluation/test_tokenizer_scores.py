@@ -12,7 +12,7 @@ from videolm.data.media.pixels import pixels_from_frames
 from videolm.data.media.psnr import psnr
 from videolm.data.synthetic.corpus import Corpus
 from videolm.evaluation.metrics.reconstruction import frame_quality, ssim, worst
-from videolm.evaluation.tokenizer_scores import baselines, score_tokenizer, table, write_scores
+from videolm.evaluation.tokenizer_scores import baselines, score_tokenizer, still_psnr, table, write_scores
 
 BEST = 10 * math.log10(255**2 * 12)  # of identical frames
 BASELINES = ["first frame repeated", "last frame repeated", "mean image"]
@@ -102,6 +102,14 @@ def test_a_prediction_sees_no_more_than_it_says():
     before, after = baselines(frames, 4), baselines(changed, 4)
     for name in ("first frame repeated", "last frame repeated"):
         assert torch.equal(before[name], after[name])
+
+
+def test_still_pictures_are_scored_over_the_later_frames_of_all_clips():
+    generator = torch.Generator().manual_seed(0)
+    clips = [torch.randint(256, (5, 8, 8, 3), dtype=torch.uint8, generator=generator) for _ in range(2)]
+    expected = torch.stack([psnr(clip[1:], clip[:1].expand(4, -1, -1, -1)) for clip in clips]).mean()
+    assert still_psnr(clips, 4)["first frame repeated"] == pytest.approx(float(expected))
+    assert still_psnr([clip[:1] for clip in clips], 4) == {}
 
 
 def test_scores_are_the_means_of_the_frames_of_all_clips():

@@ -29,6 +29,7 @@ from ...data.media.waveform import fit_length
 from ...training.gradients import clip_gradients
 from ...training.muon import Muon
 from ...training.schedule import scheduled
+from ...training.validations import Quality
 from .codec import AudioTokenizer, AudioTokenizerConfig
 from .discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
 from .losses import MultiScaleMelLoss, log_spectral_distance
@@ -254,6 +255,22 @@ class AudioCodecTraining(LightningModule):
         assert isinstance(codebooks, Tensor)
         self.tokenizer.set_codebooks(codebooks)
         return self.tokenizer
+
+    @property
+    def quality(self) -> Quality:
+        """By what validations are compared: those with codebooks. A discriminator makes sound clearer and the
+        distance greater."""
+        return Quality(
+            metric="val/mel",
+            words="mel distance",
+            unit="",
+            rises=False,
+            noise=0.05,
+            compared=("train/mel", "val/mel"),
+            gap=1.0,
+            picks=self.adversary is None,
+            since=self.codebooks_from,
+        )
 
     @rank_zero_only
     def export(self, folder: str | Path) -> None:

@@ -32,6 +32,7 @@ from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.validations import Quality
 from .adversarial import Adversary
 from .config import VideoTokenizerConfig
 from .discriminator import DiscriminatorConfig
@@ -223,6 +224,21 @@ class VideoTokenizerTraining(LightningModule):
         if self.bad_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
+
+    @property
+    def quality(self) -> Quality:
+        """By what validations are compared. With a discriminator or a perceptual loss PSNR falls while the
+        frames become better, and does not tell the best model."""
+        return Quality(
+            metric="val/psnr_db",
+            words="PSNR",
+            unit="dB",
+            rises=True,
+            noise=0.1,
+            compared=("train/psnr_db", "val/psnr_db"),
+            gap=1.5,
+            picks=self.adversary is None and self.perceptual is None,
+        )
 
     @rank_zero_only
     def export(self, folder: str | Path) -> None:

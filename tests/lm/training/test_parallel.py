@@ -32,7 +32,7 @@ class Losses(Callback):
 
 
 def train(examples, vocabulary, strategy, folder: Path, steps: int = STEPS) -> None:
-    """Train on shares of the examples; write losses, hidden states and the exported model."""
+    """Train on shares of the examples, validated after each step; write losses, hidden states and model."""
     torch.manual_seed(0)
     module = LanguageModelTraining(SMALL, vocabulary, warmup_steps=2, schedule="constant", ema_decay=0.5)
     losses, checkpoint = Losses(), folder / "last.ckpt"
@@ -41,6 +41,7 @@ def train(examples, vocabulary, strategy, folder: Path, steps: int = STEPS) -> N
         strategy=strategy, gradient_clip_val=1.0,
         logger=False, enable_progress_bar=False, enable_model_summary=False,
         log_every_n_steps=2, use_distributed_sampler=False,
+        val_check_interval=1, check_val_every_n_epoch=None, limit_val_batches=1, num_sanity_val_steps=0,
         callbacks=[losses, LastCheckpoint(folder, every=STEPS)],
     )  # fmt: skip
 
@@ -54,7 +55,8 @@ def train(examples, vocabulary, strategy, folder: Path, steps: int = STEPS) -> N
             return Batch.collate(examples[rank * share : (rank + 1) * share])
 
     resumed = checkpoint if checkpoint.exists() else None
-    trainer.fit(module, DataLoader(Shares(), batch_size=None), ckpt_path=resumed, weights_only=True)
+    loaders = [DataLoader(Shares(), batch_size=None) for _ in range(2)]
+    trainer.fit(module, *loaders, ckpt_path=resumed, weights_only=True)
     with torch.no_grad():
         hidden = module.trained(Batch.collate(examples))
     module.export(folder)

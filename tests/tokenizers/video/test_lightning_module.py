@@ -111,6 +111,11 @@ def test_what_is_exported_has_the_averaged_weights(trained, tmp_path):
     assert not torch.allclose(found, module.tokenizer.eval().latents(pixels), atol=1e-3)
 
 
+def test_psnr_picks_the_best_model_unless_a_discriminator_is_trained_too():
+    assert VideoTokenizerTraining(TINY).quality.picks
+    assert not VideoTokenizerTraining(TINY, discriminator=JUDGE).quality.picks
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path):
     """Of the tokenizer, of its average and of the discriminator, with LeCam's averages."""
     folder, whole = trained
