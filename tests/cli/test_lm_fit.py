@@ -192,7 +192,7 @@ def test_another_vocabulary_or_folder_is_refused_in_one_line(coded_run, base, tm
     assert fine_tune(coded_run, other, tmp_path / "out", *more) == 2
     assert "only blocks at the end may be new" in capsys.readouterr().err
     assert fine_tune(coded_run, tmp_path / "nowhere", tmp_path / "out", *more) == 2
-    assert "--init-from takes the folder of a model" in capsys.readouterr().err
+    assert "no model folder" in capsys.readouterr().err
 
 
 def test_the_recipe_for_files_trains_every_task_that_they_allow(corpus, model_folder, tmp_path) -> None:
