@@ -15,6 +15,7 @@ import numpy as np
 
 # Each caption has so many forms, so that whatever is kept of a text (embeddings) is bounded.
 FORMS = 64
+_LEAST_TOGETHER = 4096
 # What comes before "a red square …"; before any text; after one.
 LEAD_INS = (
     "a video of", "video of", "an animation of", "animation of", "a clip of", "a short clip of", "show me",
@@ -60,6 +61,17 @@ def varied(caption: str, form: int) -> str:
         return caption
     random = np.random.default_rng((form, crc32(text.encode("utf-8", "surrogatepass"))))
     return as_written(reordered(text, random), random)
+
+
+def with_other_forms(captions: list[str]) -> list[str]:
+    """The captions and, after them, some in other forms: of few captions more, so that what belongs to the
+    forms occurs often."""
+    rounds = min(-(-_LEAST_TOGETHER // max(len(captions), 1)), FORMS)
+    return captions + [
+        varied(caption, (number + turn) % FORMS)
+        for turn in range(rounds)
+        for number, caption in enumerate(captions)
+    ]
 
 
 def as_written(text: str, random: np.random.Generator) -> str:

@@ -21,7 +21,7 @@ from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
-from ...data.sources.caption_variation import FORMS, varied
+from ...data.sources.caption_variation import with_other_forms
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
 from ...lm.vocabulary import Vocabulary
@@ -42,7 +42,6 @@ from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
 
 # Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
 _CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
-_LEAST_VARIED = 4096
 
 
 class LMDataModule(LightningDataModule):
@@ -351,19 +350,9 @@ class LMDataModule(LightningDataModule):
         return TextTokenizer.train(shown, vocab_size or vocabulary_size(shown)) if shown else None
 
     def _texts_shown(self) -> list[str]:
-        """Captions as rows show them: as they came, and in other forms if they are varied.
-
-        Of few captions more forms are taken, so that what belongs to the forms occurs often.
-        """
+        """Captions as rows show them: as they came, and in other forms if they are varied."""
         captions = self._some_captions(_CAPTIONS_FOR_TEXT)
-        if not captions or not self.caption_variation:
-            return captions
-        rounds = min(-(-_LEAST_VARIED // len(captions)), FORMS)
-        return captions + [
-            varied(caption, (number + turn) % FORMS)
-            for turn in range(rounds)
-            for number, caption in enumerate(captions)
-        ]
+        return with_other_forms(captions) if self.caption_variation else captions
 
     def _text_budget(self, pieces: int | None) -> TextBudget:
         """The pieces of a caption that the model is shown, and how many captions fit."""

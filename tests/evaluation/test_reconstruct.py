@@ -128,7 +128,7 @@ BAD = {
     "a folder": ("encode {clip} {tmp} --model {model}", "is a folder"),
     "no folder": ("encode {clip} {tmp}/no/x.codes --model {model}", "there is no folder"),
     "no format": ("decode {tmp}/good.codes {tmp}/x.flv --model {model}", "names no format"),
-    "no model": ("encode {clip} {tmp}/x.codes --model {tmp}/nowhere", "it has no config.json"),
+    "no model": ("encode {clip} {tmp}/x.codes --model {tmp}/nowhere", "no model folder"),
     "another kind": ("reconstruct {clip} {tmp}/x.mp4 --model {other}", "describes kind 'codec'; expected"),
 }
 
