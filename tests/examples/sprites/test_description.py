@@ -33,6 +33,7 @@ def test_every_prompt_is_read_as_the_character_that_it_was_written_for():
     ("text", "parts"),
     [
         ("an orc", {"body": ORC}),
+        ("pink hair, very spiky hair", {"hair": 8}),
         ("Somebody with PALE BLUE skin and orange curls!", {"body": 3, "hair": 9}),
         ("a pale-pink-skinned hero in a red shirt", {"body": 0, "top": 0}),
         ("crimson hair in a bowl cut, a brown skirt", {"hair": 4, "bottom": 6}),
@@ -62,6 +63,7 @@ def test_a_seed_draws_nothing_that_the_sheets_lack_in_an_action():
 
 def test_words_that_name_nothing_are_told():
     assert described(f"{WHOLE} and a flaming sword", 0).unknown == ("flaming", "sword")
+    assert described("an orc with light brown hair", 0).unknown == ("light", "brown")  # no skin
     assert described(WHOLE, 0).unknown == () == described(WHOLE, 0).drawn
 
 

@@ -18,14 +18,16 @@ BOXES = (
 COLOURS = ((150, 40, 170), (90, 180, 230), (60, 160, 80), (60, 160, 80), (60, 160, 80), (200, 190, 160))
 
 
-def shown(background: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def shown(
+    background: tuple[int, int, int], outline: tuple[int, int, int] = OUTLINE
+) -> tuple[np.ndarray, np.ndarray]:
     """Frames of a figure that moves to the right, and where it is."""
     frames, masks = np.empty((FRAMES, 64, 64, 3), np.uint8), np.zeros((FRAMES, 64, 64), bool)
     frames[:] = background
     for index in range(FRAMES):
         for top, bottom, left, right in BOXES:
             masks[index, top:bottom, left + index : right + index] = True
-        frames[index][masks[index]] = OUTLINE
+        frames[index][masks[index]] = outline
         for (top, bottom, left, right), colour in zip(BOXES, COLOURS, strict=True):
             frames[index, top + 1 : bottom - 1, left + index + 1 : right + index - 1] = colour
     return frames, masks
@@ -56,10 +58,16 @@ def test_ground_that_the_figure_encloses_is_cut_out():
     assert not figure_of(frames.astype(np.float32))[0, 36:46, 21:26].any()
 
 
-def test_dark_clothes_are_no_hole():
-    frames, masks = shown(BACKGROUNDS["black"])
-    frames[:, 30:40, 29:33] = (9, 9, 12)
+def test_outlines_nearly_as_dark_as_the_ground_belong_to_a_sharp_figure():
+    frames, masks = shown(BACKGROUNDS["charcoal"], outline=(22, 23, 27))
     assert np.array_equal(figure_of(frames.astype(np.float32)), masks)
+
+
+@pytest.mark.parametrize("blur", [0, 0.6])
+def test_dark_clothes_are_no_hole(blur: float):
+    frames, _ = shown(BACKGROUNDS["black"])
+    frames[:, 30:40, 32:36] = (6, 6, 6)
+    assert figure_of(damaged(frames, blur, 0))[:, 30:40, 32:36].all()
 
 
 def test_specks_on_the_ground_are_no_figure():

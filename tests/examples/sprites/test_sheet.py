@@ -136,6 +136,13 @@ def test_of_several_tries_those_of_one_character_are_kept(sheets):
     assert not mixed.wrong & {(strip.prompt, strip.seed) for strip in kept}
 
 
+def test_of_several_tries_those_that_show_what_was_asked_for_are_kept(sheets):
+    """All of the first try agree with one another, in the wrong hair."""
+    renderer = Renderer(sheets, wrong_seeds=(5,))
+    kept = make_strips(renderer, described(TEXT, 0), Knowing(renderer), seed=5, tries=2)
+    assert len(renderer.wrong) == 20 and {strip.seed for strip in kept} == {6}
+
+
 @pytest.mark.long
 def test_a_picture_of_a_character_becomes_a_sheet_of_it(
     renderer, sheets, sheets_folder: Path, capsys: pytest.CaptureFixture[str]
