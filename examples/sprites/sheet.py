@@ -136,7 +136,7 @@ def _pictured(picture: Path | None, reader: AttributeReader | None, seed: int) -
 def _said(character: Character) -> list[str]:
     """The character, and how much of the description it is."""
     drawn = {part: f"drawn, seed {character.seed}" for part in character.drawn}
-    rows = [[part, character.words(part), drawn.get(part, "as described")] for part in PARTS]
+    rows = [[part, character.words(part), drawn.get(part, "as asked")] for part in PARTS]
     lines = text_table(rows, ("part", "what it is", ""), left=3)
     if character.unknown:
         lines.append(f"not understood: {', '.join(character.unknown)}")
