@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from .ground import ground_colour, native_frames
 from .layer_fit import NONE, Columns, Frames, Options, Pose, columns_of, fit_layers, pose_of
 from .pose_search import PoseSearch
 from .scenes import OWN_EYES
-from .sheets import ACTIONS, CELL, DIRECTIONS, LAYERS, Sheets
+from .sheets import ACTIONS, DIRECTIONS, LAYERS, Sheets
 from .soft_fit import Figure, Picture, SoftFit, Softness, fit_softly, soften
 
 # A value is told if all four hold. They were set on reconstructions of a small tokenizer and on noise.
@@ -31,7 +32,6 @@ _LEAST_EXPLAINED = 0.5
 
 _LEAST_RESIDUE = 1.0  # of a pixel: perfect frames would make it infinitely sure
 _SAME_PICTURE = 100.0  # sum of squared differences below which two figures are one
-_RING = 3  # pixels at the upper, left and right edge, where no figure is
 _MARGIN = 3  # pixels around all figures that are looked at
 
 
@@ -87,8 +87,8 @@ class AttributeReader:
         Raises:
             ValueError: if frames are not square and 64, 128, … pixels high.
         """
-        native = _native(frames)
-        background = _background(native)
+        native = native_frames(frames)
+        background = ground_colour(native)
         native = native[:, *self.window]
         candidates = self._candidates(native, background)
         best = candidates[0]
@@ -153,22 +153,3 @@ def _shown(picture: Picture, phase: int, num_frames: int) -> Frames:
 
 def _around(places: np.ndarray) -> slice:
     return slice(max(int(places[0]) - _MARGIN, 0), int(places[-1]) + 1 + _MARGIN)
-
-
-def _native(
-    frames: UInt8[np.ndarray, "frames height width 3"],
-) -> Float32[np.ndarray, "frames rows columns 3"]:
-    """Frames at the sheets' own size, the mean of what was one pixel."""
-    scale = frames.shape[1] // CELL
-    if not scale or frames.shape[1:3] != (scale * CELL, scale * CELL) or not len(frames):
-        size = f"{frames.shape[2]}x{frames.shape[1]}"
-        raise ValueError(f"{len(frames)} frames are {size}; expected some of {CELL}x{CELL} or a multiple")
-    parts = frames.reshape(len(frames), CELL, scale, CELL, scale, 3)
-    return parts.mean((2, 4), dtype=np.float32)
-
-
-def _background(frames: Frames) -> Float32[np.ndarray, " 3"]:
-    """The colour that most of the frames' edge has."""
-    ring = np.ones((CELL, CELL), bool)
-    ring[_RING:, _RING:-_RING] = False
-    return np.median(frames[:, ring].reshape(-1, 3), axis=0)

@@ -26,11 +26,9 @@ from videolm.tokenizers.video.protocol import load_video_tokenizer
 from .attribute_reader import AttributeReader, Reading
 from .command_line import run_command
 from .scenes import KEYS
-from .sheets import read_sheets
+from .sheets import RATE, read_sheets
 
 Line = dict[str, Any]  # path, asked, read, certainty, explained
-
-_RATE = 8  # frames per second of what is read: one cell of a sheet each
 
 
 def read_attributes(
@@ -59,7 +57,7 @@ def read_attributes(
     lines, seconds = [], 0.0
     with progress("reading", len(paths)) as report:
         for entry in (each for each in entries if each.name in paths):
-            clip = read_clip(paths[entry.name], fps=_RATE)
+            clip = read_clip(paths[entry.name], fps=RATE)
             clip = clip if tokenizer is None else decode_clip(tokenizer, encode_clip(tokenizer, clip))
             start = time.process_time()
             reading = reader.read(clip.frames.numpy())

@@ -15,8 +15,9 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 CELL = 64  # pixels, width and height
-_COLUMNS, _ROWS = 13, 21
-_SHEET = (_COLUMNS * CELL, _ROWS * CELL)  # width, height
+RATE = 8  # frames per second: one cell each
+SHEET_COLUMNS, SHEET_ROWS = 13, 21
+_SHEET = (SHEET_COLUMNS * CELL, SHEET_ROWS * CELL)  # width, height
 
 DIRECTIONS = ("back", "left", "front", "right")  # the rows of an action
 # As they are laid over one another, and the folder of each. Shoes come last: boots reach over trousers.
@@ -128,5 +129,5 @@ def _read_sheet(path: Path) -> UInt8[np.ndarray, "rows columns 64 64 4"]:
         if image.size != _SHEET:
             raise ValueError(f"{path} is {image.width}x{image.height}; expected {_SHEET[0]}x{_SHEET[1]}")
         pixels = np.asarray(image.convert("RGBA"))
-    grid = pixels.reshape(_ROWS, CELL, _COLUMNS, CELL, 4)
+    grid = pixels.reshape(SHEET_ROWS, CELL, SHEET_COLUMNS, CELL, 4)
     return np.ascontiguousarray(grid.transpose(0, 2, 1, 3, 4))

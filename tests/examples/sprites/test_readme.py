@@ -10,9 +10,14 @@ from videolm.cli.arguments import parse
 from videolm.cli.main import COMMANDS, main
 from videolm.examples.sprites.read_attributes import read_attributes
 from videolm.examples.sprites.render import render
+from videolm.examples.sprites.sheet import sheet
 
 README = Path(__file__).parents[3] / "examples" / "sprites" / "README.md"
-EXAMPLES = {"examples.sprites.render": render, "examples.sprites.read_attributes": read_attributes}
+EXAMPLES = {
+    "examples.sprites.render": render,
+    "examples.sprites.read_attributes": read_attributes,
+    "examples.sprites.sheet": sheet,
+}
 # In place of what is long.
 QUICK = {"--clips": "12", "--config": "debug"}
 
@@ -56,5 +61,7 @@ def test_the_lines_of_the_readme_lead_from_sheets_to_scores(
         elif quick[0] == "mkdir":
             Path(quick[1]).mkdir()
     assert Path("orc.mp4").stat().st_size > 0
+    for name in ("orc", "chosen"):
+        assert len(list(Path(name).glob("*.gif"))) == 20 and Path(name, "sheet.png").is_file()
     scored = re.findall(r"^12 clips, [\d.]+ CPU seconds each$", capsys.readouterr().out, re.M)
     assert len(scored) == 2
