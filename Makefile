@@ -1,4 +1,5 @@
-# make demo   the whole path on the embedded corpus: runs/demo/index.html
+# make demo   clips of the packaged model (runs/demo/first/index.html), then the whole path on the embedded corpus:
+#             runs/demo/index.html and one model of all tasks, runs/demo/model
 # make test   style, types and tests: one small case of each kind; the package encodec in an environment of its own
 # make test-long   all tests: full matrices, long fuzzing, kills and wheels as well
 # Each sets up .venv first; nothing is installed again until pyproject.toml or constraints.txt change.

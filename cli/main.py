@@ -33,12 +33,13 @@ from .plain_warnings import plain_warnings
 
 
 def demo(
-    *, out: Path = Path("runs/demo"), seed: int = 0, clips: int = 128, quick: bool = False
+    *, out: Path = Path("runs/demo"), seed: int = 0, clips: int = 64, quick: bool = False
 ) -> list[Path]:
     """The whole path on the embedded corpus, from training to a page with clips and scores.
 
-    Synthesizes clips, trains the tokenizers and the language model, generates with every task, scores the
-    results and writes index.html and report.json. Run again, it goes on where it was stopped.
+    Shows first what the packaged model makes (first/index.html). Then synthesizes clips, trains the
+    tokenizers and one language model of all tasks (model/), generates with every task, scores the results
+    and writes index.html and report.json. Run again, it goes on where it was stopped.
 
     Args:
         out: run folder.

@@ -1,10 +1,11 @@
 """The commands that follow a fit, as one would type them next."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from .command_line import in_words
 
 
 def next_commands(stage: str, data: Mapping[str, Any], out: Path, text: str | None = None) -> list[str]:
@@ -19,18 +20,14 @@ def next_commands(stage: str, data: Mapping[str, Any], out: Path, text: str | No
     if stage == "lm":
         task = data["tasks"] and next(iter(data["tasks"]))
         asks = ["--task", task] if text is None else ["--task", "text_to_video", "--text", text]
-        return [_line("generate", "--model", model, *asks, "--out", str(out / "clip.mp4"))]
+        return [in_words(["generate", "--model", model, *asks, "--out", str(out / "clip.mp4")])]
     source = str(data["source"])
     conditions = [str(each) for each in data.get("where") or []]
     chosen = [word for each in conditions for word in ("--where", each)]
-    encode = _line("encode", source, *chosen, "--model", model, "--out", shards)
+    encode = in_words(["encode", source, *chosen, "--model", model, "--out", shards])
     if stage == "audio":
         return [encode]
     given = conditions[0] if len(conditions) == 1 else json.dumps(conditions)
     of_data = ["--data.where", given] if conditions else []
-    audio = _line("audio", "fit", "--config", "clips", "--data.source", source, *of_data, "--out", str(out))
-    return [f"{audio}   (if the clips have sound)", encode]
-
-
-def _line(*words: str) -> str:
-    return shlex.join(["videolm", *words])
+    fit = ["audio", "fit", "--config", "clips", "--data.source", source, *of_data, "--out", str(out)]
+    return [f"{in_words(fit)}   (if the clips have sound)", encode]

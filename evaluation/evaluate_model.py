@@ -12,7 +12,7 @@ from ..data.runtime.model_source import is_own, source_name
 from ..data.runtime.text_table import text_table
 from ..generation.pipeline import VideoLM
 from ..lm.decoding.sampling import DrawSettings, choice_in_words
-from .html_report import Block, ClipRow, ClipRows, Page, Section, Shown, ValueTable, score_table, write_page
+from .html_report import ClipRow, ClipRows, Page, Section, Shown, ValueTable, score_table, write_page
 from .protocols.prompt_forms_exam import run_prompt_forms
 from .protocols.shapes import SEEN, run_shapes
 from .protocols.shapes_all import run_shapes_all
@@ -111,7 +111,7 @@ def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
             if result.led_by.get(task):
                 kinds = {"given": result.led_by[task][index]} | kinds
             shown = [_write(clip, folder, f"{task}-{index}-{kind}", kind) for kind, clip in kinds.items()]
-            text = _prompt_in_words(task, real.clips[index].caption or "")
+            text = prompt_in_words(task, real.clips[index].caption or "")
             examples.append({"task": task, "text": text, "clips": [asdict(each) for each in shown]})
     return examples
 
@@ -129,21 +129,11 @@ def example_rows(examples: Iterable[dict[str, Any]], folder: str = "") -> ClipRo
     return ClipRows(rows)
 
 
-def score_tables(
-    report: dict[str, Any], bars: Sequence[dict[str, Any]] = (), pairs_title: str = ""
-) -> tuple[Block, Block]:
-    """Scores on held-out triples, beside goals if there are any, and on unseen pairs."""
-    pairs = report["unseen_pairs"]
-    return (
-        score_table(report["tasks"], report["tokenizer"]["ceiling"], bars),
-        score_table(pairs["tasks"], pairs["ceiling"], title=pairs_title),
-    )
-
-
 def score_sections(report: dict[str, Any], bars: Sequence[dict[str, Any]] = ()) -> list[Section]:
     """The scores as sections of a page."""
     tokenizer, audio = report["tokenizer"], report["audio"]
-    triples, pairs = score_tables(report, bars)
+    pairs = report["unseen_pairs"]
+    of_pairs = score_table(pairs["tasks"], pairs["ceiling"])
     rows = [(f"video {name}", f"{value:.3f}") for name, value in tokenizer.items() if name != "ceiling"]
     for name, value in audio.items():
         values = value if isinstance(value, list) else [value]
@@ -151,12 +141,12 @@ def score_sections(report: dict[str, Any], bars: Sequence[dict[str, Any]] = ()) 
     return [
         Section(
             "Scores on triples of colour, shape and motion never seen together",
-            [triples],
+            [score_table(report["tasks"], tokenizer["ceiling"], bars)],
             "What describe() reads in each generated clip against its prompt; an abstention is wrong. "
             "The line in a bar is chance: a model that ignores its prompt. The ceiling is what is read from "
             "real clips after a trip through the tokenizers.",
         ),
-        Section("Scores on colours and shapes never seen together", [pairs]),
+        Section("Scores on colours and shapes never seen together", [of_pairs]),
         Section("Tokenizers", [ValueTable(rows)], "On real clips held out of training."),
     ]
 
@@ -217,7 +207,8 @@ def page_of(report: dict[str, Any]) -> Page:
     )
 
 
-def _prompt_in_words(task: str, caption: str) -> str:
+def prompt_in_words(task: str, caption: str) -> str:
+    """What a task is given of a real clip, beside the clip's caption."""
     return {
         "unconditional": "nothing given",
         "frame_prediction": f"the first half is given ({caption})",

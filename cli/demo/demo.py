@@ -1,11 +1,13 @@
 """`videolm demo`: every stage on the embedded corpus, by the commands that anybody would type.
 
-    synthesize -> tokenizer fit -> audio fit -> encode -> lm fit -> generate -> evaluate
-        -> encode, lm fit and evaluate once more, for all tasks -> page
+    first clips -> synthesize -> tokenizer fit -> audio fit -> encode -> lm fit -> generate -> evaluate
+        -> page
 
-Each stage runs its commands in this process. OUT/demo/<stage>.json says what it was made with: its commands,
-its config and the stages before it. A stage that is done and was made with the same is not run again, one
-that was stopped goes on where its own command resumes, and one that was made with others starts anew.
+The first clips are the packaged model's, for a page to look at while another model is trained: one of all
+tasks, OUT/model. Each stage runs its commands in this process. OUT/demo/<stage>.json says what it was made
+with: its commands, its config and the stages before it. A stage that is done and was made with the same is
+not run again, one that was stopped goes on where its own command resumes, and one that was made with others
+starts anew.
 """
 
 import hashlib
@@ -18,11 +20,13 @@ from typing import Any
 
 from ...data.runtime.files import read_object, write_json
 from ...data.runtime.made_with import differences
+from ...data.runtime.model_source import DEFAULT, packaged_models
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import WHOLE, clock
+from ..command_line import in_words
 from ..config_files import read_config
 from .demo_page import write_demo_report
-from .demo_plan import Plan, Stage, in_words
+from .demo_plan import Plan, Stage
 
 Runner = Callable[[list[str]], None]
 
@@ -39,9 +43,12 @@ def run_demo(run: Runner, out: Path, *, seed: int, clips: int, quick: bool) -> l
 
 def _run_all(run: Runner, out: Path, plan: Plan, quick: bool) -> list[Path]:
     stages = plan.stages()
-    made_with: dict[str, Any] = {}
+    if DEFAULT not in packaged_models():
+        print(f"this installation holds no packaged model {DEFAULT}: the first page is the one at the end")
+    before: dict[str, Any] = {}
     for index, stage in enumerate(stages):
-        made_with = _made_with(stage, made_with, out)
+        made_with = _made_with(stage, before, out)
+        before = before if stage.apart is not None else made_with
         record = Record(out, stage, made_with)
         if record.is_done:
             print(f"[{index + 1}/{len(stages)}] {stage.name}: done before, in {clock(record.seconds)}")
@@ -148,8 +155,10 @@ def _made_with(stage: Stage, before: Mapping[str, Any], out: Path) -> dict[str, 
     """What a stage follows from, wherever OUT is.
 
     Args:
-        before: the same of the stage before it.
+        before: the same of the stage before it that is not apart.
     """
+    if stage.apart is not None:
+        return dict(stage.apart)
     return {
         "commands": [in_words(command).replace(str(out), "OUT") for command in stage.commands],
         "config": read_config(stage.config) if stage.config else {},

@@ -1,6 +1,7 @@
 """The results of the demo: report.json, index.html and the printed goals, met or missed."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from ...data.media.reading import read_clip
 from ...data.runtime.files import read_json, write_json
 from ...data.runtime.progress import clock
 from ...data.runtime.text_table import text_table
-from ...evaluation.evaluate_model import example_rows, score_sections, score_tables
+from ...evaluation.evaluate_model import example_rows, score_sections
 from ...evaluation.html_report import (
     ClipRow,
     ClipRows,
@@ -21,8 +22,9 @@ from ...evaluation.html_report import (
     write_page,
 )
 from ...evaluation.metrics.entropy import unigram_nats
+from ..command_line import in_words
 from ..training_curves import draw, last_value, read_curves
-from .demo_plan import Example, Stage, in_words
+from .demo_plan import Example, Stage
 
 # What the demo is expected to reach on prompts held out of training.
 BARS = {
@@ -30,11 +32,6 @@ BARS = {
     "image_to_video": {"colour": 0.90, "shape": 0.90, "motion": 0.90},
     "frame_prediction": {"colour": 0.90, "shape": 0.90, "motion": 0.90},
     "video_to_audio": {"pitch": 0.80},
-}
-_GIVEN = {
-    "frame_prediction": "the first frames are given",
-    "video_to_audio": "the pictures are given",
-    "unconditional": "nothing is given",
 }
 CURVES = {
     "tokenizer": ["train/loss", "val/psnr_db", "train/code_use"],
@@ -52,21 +49,17 @@ def write_demo_report(
     report = {name: scores[name] for name in ("tokenizer", "audio", "tasks", "unseen_pairs", "clips", "seed")}
     report["lm"] = _lm_quality(out)
     report["bars"] = bars(report["tasks"])
-    others = read_json(out / "evaluation-all" / "report.json")
-    report["other_tasks"] = {name: others[name] for name in ("clips", "tasks", "unseen_pairs")}
-    curves = [_curves(out, stage, stage) for stage in CURVES]
-    curves.append(_curves(out / "all-tasks", "lm", "lm, all tasks"))
+    curves = [_curves(out, stage) for stage in CURVES]
     seconds = seconds | {"page": round(time.monotonic() - start, 1)}
     report["seconds"] = seconds | {"total": round(sum(seconds.values()), 1)}
     sections = [
         Section(
             "Clips",
-            [ClipRows(_rows(out, examples))],
+            [ClipRows([*_rows(out, examples), *_examined(scores, examples)])],
             "Real clips are held out: training never showed their combination of colour, shape and "
             "motion. Reconstructed: the real clip after a trip through the tokenizers. Press sound to hear.",
         ),
         *score_sections(report, report["bars"]),
-        _other_tasks(others),
         Section("Language model", [ValueTable(_lm_rows(report["lm"]), _LM_COLUMNS)]),
         Section("Training", curves),
         _stages(report["seconds"], stages),
@@ -122,7 +115,7 @@ def _lm_quality(out: Path) -> dict[str, Any]:
     }
 
 
-_LM_COLUMNS = ("codes", "nats per code, held out", "knowing only how frequent each code is")
+_LM_COLUMNS = ("codes", "nats per code, held out, over all tasks", "knowing only how frequent each code is")
 
 
 def _lm_rows(lm: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -168,9 +161,7 @@ def _rows(out: Path, examples: list[Example]) -> list[ClipRow]:
             shown.append(_shown(out, out / "corpus" / f"clip-{example.real:06d}.mp4", "real"))
             shown.append(_shown(out, out / "clips" / f"reconstructed-{example.real}.mp4", "reconstructed"))
         shown.append(_shown(out, example.path, "generated"))
-        words = list(example.command)
-        text = words[words.index("--text") + 1] if "--text" in words else _GIVEN[example.task]
-        rows.append(ClipRow(example.task, text, shown, in_words(example.command)))
+        rows.append(ClipRow(example.task, example.text, shown, in_words(example.command)))
     return rows
 
 
@@ -178,22 +169,17 @@ def _shown(out: Path, path: Path, caption: str) -> Shown:
     return Shown(path.relative_to(out).as_posix(), caption, read_clip(path).waveform is not None)
 
 
-def _other_tasks(report: dict[str, Any]) -> Section:
-    """Examples and scores of the tasks that were added last."""
-    first = {example["task"]: example for example in reversed(report["examples"])}
-    examples = example_rows((first[task] for task in report["tasks"]), folder="evaluation-all/")
-    return Section(
-        "The other tasks",
-        [examples, *score_tables(report, pairs_title="On colours and shapes never seen together")],
-        "Learnt last and in seconds, by training on from the model above; without goals. Each has a "
-        "ceiling of its own: the same measure of the real clip after a trip through the tokenizers.",
-    )
+def _examined(scores: dict[str, Any], examples: list[Example]) -> Sequence[ClipRow]:
+    """One of the clips that were scored, of each task without an example."""
+    shown = {example.task for example in examples}
+    first = {each["task"]: each for each in reversed(scores["examples"]) if each["task"] not in shown}
+    return example_rows(reversed(first.values()), folder="evaluation/").rows
 
 
-def _curves(run: Path, stage: str, title: str) -> Drawing:
+def _curves(run: Path, stage: str) -> Drawing:
     curves = read_curves(run / "training" / stage / "metrics.csv")
     names = [name for name in CURVES[stage] if name in curves]
-    return Drawing(draw(curves, names, title), title)
+    return Drawing(draw(curves, names, stage), stage)
 
 
 def _stages(seconds: dict[str, float], stages: list[Stage]) -> Section:

@@ -45,12 +45,17 @@ class HeldOut:
 
     def first(self, count: int) -> "HeldOut":
         """The first `count` of them."""
+        return self.part(0, count)
+
+    def part(self, start: int, count: int) -> "HeldOut":
+        """`count` of them from number `start` on."""
+        those = slice(start, start + count)
         return HeldOut(
             self.split,
-            self.clips[:count],
-            self.scenes[:count],
-            self.codes[:count],
-            self.reconstructions[:count],
+            self.clips[those],
+            self.scenes[those],
+            self.codes[those],
+            self.reconstructions[those],
         )
 
 

@@ -3,27 +3,35 @@
 import json
 import os
 import re
+import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from videolm.cli import main as cli
+from videolm.cli.config_files import CONFIGS, read_config
 from videolm.cli.demo.demo import Record
 from videolm.cli.demo.demo_page import BARS, bars
 from videolm.cli.demo.demo_plan import Plan, Stage
 from videolm.cli.training_curves import draw, read_curves
+from videolm.data.runtime import model_source
 from videolm.data.runtime.files import write_json
+from videolm.data.runtime.model_source import DEFAULT
 from videolm.data.runtime.progress import WHOLE, clock, progress
+from videolm.generation.pipeline import VideoLM
+from videolm.tasks.model_config import ModelConfig
 from videolm.tasks.task import task_names
 
-STAGES = ["synthesize", "tokenizer fit", "audio fit", "encode", "lm fit", "generate", "evaluate"]
-STAGES += ["encode all tasks", "lm fit all tasks", "evaluate all tasks"]
+STAGES = ["first clips", "synthesize", "tokenizer fit", "audio fit", "encode", "lm fit"]
+STAGES += ["generate", "evaluate"]
 
 
 class Demo(NamedTuple):
     out: Path
+    pretrained: Path
     exit_code_when_stopped: int
     checkpoints_before: dict[str, float]
     exit_code: int
@@ -31,8 +39,16 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    out = tmp_path_factory.mktemp("demo") / "run"
+def demo(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo of an installation with a packaged model, which is there in all tests."""
+    out, pretrained = tmp_path_factory.mktemp("demo") / "run", tmp_path_factory.mktemp("pretrained")
+    shutil.copytree(model_folder, pretrained / DEFAULT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_source, "PACKAGED", pretrained)
+        yield _stopped_and_gone_on(out, pretrained)
+
+
+def _stopped_and_gone_on(out: Path, pretrained: Path) -> Demo:
     arguments = ["demo", "--quick", "--clips", "2", "--out", str(out)]
 
     def stopped(*_: object, **__: object) -> None:
@@ -46,15 +62,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
         second = cli.main(arguments)
-    return Demo(out, first, before, second, "\n".join(lines))
+    return Demo(out, pretrained, first, before, second, "\n".join(lines))
 
 
 def test_a_stopped_demo_goes_on_with_the_stage_it_was_stopped_in(demo: Demo) -> None:
     assert demo.exit_code_when_stopped == 130
     assert demo.exit_code == 0
-    for name in STAGES[:3]:
+    for name in STAGES[:4]:
         assert f"{name}: done before" in demo.printed
-    for name in STAGES[3:]:
+    for name in STAGES[4:]:
         assert f"{name}: done before" not in demo.printed
     assert demo.checkpoints_before.keys() == {"tokenizer", "audio"}
     assert demo.checkpoints_before.items() <= _checkpoints(demo.out).items()
@@ -71,30 +87,65 @@ def test_the_report_has_every_number_it_promises(demo: Demo) -> None:
     for task, labels in BARS.items():
         for label in labels:
             assert {"score", "chance", "n"} <= report["tasks"][task][label].keys()
-    first, others = set(report["tasks"]), report["other_tasks"]
-    assert first | set(others["tasks"]) == set(task_names())
-    assert not first & set(others["tasks"])
-    for labels in others["tasks"].values():
-        assert all({"score", "chance", "ceiling", "n"} <= entry.keys() for entry in labels.values())
+    assert set(report["tasks"]) == set(task_names())
+    for labels in report["tasks"].values():
+        assert all({"score", "chance", "n"} <= entry.keys() for entry in labels.values())
     assert len(report["bars"]) == sum(len(labels) for labels in BARS.values())
     assert all(bar["met"] == (bar["score"] >= bar["at_least"]) for bar in report["bars"])
+
+
+def test_one_model_has_all_tasks_and_recommends_what_its_config_says(demo: Demo) -> None:
+    assert set(ModelConfig.load(demo.out / "model").tasks) == set(task_names())
+    assert not list(demo.out.glob("*/*/model")) and not (demo.out / "all-tasks").exists()
+    for name in ("debug", "demo"):
+        assert set(read_config(CONFIGS / "lm" / f"{name}-tasks.yaml")["data"]["tasks"]) == set(task_names())
+    said = read_config(CONFIGS / "lm" / "demo-tasks.yaml")["data"]["recommended_sampling"]
+    assert set(said) == set(task_names())
 
 
 def test_the_page_shows_every_task_and_its_links_are_relative_and_exist(demo: Demo) -> None:
     page = (demo.out / "index.html").read_text()
     links = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
-    assert len(links) == 3 * 6 + 1 + 4 * 4 + 3 * 3
+    assert len(links) == 11 * 3 + 1 + 2 * 4
     for link in links:
         assert not link.startswith(("/", "http", "file:"))
         assert (demo.out / link).is_file(), link
-    for task in (*BARS, "unconditional"):
-        assert f"videolm generate --model {demo.out}/model --task {task}" in page
     for task in task_names():
         assert f"<b>{task}</b>" in page
-    assert page.count("<svg") == 4
+        if not task.startswith("stylization"):
+            assert f"videolm generate --model {demo.out}/model --task {task}" in page
+    assert page.count("<svg") == 3
+
+
+def test_a_new_packaged_model_makes_the_first_page_again_and_trains_nothing(
+    demo: Demo, make_model: Callable[[int], VideoLM], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, former = demo.pretrained / DEFAULT, demo.pretrained / "former"
+    folder.rename(former)
+    make_model(1).save_pretrained(folder)
+    try:
+        assert cli.main(["demo", "--quick", "--clips", "2", "--out", str(demo.out)]) == 0
+        printed = capsys.readouterr().out
+        assert f"open {demo.out}/first/index.html while the training goes on" in printed
+        assert "first clips: done before" not in printed
+        assert printed.count("done before") == len(STAGES) - 1
+    finally:
+        shutil.rmtree(folder)
+        former.rename(folder)
+
+
+def test_without_a_packaged_model_one_line_says_so_and_the_rest_is_the_same(
+    demo: Demo, packaged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["demo", "--quick", "--clips", "2", "--out", str(demo.out)]) == 0
+    line, *rest = capsys.readouterr().out.splitlines()
+    assert line.startswith("this installation holds no packaged model shapes")
+    assert sum("done before" in each for each in rest) == len(STAGES) - 1
 
 
 def test_a_finished_demo_does_nothing_again(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--quick", "--clips", "2", "--out", str(demo.out)]) == 0
+    capsys.readouterr()  # another test may have had another packaged model
     before = json.loads((demo.out / "report.json").read_text())["seconds"]
     assert cli.main(["demo", "--quick", "--clips", "2", "--out", str(demo.out)]) == 0
     assert capsys.readouterr().out.count("done before") == len(STAGES)
