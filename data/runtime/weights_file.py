@@ -39,11 +39,11 @@ def load_fitting(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
     """
     state = module.state_dict()
     expected = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    check_fit(weights, expected, path)
+    check_holds(weights, expected, path)
     module.load_state_dict({name: weights[name] for name in expected}, strict=False)
 
 
-def check_fit(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+def check_holds(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
     """Refuse weights that lack one of those expected, or have it in another shape."""
     if missing := [name for name in expected if name not in weights]:
         raise ValueError(f"{path} lacks {some(missing)}")

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...data.runtime.files import read_json
-from ...data.runtime.weights_file import check_fit, load_fitting, read_weights, some
+from ...data.runtime.weights_file import check_holds, load_fitting, read_weights, some
 
 _RESNET_SIZE = 224
 _LPIPS_SIZE = 16
@@ -146,7 +146,7 @@ def read_resnet(folder: str | Path) -> ResNetLogits:
     path = folder / "model.safetensors"
     weights = read_weights(path)
     expected = classifier.state_dict()
-    check_fit(weights, expected, path)
+    check_holds(weights, expected, path)
     if unknown := weights.keys() - expected.keys():
         raise ValueError(f"{path} has weights that its config.json does not name: {some(unknown)}")
     classifier.load_state_dict(weights)
