@@ -104,6 +104,29 @@ def model(make_model):
     return make_model(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def same_numbers_on_every_cpu() -> Iterator[None]:
+    """Muon takes bfloat16 where a CPU is fast in it; tests compare runs as closely as float32 allows."""
+    from videolm.training import muon
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(muon, "has_fast_bfloat16", lambda device: False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def scores_stay_with_their_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An evaluation writes its scores into the model folder, which all tests share."""
+    yield
+    if "model_folder" in request.fixturenames:
+        folder = request.getfixturevalue("model_folder")
+        if (folder / "scores.json").exists():
+            from videolm.tasks.model_card import write_card
+
+            (folder / "scores.json").unlink()
+            write_card(folder)
+
+
 @pytest.fixture(scope="session")
 def model_folder(model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "model"

@@ -43,7 +43,6 @@ def test_what_was_not_computed_is_not_stored():
 
 
 def test_a_packaged_model_and_a_folder_without_rights_stay_as_they_are(folder, packaged, monkeypatch, capsys):
-    (folder / "scores.json").unlink(missing_ok=True)  # of another test
     shipped = Path(shutil.copytree(folder, packaged / "shapes"))
     assert store_scores(shipped, "shapes", {}, []) == []
     assert "the scores are not added to shapes" in capsys.readouterr().out
