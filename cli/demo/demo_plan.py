@@ -109,7 +109,7 @@ class Plan:
             self._fit("tokenizer", 147, *self.precision),
             self._fit("audio", 30),
             Stage("encode", (self._encode(shards),), 75, folder=self.out / "shards"),
-            self._fit("lm", 510, "--data.shards", shards, *self.precision),
+            self._fit("lm", 650, "--data.shards", shards, *self.precision),
             Stage("generate", (*reconstructions, *generations), 8, prepare=self._write_given),
             Stage("evaluate", (self._evaluate(),), 90),
         ]
