@@ -54,8 +54,14 @@ class Muon(torch.optim.Optimizer):
     ):
         matrices, others = parameters
         groups = [
-            {"params": matrices, "lr": learning_rate, "is_matrix": True},
-            {"params": others, "lr": adam_learning_rate, "is_matrix": False, "weight_decay": 0.0},
+            {"params": matrices, "lr": learning_rate, "is_matrix": True, "name": "matrices"},
+            {
+                "params": others,
+                "lr": adam_learning_rate,
+                "is_matrix": False,
+                "weight_decay": 0.0,
+                "name": "others",
+            },
         ]
         defaults = {"momentum": momentum, "betas": betas, "weight_decay": weight_decay}
         super().__init__([group for group in groups if group["params"]], defaults)
