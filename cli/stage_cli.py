@@ -28,9 +28,11 @@ from ..data.runtime.parsing import bounded_text, parse_yaml
 from ..training.best_model import BestModel
 from ..training.callbacks import FitProgress, LastCheckpoint, SecondInterrupt
 from ..training.checkpoints import LAST, Found, WholeCheckpointIO, find_checkpoint, step_of
+from ..training.loss_spikes import LossSpikes, SpikeSettings
 from ..training.run_logs import csv_logger, quiet_lightning, wandb_logger
 from ..training.run_news import RunNews
 from ..training.step_budget import StepBudget, keep_steps, kept_steps, shorten_schedules
+from ..training.step_times import StepTimes
 from ..training.strategies import FSDP2Strategy, environment_of, strategy_of
 from ..training.validation_steps import ValidationSteps
 from ..training.validations import Quality
@@ -164,6 +166,12 @@ class StageCLI(LightningCLI):
             type=StepBudget | None,
             help="steps by the number of clips, where trainer.max_steps is not given",
         )
+        parser.add_argument(
+            "--spikes",
+            type=SpikeSettings,
+            default=SpikeSettings(),
+            help="what a spike of the loss is, and whether weights go back to the last checkpoint then",
+        )
         if self.stage.reads_model:
             parser.add_argument(
                 "--init_from", type=Path | None, help="model folder to train on from, in a run of its own"
@@ -211,7 +219,8 @@ class StageCLI(LightningCLI):
         self.best = BestModel(self.folder, self.stage.part, quality, self.config["keep_best"])
         self.news = RunNews(self.stage.name, self.datamodule.amount, self.best)
         last = LastCheckpoint(self.folder, self.config["checkpoint_every"], self.best.prune)
-        return [*self.stage.callbacks(), ValidationSteps(), self.best, self.news, last]
+        spikes = LossSpikes(self.config_init["spikes"], self.folder)
+        return [*self.stage.callbacks(), StepTimes(), spikes, ValidationSteps(), self.best, self.news, last]
 
     def _budget_steps(self, trainer: Trainer, budget: StepBudget, spreads: bool) -> None:
         """Set the number of steps by the number of clips, if it is not given.

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor, nn
 
+from ...training.processes import sum_over_processes
 from ..batch import Batch
 from ..model.transformer import PrefixLM
 
@@ -52,7 +53,7 @@ def head_entropies(
 
 
 class CodeUsage:
-    """Which codes of every block were targets since the last report."""
+    """Which codes of every block were targets since the last report, of all processes."""
 
     def __init__(self) -> None:
         self.counts: dict[str, Tensor] = {}
@@ -60,16 +61,19 @@ class CodeUsage:
     def add(self, model: PrefixLM, batch: Batch) -> None:
         for index, block in enumerate(model.blocks):
             codes = batch.ids[(batch.weight > 0) & (batch.block == index)] - block.start
-            if block.name in model.heads and len(codes):
+            if block.name in model.heads:  # each, so that all processes have the same blocks
                 counts = torch.bincount(codes, minlength=block.size)
                 self.counts[block.name] = self.counts.get(block.name, 0) + counts
 
     def report(self) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Perplexity and counts of the codes of each block, which are then forgotten.
+        """Perplexity and counts of the codes of each block that has any, which are then forgotten.
+
+        Called by all processes, after at least one batch on each.
 
         The perplexity is exp(entropy): as many codes, used evenly, would have the same entropy.
         """
-        counts, self.counts = self.counts, {}
+        counts = {name: sum_over_processes(each) for name, each in self.counts.items()}
+        counts, self.counts = {name: each for name, each in counts.items() if each.any()}, {}
         shares = {name: each.double() / each.sum() for name, each in counts.items()}
         perplexities = {name: torch.special.entr(share).sum().exp().item() for name, share in shares.items()}
         return perplexities, counts

@@ -12,6 +12,8 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ...training.ema import averaged
 from ...training.gradients import clip_gradients, gradient_norm
+from ...training.group_report import group_report
+from ...training.interval_means import IntervalMeans
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
@@ -25,7 +27,7 @@ from .accumulation import TargetMean
 from .costs import training_flops
 from .finetuning import add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
-from .loss import Loss, loss_of, nats_by_block, nats_by_task
+from .loss import Loss, loss_of, nats_by_block, nats_by_task, sums_of, tasks_of_targets
 from .parallel import is_sharded, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
@@ -35,11 +37,12 @@ _ADAM_BETAS = (0.9, 0.95)
 class LanguageModelTraining(LightningModule):
     """Next-id training of a `PrefixLM`.
 
-    The loss is the mean over the targets of all processes and accumulated batches. Logged are the loss,
-    nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task, the gradients' norm,
-    the entropy of each head, the perplexity of the target codes (TensorBoard and wandb also show their
-    histogram), positions read per second and the share of the hardware's peak (model-FLOPs utilisation).
-    Validation and export use the EMA of the weights, if there is one.
+    The loss is the mean over the targets of all processes and accumulated batches. Logged are, over all
+    processes and the steps since the last report, means over the targets: the loss, nats for each block of
+    the vocabulary (`visual`, `audio_0`, ...) and each task; the gradients' norm, the perplexity of the target
+    codes (TensorBoard and wandb also show their histogram), positions read per second and the share of the
+    hardware's peak (model-FLOPs utilisation). Of the last step: the entropy of each head, and learning rate
+    and gradient norm of each group of weights. Validation and export use the EMA, if there is one.
 
     Args:
         model: sizes of the model.
@@ -68,6 +71,8 @@ class LanguageModelTraining(LightningModule):
             the training ends.
         text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
     """
+
+    watched_loss: Tensor
 
     def __init__(
         self,
@@ -117,7 +122,8 @@ class LanguageModelTraining(LightningModule):
         self._mean = TargetMean()
         self._usage = CodeUsage()
         self._throughput: Throughput | None = None
-        self._last_loss = 0.0
+        self._interval = IntervalMeans()
+        self.watched_loss = torch.zeros(())
         self._reported_step = 0
         self._sums: dict[str, tuple[float, float]] = {}
 
@@ -143,16 +149,14 @@ class LanguageModelTraining(LightningModule):
         # Means over the processes: their gradients are averaged as well.
         sums = torch.stack([loss.total.detach(), loss.weight])
         total, weight = self.trainer.strategy.reduce(sums, reduce_op="mean").unbind()
-        self._last_loss = total / weight
-        self.log("train/loss", self._last_loss, prog_bar=True, batch_size=len(loss.nats))
-        self.log("train/padding", batch.padding_share, batch_size=1)
+        self.watched_loss = total / weight
+        self.log("loss", self.watched_loss, prog_bar=True, logger=False, batch_size=len(loss.nats))
+        self._add_to_interval(loss, batch)
         self._usage.add(self.model, batch)
         self._count_work(loss, batch)
         if self._is_reported(self.global_step + 1):
-            for name, (nats, count) in self._parts(loss, batch).items():
-                self.log(f"train/{name}", nats, batch_size=count)
             entropies = head_entropies(self.model, batch, hidden[0])
-            self.log_dict({f"train/entropy/{name}": value for name, value in entropies.items()}, batch_size=1)
+            self._interval.add({f"entropy/{name}": value for name, value in entropies.items()})
         return self._mean.loss(loss.total, weight)
 
     def configure_gradient_clipping(
@@ -165,8 +169,10 @@ class LanguageModelTraining(LightningModule):
         weights = [each for group in optimizer.param_groups for each in group["params"]]
         factor = self._mean.correction(self.trainer.accumulate_grad_batches)
         norm = float(gradient_norm(weights)) * factor
-        self.log("train/gradient_norm", norm, batch_size=1)
-        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
+        self._interval.add({"gradient_norm": norm})
+        if self._is_reported(self.global_step + 1):
+            self._interval.add(group_report(optimizer, factor))
+        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self.watched_loss)):
             return
         limit = gradient_clip_val if gradient_clip_algorithm != "value" else None
         scale = factor * (min(1.0, limit / (norm + 1e-6)) if limit else 1.0)
@@ -187,6 +193,8 @@ class LanguageModelTraining(LightningModule):
         """Report what is gathered over several steps."""
         if self._is_reported(self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
+            means = self._interval.report() | {"train/skipped_steps": self.skipped_steps.since_report()}
+            self.log_dict(means, batch_size=1)
             perplexities, counts = self._usage.report()
             used = {f"train/code_perplexity/{name}": each for name, each in perplexities.items()}
             self.log_dict(used, batch_size=1)
@@ -235,6 +243,7 @@ class LanguageModelTraining(LightningModule):
         tables = [each for each in others if each.ndim > 1 and each.requires_grad]
         others = [each for each in others if each.ndim == 1 and each.requires_grad]
         table_group = {
+            "name": "tables",
             "params": tables,
             "lr": self.adam_learning_rate,
             "weight_decay": self.table_weight_decay,
@@ -250,8 +259,13 @@ class LanguageModelTraining(LightningModule):
             optimizer.add_param_group(table_group | {"is_matrix": False})
             return optimizer
         groups = [
-            {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
-            {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+            {
+                "name": "matrices",
+                "params": matrices,
+                "lr": self.learning_rate,
+                "weight_decay": self.weight_decay,
+            },
+            {"name": "others", "params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
             table_group,
         ]
         return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
@@ -276,6 +290,17 @@ class LanguageModelTraining(LightningModule):
     def _is_reported(self, step: int) -> bool:
         """Whether what is gathered over several steps is logged at this one."""
         return step % self.trainer.log_every_n_steps == 0  # pyright: ignore[reportAttributeAccessIssue]  # set late
+
+    def _add_to_interval(self, loss: Loss, batch: Batch) -> None:
+        """Sums over the targets of a batch, by block and by task."""
+        self._interval.add_sums(("loss",), loss.total.detach()[None], loss.weight[None])
+        self._interval.add({"padding": batch.padding_share})
+        names, of_target = tasks_of_targets(loss, batch.tasks)
+        self._interval.add_sums(
+            tuple(f"task/{name}" for name in names), *sums_of(loss.nats, of_target, len(names))
+        )
+        blocks = tuple(f"nats/{block.name}" for block in self.model.blocks)
+        self._interval.add_sums(blocks, *sums_of(loss.nats, loss.block, len(blocks)))
 
     def _parts(self, loss: Loss, batch: Batch) -> dict[str, tuple[float, int]]:
         """Mean nats and number of targets, by block and by task."""
