@@ -19,7 +19,8 @@ from .processes import of_all_processes
 class IntervalMeans:
     """Sums and counts by name since the last report.
 
-    Non-finite values are left out: those of a skipped step would be all that is seen of its interval.
+    Non-finite values are left out: those of a skipped step would be all that is seen of its interval. A run
+    that goes on from a checkpoint within an interval has the means of the rest of it.
     """
 
     def __init__(self) -> None:

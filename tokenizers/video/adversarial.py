@@ -65,7 +65,9 @@ def gradient_penalty(
     MAGVIT's code calls a penalty cost of 10. That code has pixels in [0, 1], ours are in [-1, 1] and their
     gradient half as long, so that its penalty of cost 10 is ours of cost 40.
 
-    Its own gradient needs second derivatives, which are float32 whatever the discriminator runs in.
+    Its own gradient needs second derivatives, which are float32 whatever the discriminator runs in. R3GAN
+    (Huang et al. 2024, arXiv:2501.05441, section 2.2) has the same penalty on generated clips too; here LeCAM
+    is beside it.
 
     Args:
         discriminator: logits of clips from their pixels, each clip on its own (no batch statistics).
