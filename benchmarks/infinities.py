@@ -10,6 +10,7 @@ ends early, whose weights are not finite, or that skipped other steps than those
 """
 
 import argparse
+import csv
 import json
 import math
 import time
@@ -56,7 +57,7 @@ class Infinities(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         step = pl_module.training_step
-        pl_module.training_step = lambda batch, index: self._infinite("loss", step(batch, index))
+        pl_module.training_step = lambda batch, batch_idx: self._infinite("loss", step(batch, batch_idx))
         for judge in _judges(pl_module):
             judge.register_forward_hook(lambda *parts: self._infinite("logit", parts[2]))
             break
@@ -75,7 +76,7 @@ class Infinities(Callback):
         if self.way == "gradient":
             weight = next(each for each in pl_module.parameters() if each.grad is not None)
             assert weight.grad is not None
-            weight.grad.view(-1)[0] = math.inf
+            weight.grad[(0,) * weight.grad.ndim] = math.inf
 
     def _infinite(self, way: str, output: Any) -> Any:
         """The output, its first number infinite (with gradient) if it is the turn of this way."""
@@ -84,7 +85,7 @@ class Infinities(Callback):
         if isinstance(output, list):  # features and logits of a discriminator of sound
             return [*output[:-1], self._infinite(way, output[-1])]
         first = torch.zeros_like(output.detach())
-        first.view(-1)[0] = math.inf
+        first[(0,) * first.ndim] = math.inf
         return output * (1 + first) if isinstance(output, Tensor) else output
 
 
@@ -125,8 +126,16 @@ def run(out: Path, stage: str, steps: int) -> Record:
     ]
     if wrong or checkpoint["global_step"] != steps:
         raise ValueError(f"{stage} ended at step {checkpoint['global_step']}, with non-finite {wrong}")
+    spoilt, skipped = sum(infinities.spoilt.values()), skipped_steps(out / "training" / stage / "metrics.csv")
+    if skipped != spoilt:
+        raise ValueError(f"{stage}: {spoilt} steps were made infinite, {skipped} skipped")
     ways = {way: infinities.spoilt.get(way, 0) for way in ("loss", "gradient", "logit", "sound")}
     return {"stage": stage, "steps": steps, **ways, "s": time.monotonic() - begin}
+
+
+def skipped_steps(metrics: Path) -> int:
+    with metrics.open(newline="", encoding="utf-8") as file:
+        return round(sum(float(row["train/skipped_steps"] or 0) for row in csv.DictReader(file)))
 
 
 def main() -> None:
@@ -148,9 +157,8 @@ def main() -> None:
 
 def encode(out: Path) -> None:
     """Codes of a few clips for the language model, by the tokenizers of the stages before."""
-    sizes = ["--height", "32", "--width", "32", "--num-frames", "5", "--clips", "32"]
     folders = ["--model", str(out / "model"), "--out", str(out / "shards")]
-    if videolm(["encode", "--source", "synthetic", *sizes, *folders]):
+    if videolm(["encode", "synthetic", "--clips", "32", *folders]):
         raise ValueError("the clips could not be encoded; train the stages tokenizer and audio first")
 
 
