@@ -31,8 +31,13 @@ def packaged_config(name: str, stage: str) -> Path:
         return path
     if packaged.is_file():
         return packaged
-    known = ", ".join(sorted(file.stem for file in (CONFIGS / stage).glob("*.yaml")))
+    known = ", ".join(packaged_names(stage))
     raise FileNotFoundError(f"no config {name}: neither a file nor one of configs/{stage} ({known})")
+
+
+def packaged_names(stage: str) -> list[str]:
+    """Names of the configs of a stage, in order."""
+    return sorted(file.stem for file in (CONFIGS / stage).glob("*.yaml"))
 
 
 def read_config(path: Path) -> dict[str, Any]:

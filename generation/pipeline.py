@@ -84,6 +84,10 @@ class VideoLM:
         self.text_tokenizer = text_tokenizer
         self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(clips.name for clips in self.config.formats)
+        return f"<VideoLM of {sizes}: {', '.join(self.config.tasks)}>"
+
     @property
     def fingerprint(self) -> str:
         """Hex digits that change with any setting or weight: those of the folder that it was loaded from
@@ -343,18 +347,19 @@ class VideoLM:
     def stream(
         self,
         task: str,
-        prompt: Prompt,
+        prompt: Prompt | None = None,
         *,
         seed: Seed = 0,
         sampling: Sampling | None = None,
         composite: bool = True,
+        **parts: Unpack[PromptParts],
     ) -> ClipStream:
-        """The clip of a prompt in parts, each as soon as its codes are there: iterate over the result.
+        """The clip that `generate` makes, in parts, each as soon as its codes are there: iterate over them.
 
         Raises:
             ValueError: as `generate`, and if the task makes no frames.
         """
-        definition = self.config.task(task)
+        prompt, definition = replace(prompt or Prompt(), **parts), self.config.task(task)
         (row,), (settings,) = self._rows(definition, [prompt], sampling)
         generator = torch.Generator(self.device).manual_seed(seed_of(seed))
         batch, unconditional = batches_of([row], settings)

@@ -10,7 +10,6 @@ The second and the third spare a first try `videolm encode`.
 
 import hashlib
 import json
-import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip, ShardReader
 from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
 from ...data.loading.probes import cache_folder
+from ...data.runtime.notes import notify
 from ...data.runtime.progress import progress
 from ...data.runtime.remote import is_address
 from ...data.sources.held_out import SplitKey, group_of
@@ -195,7 +195,7 @@ class CodedFiles:
                     del waiting[:_TOGETHER]
                 report(number + 1)
         if self.skipped:
-            warnings.warn(f"left out {len(self.skipped)} files, such as {self.skipped[0][1]}", stacklevel=2)
+            notify(f"left out {len(self.skipped)} files, such as {self.skipped[0][1]}")
         if not self._clips:
             raise ValueError(f"none of the {len(source)} files can be used, such as {self.skipped[0][1]}")
 
