@@ -85,8 +85,8 @@ class VideoLM:
         self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
 
     def __repr__(self) -> str:
-        sizes = ", ".join(clips.name for clips in self.config.formats)
-        return f"<VideoLM of {sizes}: {', '.join(self.config.tasks)}>"
+        sizes = " ".join(each.name for each in self.config.formats)
+        return f"<VideoLM {sizes}: {' '.join(self.config.tasks)}>"
 
     @property
     def fingerprint(self) -> str:
@@ -245,10 +245,8 @@ class VideoLM:
             ValueError: if the task is not one of the model's, lacks an input or cannot use one, or the model
                 was not trained on the size.
         """
-        (clip,) = self.generate_many(
-            task, prompt, num_samples=1, seed=seed, sampling=sampling, composite=composite, **parts
-        )
-        return clip
+        options = {"seed": seed, "sampling": sampling, "composite": composite}
+        return self.generate_many(task, prompt, num_samples=1, **options, **parts)[0]
 
     def generate_many(
         self,
@@ -262,8 +260,7 @@ class VideoLM:
         **parts: Unpack[PromptParts],
     ) -> list[Clip]:
         """Several clips of one prompt, with the seeds seed, seed + 1, …: each as `generate` gives it."""
-        prompt = replace(prompt or Prompt(), **parts)
-        prompts = [prompt] * num_samples
+        prompts = [replace(prompt or Prompt(), **parts)] * num_samples
         return self.generate_batch(task, prompts, seed=seed, sampling=sampling, composite=composite)
 
     @torch.no_grad()  # not inference_mode, whose tensors no training takes
