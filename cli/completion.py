@@ -53,8 +53,7 @@ def _add_options(
     for switch in _SWITCHES:
         parser.add_argument(switch, action="store_true")
     if "arguments" in inspect.signature(command).parameters:
-        stage = name.split()[0].replace("-", "_")
-        parser.add_argument("--config", choices=packaged_names(stage))
+        parser.add_argument("--config", choices=packaged_names(name.split()[0]))
         options = dict.fromkeys(_OF_FIT, Path)
     else:
         options = options_of(command)

@@ -13,7 +13,8 @@ from ..tasks.recommended_sampling import RecommendedSampling
 
 
 def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
-    """A model, as `model_folder` takes it, or a config of the language model by its path or name.
+    """A model, as `model_folder` takes it, or a config of the language model by its path or name, or of
+    super-resolution by its name (super-resolution/448x256) or path.
 
     Args:
         verify: compare all bytes of a folder with its checksums first.
@@ -27,6 +28,10 @@ def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
     if config is not None:
         from .training_cost import Wanted, describe_config
 
+        if _is_of_a_stage(config):
+            from .super_resolution_cost import describe_stage
+
+            return describe_stage(config, Wanted(**assumed))
         return describe_config(config, Wanted(**assumed))
     folder = model_folder(model)
     if assumed:
@@ -41,12 +46,24 @@ def _config_of(model: str) -> Path | None:
     """The config of that name, if it cannot be a name on the hub either."""
     from .config_files import packaged_config
 
+    stage, _, name = model.partition("/")
+    if stage == "super-resolution":
+        return packaged_config(name, stage)
     try:
         return packaged_config(model.removeprefix("lm/"), "lm")
     except FileNotFoundError as error:
         if split_name(model) is not None:
             return None
         raise FileNotFoundError(f"no model folder {model} and {error}") from error
+
+
+def _is_of_a_stage(config: Path) -> bool:
+    """Whether a config is of super-resolution: its transformer has blocks, the language model layers."""
+    from .config_files import read_config
+
+    model = read_config(config).get("model")
+    sizes = model.get("model") if isinstance(model, dict) else None
+    return isinstance(sizes, dict) and "blocks" in sizes
 
 
 def describe_folder(folder: Path) -> str:

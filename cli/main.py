@@ -81,6 +81,8 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "encode": commands_data.encode,
     "lm fit": commands_training.lm_fit,
     "lm validate": commands_training.lm_validate,
+    "super-resolution fit": commands_training.super_resolution_fit,
+    "super-resolution validate": commands_training.super_resolution_validate,
     "generate": commands_generate.generate,
     "long-video": commands_workflows.long_video,
     "chain": commands_workflows.chain,

@@ -195,7 +195,7 @@ def test_layers_whose_activations_are_computed_again_have_the_same_gradients(rec
 def test_activation_checkpointing_keeps_less_in_memory(make_model, make_batch):
     def kept(every: int) -> int:
         model, batch = make_model(), make_batch(3, 0, 2)
-        checkpoint_layers(model, every)
+        checkpoint_layers(model.layers, every)
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(
             lambda saved: sizes.append(saved.numel()) or saved, lambda saved: saved
