@@ -1,10 +1,11 @@
 """Skipping training steps with a non-finite gradient, and giving up after too many in a row."""
 
 import math
-import warnings
 
 import torch
 from lightning import LightningModule
+
+from ..data.runtime.notes import notify
 
 
 class SkippedSteps:
@@ -47,7 +48,7 @@ class SkippedSteps:
         reason = self._reason(gradient_norm, loss, module.global_step)
         if reason is None:
             return False
-        warnings.warn(reason, stacklevel=3)
+        notify(reason)
         optimizer.zero_grad(set_to_none=True)
         return True
 

@@ -170,10 +170,12 @@ def test_a_spike_in_half_of_the_processes_is_one_of_all(tmp_path, in_two_process
 
 def test_modules_of_all_stages_can_be_watched():
     from videolm.lm.training.lightning_module import LanguageModelTraining
+    from videolm.super_resolution.training.lightning_module import SuperResolutionTraining
     from videolm.tokenizers.audio.lightning_module import AudioCodecTraining
     from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
 
-    for stage in (LanguageModelTraining, AudioCodecTraining, VideoTokenizerTraining):
+    stages = (LanguageModelTraining, SuperResolutionTraining, AudioCodecTraining, VideoTokenizerTraining)
+    for stage in stages:
         assert set(Watched.__annotations__) <= set(stage.__annotations__)
 
 

@@ -10,7 +10,6 @@ The paper trains a new discriminator for the videos. Here the one of the images 
 kernels become the middle frame of kernels that are zero elsewhere: a still clip has the logit of its image.
 """
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from einops import repeat
 from torch import Tensor, nn
 
+from ...data.runtime.notes import notify
 from ...data.runtime.pretrained import read_config
 from . import compact, magvit2
 from .causal_conv import CausalConv3d, TemporalConv
@@ -67,7 +67,7 @@ def start_discriminator(discriminator: Discriminator, folder: str | Path, *, of_
     """
     path = Path(folder) / DISCRIMINATOR
     if not path.is_dir():
-        warnings.warn(f"{folder} has no discriminator to start from: a new one is trained", stacklevel=2)
+        notify(f"{folder} has no discriminator to start from: a new one is trained")
         return
     source = Discriminator.from_pretrained(path)
     if source.config != discriminator.config:
