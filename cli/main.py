@@ -25,6 +25,7 @@ from . import (
     commands_evaluate,
     commands_generate,
     commands_hub,
+    commands_serve,
     commands_training,
     commands_workflows,
 )
@@ -82,6 +83,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
     "push": commands_hub.push,
+    "serve": commands_serve.serve,
 }
 
 

@@ -16,7 +16,7 @@ SIZE = (16, 16, 3, 8.0)
 
 
 class Painter:
-    """Makes clips of one grey, the seed; keeps the batches that it was asked for.
+    """Makes clips of one grey, the seed modulo 256; keeps the batches that it was asked for.
 
     Args:
         before: called with the jobs of a batch and what tells the progress, before they are made.
@@ -34,7 +34,7 @@ class Painter:
 
 
 def painted(seed: int) -> Clip:
-    return Clip(torch.full((SIZE[2], *SIZE[:2], 3), seed, dtype=torch.uint8), SIZE[3])
+    return Clip(torch.full((SIZE[2], *SIZE[:2], 3), seed % 256, dtype=torch.uint8), SIZE[3])
 
 
 def queue_in(folder: Path, make: Any = None, **limits: Any) -> JobQueue:

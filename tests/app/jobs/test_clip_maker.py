@@ -63,7 +63,7 @@ def test_an_extension_begins_with_the_given_video(task, make_jobs, clip):
         (JobRequest("text_to_video"), "text is missing"),
         (JobRequest("text_to_video", text=TEXT, aspect="48x64"), "not trained on clips of 48x64"),
         (JobRequest("text_to_video", text=TEXT, seconds=60.0), "longest clips"),
-        (JobRequest("text_to_image", text=TEXT, sound=True), "has no sound"),
+        (JobRequest("text_to_image", text=TEXT, sound=True), "without sound"),
         (JobRequest("audio_video_continuation", media=("video",)), "takes a video with sound"),
         (JobRequest("stylization", text=TEXT, media=("video",)), "optical flow"),
     ],
