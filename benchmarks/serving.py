@@ -46,7 +46,7 @@ class Server:
     def __init__(self, model: str, jobs: Path):
         self.command = [
             sys.executable, "-m", "videolm.cli.main", "serve", "--model", model, "--port", "0",
-            "--jobs", str(jobs), "--queue", "32",
+            "--jobs", str(jobs), "--queue", "8",
         ]  # fmt: skip
         self.start()
 

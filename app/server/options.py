@@ -52,8 +52,6 @@ class Service:
             raise ValueError(f"port is {self.port}; expected 0 to {2**16 - 1}")
         if not 1 <= self.max_upload <= 2**14:
             raise ValueError(f"max_upload is {self.max_upload}; expected 1 to {2**14} megabytes")
-        if self.tokens is not None and not self.tokens.is_file():
-            raise FileNotFoundError(f"there is no file of tokens {self.tokens}")
 
     def named(self, name: str) -> tuple[str, ...]:
         """A list that is separated by commas."""
@@ -98,6 +96,8 @@ def read_tokens(path: Path) -> list[str]:
         FileNotFoundError: if there is no such file.
         ValueError: if it holds none, or one that is too short.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of tokens {path}")
     if path.stat().st_size > _TOKENS_BYTES:
         raise ValueError(f"{path} has more than {_TOKENS_BYTES:,} bytes; expected a token a line")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]

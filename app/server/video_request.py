@@ -104,6 +104,8 @@ class RequestReader:
         if fields.values.get("n") not in (None, 1):
             raise ApiError(400, "n is more than 1; ask several times, with other seeds", param="n")
         mask, notes = extra.get("mask"), ()
+        if mask is not None and "mask" in roles:
+            raise ApiError(400, "give a drawn mask or the name of one", param="video_noise_mask")
         if purpose == "edit" and "mask" not in roles and mask is None:
             mask, notes = _EDIT_MASK, (_NO_MASK,)
         sampling = {name: extra[name] for name in _SAMPLING if name in extra}
@@ -202,7 +204,9 @@ def _extra(fields: Fields) -> dict[str, Any]:
         if name not in _EXTRA:
             message = f"extra_params has {shown(name)}; expected some of {', '.join(_EXTRA)}"
             raise ApiError(400, message, "unknown_parameter", "extra_params")
-    if "mask" in extra and extra["mask"] not in KINDS:
+    if not isinstance(extra.get("aspect", ""), str):
+        raise ApiError(400, f"aspect is {shown(extra['aspect'])}; expected a text", param="extra_params")
+    if "mask" in extra and not (isinstance(extra["mask"], str) and extra["mask"] in KINDS):
         message = f"mask is {shown(extra['mask'])}; expected one of {', '.join(KINDS)}"
         raise ApiError(400, message, param="extra_params")
     return extra

@@ -131,6 +131,8 @@ NAMES = (
     "source_video", "video_noise_mask", "negative_prompt", "n", "nonsense",
 )  # fmt: skip
 
+EXTRA = ("task", "mask", "aspect", "composite", "temperature", "top_k", "guidance_schedule", "joint", "x")
+
 
 def malformed(chance: random.Random) -> dict:
     """A request that is wrong in one of many ways."""
@@ -139,7 +141,7 @@ def malformed(chance: random.Random) -> dict:
     if way == 0:
         return {"json": body}
     if way == 1:
-        return {"json": {"prompt": TEXT, "extra_params": {chance.choice(NAMES): chance.choice(VALUES)}}}
+        return {"json": {"prompt": TEXT, "extra_params": {chance.choice(EXTRA): chance.choice(VALUES)}}}
     if way == 2:
         text = damaged(b'{"prompt": "a red square", "seconds": "1", "extra_params": {"task": "x"}}', chance)
         return {"content": text, "headers": {"Content-Type": "application/json"}}
