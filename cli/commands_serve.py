@@ -22,8 +22,7 @@ def serve(
 
     Args:
         model: as for `videolm generate`.
-        depth: for stylization: folder of a depth model of transformers, or "none" to do without; without it
-            the task is refused.
+        depth: for stylization: folder of a depth model of transformers; else depth is the same everywhere.
     """
     check_packages()
     folder = model_folder(model)

@@ -28,6 +28,7 @@ from ...data.media.clip_tensors import put_together, take_apart
 from ...data.media.framing import inscribed_size
 from ...data.media.probe import probe_header
 from ...data.runtime.files import read_json
+from ...data.runtime.notes import Note
 from ...data.runtime.parsing import parse_json
 from ...data.runtime.workers import Lost, Worker
 from ...generation.prompt import fitted, fitted_image, fitted_sound, fitted_video
@@ -138,7 +139,7 @@ class _ReadUpload:
         path = self.folder / str(number) / "upload"
         order = read_json(path.with_name(_ORDER))
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+            warnings.simplefilter("always", Note)
             try:
                 if order["reading"] == "kind":
                     return {"kind": probe_header(path).kind}
@@ -146,7 +147,7 @@ class _ReadUpload:
             except (ValueError, OSError) as error:
                 return {"problem": str(error).splitlines()[0]}
         tensors, values = take_apart(clip)
-        said = [str(each.message) for each in caught if each.category is UserWarning]
+        said = [str(each.message) for each in caught if issubclass(each.category, Note)]
         notes = [message.replace(str(path), "it") for message in said]
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         return {"tensors": arrays, "values": values, "notes": notes}

@@ -116,6 +116,7 @@ class Job:
     num_frames: int
     fps: float
     created_at: float
+    request: JobRequest
     status: Status = "queued"
     progress: int = 0
     attempts: int = 0
@@ -125,7 +126,6 @@ class Job:
     error: str | None = None
     notes: tuple[str, ...] = ()
     remixed_from: str | None = None
-    request: JobRequest = field(default_factory=lambda: JobRequest("unconditional"))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -154,10 +154,7 @@ class Job:
         Raises:
             ValueError: naming the field that is unknown or of another kind.
         """
-        if not isinstance(values, dict):
-            raise ValueError(f"{name} holds no job")
-        request = from_fields(JobRequest, values.get("request"), f"{name}, request")
-        return from_fields(cls, values | {"request": request}, name)
+        return from_fields(cls, values, name)
 
 
 def new_id() -> str:

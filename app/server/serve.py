@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import torch
 import uvicorn
 
-from ...data.analysis.open_geometry import geometry_of
+from ...data.analysis.geometry import Geometry
+from ...data.analysis.open_geometry import geometry_for
 from ...data.runtime.model_source import source_name
+from ...data.runtime.notes import Note
 from ...data.runtime.one_writer import only_writer
 from ...generation.pipeline import VideoLM
 from ...generation.run_request import Runtime
@@ -60,11 +63,12 @@ def serve(
     batch = capacity.batch if runtime.is_exact else 1
     limits = QueueLimits(capacity.queue, capacity.keep, batch, capacity.hours * 3600)
     with only_writer(service.jobs):
-        store, geometry = JobStore(service.jobs), geometry_of(depth)
+        store = JobStore(service.jobs)
         loaded = VideoLM.from_pretrained(model, runtime.device, getattr(torch, runtime.dtype))
         if runtime.quantize is not None:
             quantize(loaded.lm)
-        name = _served_name(model)
+        name, geometry = _served_name(model), _geometry(loaded, depth)
+        warnings.simplefilter("ignore", Note)  # what is said of a request is told to its caller
         with closing(Intake(store.uploads)) as intake:
             reader = RequestReader(Admission(loaded, geometry is not None), intake, name)
             with JobQueue(store, ClipMaker(loaded, store, geometry), limits) as queue:
@@ -72,6 +76,12 @@ def serve(
                 app = http_app(queue, reader, created, admittance)
                 _announce(name, service, listener, admittance)
                 _server(app).run(sockets=[listener])
+
+
+def _geometry(model: VideoLM, depth: str | None) -> Geometry | None:
+    """How flow and depth are found, if a task of the model is led by them; a note says what is assumed."""
+    tasks = [model.config.task(name) for name in model.config.tasks]
+    return geometry_for([variant for task in tasks for variant in task.variants], depth)
 
 
 def _server(app: object) -> uvicorn.Server:

@@ -88,6 +88,8 @@ class RequestReader:
             message = f"fps is {fps:g}; this model makes {clips.fps:g} frames a second"
             raise ApiError(400, message, param="fps")
         media, said = {}, list(notes)
+        if wanted.size.ratio is not None:
+            said.append(f"of the model's sizes {clips.width}x{clips.height} is nearest to {wanted.aspect}")
         for role, upload in uploads.items():
             if role not in task.takes:
                 raise ApiError(400, f"task {task.name} has no use for {upload.field}", param=upload.field)
