@@ -26,6 +26,7 @@ from . import (
     commands_evaluate,
     commands_generate,
     commands_hub,
+    commands_serve,
     commands_training,
     commands_workflows,
 )
@@ -92,6 +93,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
     "push": commands_hub.push,
+    "serve": commands_serve.serve,
     "completion": completion,
 }
 
