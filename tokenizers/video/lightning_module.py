@@ -32,6 +32,7 @@ from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.step_random import place_of, step_generator
 from ...training.validations import Quality
 from .adversarial import Adversary
 from .config import VideoTokenizerConfig
@@ -80,6 +81,7 @@ class VideoTokenizerTraining(LightningModule):
         init_from: folder of a video tokenizer to start from. One of single images is inflated.
         max_skipped_steps: consecutive steps with a non-finite loss or gradient after which the training
             ends; each of them is skipped.
+        seed: of every random choice of a step.
     """
 
     train_counts: Int[Tensor, " codes"]
@@ -111,8 +113,10 @@ class VideoTokenizerTraining(LightningModule):
         perceptual_frames: int | None = None,
         init_from: Path | None = None,
         max_skipped_steps: int = 20,
+        seed: int = 0,
     ):
         super().__init__()
+        self.seed = seed
         model = VideoTokenizer(tokenizer)
         if init_from is not None:
             start_from(model, init_from)
@@ -152,7 +156,7 @@ class VideoTokenizerTraining(LightningModule):
         reconstruction, latents = self.tokenizer(pixels)
         losses = reconstruction_losses(reconstruction, pixels) | self._penalties(latents)
         if self.perceptual is not None:
-            losses["perceptual"] = self.perceptual[0](reconstruction, pixels)
+            losses["perceptual"] = self.perceptual[0](reconstruction, pixels, self._generator(batch_idx))
         if self.adversary is not None:
             losses |= self.adversary(reconstruction, pixels)
         loss = sum(self.weights[name] * value for name, value in losses.items())
@@ -164,6 +168,10 @@ class VideoTokenizerTraining(LightningModule):
             {"train/loss": loss, "train/psnr_db": psnr(reconstruction.detach(), pixels).mean()}, prog_bar=True
         )
         return loss
+
+    def _generator(self, batch_idx: int) -> torch.Generator:
+        """Draws what this batch of this process leaves to chance."""
+        return step_generator(self.seed, *place_of(self, batch_idx), self.global_rank, self.device)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Average the weights after each step, and so before any checkpoint of it."""
