@@ -73,6 +73,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "encode": commands_data.encode,
     "lm fit": commands_training.lm_fit,
     "lm validate": commands_training.lm_validate,
+    "export": commands_training.export,
     "generate": commands_generate.generate,
     "long-video": commands_workflows.long_video,
     "chain": commands_workflows.chain,

@@ -101,8 +101,9 @@ def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
 
 def _lm_callbacks() -> list[Callback]:
     from ..tasks.training_data.caption_gain import CaptionGain
+    from ..tasks.training_data.round_trip import RoundTrip
 
-    return [CaptionGain()]
+    return [RoundTrip(), CaptionGain()]
 
 
 _LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))

@@ -26,6 +26,7 @@ from torchmetrics.functional.audio import scale_invariant_signal_distortion_rati
 from vector_quantize_pytorch import ResidualVQ
 
 from ...data.media.waveform import fit_length
+from ...training.ema import Weights, check_weights
 from ...training.gradients import clip_gradients
 from ...training.muon import Muon
 from ...training.schedule import scheduled
@@ -274,8 +275,9 @@ class AudioCodecTraining(LightningModule):
         )
 
     @rank_zero_only
-    def export(self, folder: str | Path) -> None:
-        """Write the codec to folder/audio_tokenizer."""
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the codec, of which there is no average, to folder/audio_tokenizer."""
+        check_weights(weights, has_average=False)
         self.codec.save_pretrained(Path(folder) / "audio_tokenizer")
 
 

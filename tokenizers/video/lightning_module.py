@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ...data.media.pixels import frames_from_pixels, pixels_from_frames
 from ...data.runtime.files import replacing
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
@@ -249,9 +249,11 @@ class VideoTokenizerTraining(LightningModule):
         )
 
     @rank_zero_only
-    def export(self, folder: str | Path) -> None:
-        """Write the tokenizer with the averaged weights to folder/video_tokenizer."""
-        self.averaged.save_pretrained(Path(folder) / "video_tokenizer")
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the tokenizer, with the averaged weights unless it is to be the raw ones, to
+        folder/video_tokenizer."""
+        tokenizer = self.tokenizer if weights == "raw" else self.averaged
+        tokenizer.save_pretrained(Path(folder) / "video_tokenizer")
 
     @property
     def averaged(self) -> VideoTokenizer:
