@@ -1,6 +1,7 @@
 """`videolm export`: the model folder of any checkpoint of a run; and what a run exports while it goes on.
 
     RUN/training/<stage>/config.yaml     the settings of the module
+    RUN/training/tokenizer/clips.json    what a tokenizer's folder has beside the weights; of audio likewise
     RUN/training/lm/text/                what a language model's folder has beside the weights, written when a
                                          run begins: text tokenizer, vocabulary, config and sampling
 
@@ -17,7 +18,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.distributed.checkpoint import load as load_sharded
 
-from ..data.runtime.files import changing
+from ..data.codes.trained_clips import TrainedClips
+from ..data.runtime.files import changing, replacing
 from ..data.runtime.parsing import bounded_text, parse_yaml
 from ..training.best_model import BestModel
 from ..training.checkpoints import find_checkpoint, problem_of, step_of
@@ -30,7 +32,9 @@ TEXT = "text"  # folder of a language model's stage
 _OF_BEGIN = ("init_from", "perceptual")
 
 
-def export_part(best: BestModel, trainer: Trainer, module: Any, datamodule: Any, folder: Path) -> int:
+def export_part(
+    stage: Stage, best: BestModel, trainer: Trainer, module: Any, datamodule: Any, folder: Path
+) -> int:
     """Write a stage's part of a model folder as the training stands; called by all processes.
 
     A language model gets the tokenizers that it was trained with, unless the folder has some.
@@ -40,10 +44,20 @@ def export_part(best: BestModel, trainer: Trainer, module: Any, datamodule: Any,
     """
     with changing(folder) if trainer.is_global_zero else nullcontext(folder) as temporary:
         step = best.export(trainer, module, temporary)
-        if hasattr(datamodule, "export"):
+        if stage.reads_model:
             rank_zero_only(copy_tokenizers)(datamodule.folder, temporary, CODECS)
-            rank_zero_only(datamodule.export)(temporary)
+        rank_zero_only(datamodule.export)(temporary)
     return step
+
+
+def keep_beside(stage: Stage, datamodule: Any, folder: Path) -> None:
+    """Keep in a stage's folder what a model needs beside the weights; a run that goes on has it."""
+    if not stage.reads_model:
+        datamodule.trained_clips.save(folder)
+    elif datamodule.text_folder != folder / TEXT:
+        with replacing(folder / TEXT) as temporary:
+            temporary.mkdir()
+            datamodule.keep_text(temporary)
 
 
 def export_run(run: Path, checkpoint: Path | None, weights: Weights | None, out: Path | None) -> list[Path]:
@@ -75,6 +89,8 @@ def export_run(run: Path, checkpoint: Path | None, weights: Weights | None, out:
             module.export(temporary, weights)  # pyright: ignore[reportCallIssue]  every stage's has it
             if stage.reads_model:
                 _copy_text(each.parent / TEXT, temporary)
+            elif (clips := TrainedClips.load(each.parent)) is not None:
+                clips.save(temporary / stage.part)
         print(f"{folder / stage.part} is of step {step_of(each):,}")
         written.append(folder / stage.part)
     return written
@@ -114,9 +130,9 @@ def _module_of(stage: Stage, folder: Path, config: dict[str, Any]) -> LightningM
     settings = {name: value for name, value in config["model"].items() if name not in of_data}
     settings |= {name: None for name in _OF_BEGIN if name in settings}
     parser = LightningArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(stage.classes()[0], "model", skip=set(of_data))
-    parsed = parser.parse_object({"model": settings})
-    return stage.classes()[0](**parser.instantiate_classes(parsed)["model"].as_dict(), **of_data)
+    parser.add_class_arguments(stage.classes()[0], "model", skip=set(of_data), instantiate=False)
+    parsed = parser.instantiate_classes(parser.parse_object({"model": settings}))
+    return stage.classes()[0](**vars(parsed["model"]), **of_data)
 
 
 def _of_data(folder: Path) -> dict[str, Any]:

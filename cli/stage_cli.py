@@ -43,7 +43,7 @@ from .closing_words import closing_words
 from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import with_packaged_configs
 from .init_from import language_model_from, value_of
-from .model_export import TEXT, export_part
+from .model_export import TEXT, export_part, keep_beside
 from .stages import STAGES, Stage
 
 
@@ -56,12 +56,11 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
             rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
         _check_contents(cli, checkpoint)
         rank_zero_only(cli.save_config)()
-        if hasattr(cli.datamodule, "keep_text") and cli.config["data"].get("kept_text") is None:
-            rank_zero_only(_keep_text)(cli)
+        rank_zero_only(keep_beside)(cli.stage, cli.datamodule, cli.folder)
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
         cli.best.finish(cli.trainer, cli.model, cli.datamodule)
         model_folder = cli.out / "model"
-        step = export_part(cli.best, cli.trainer, cli.model, cli.datamodule, model_folder)
+        step = export_part(cli.stage, cli.best, cli.trainer, cli.model, cli.datamodule, model_folder)
         if cli.trainer.is_global_zero:
             data = cli.config["data"].as_dict()
             words = closing_words(cli.stage, cli.trainer, cli.news, step, cli.out, data)
@@ -236,7 +235,8 @@ class StageCLI(LightningCLI):
     def _export(self, trainer: Trainer) -> None:
         """Write the model as it is while the training goes on, as soon as there is one (`Quality.since`)."""
         if trainer.global_step > self.best.quality.since:
-            export_part(self.best, trainer, self.model, self.datamodule, self.out / "model")
+            folder = self.out / "model"
+            export_part(self.stage, self.best, trainer, self.model, self.datamodule, folder)
 
     def _budget_steps(self, trainer: Trainer, budget: StepBudget, spreads: bool) -> None:
         """Set the number of steps by the number of clips, if it is not given.
@@ -322,12 +322,6 @@ def _check_contents(cli: StageCLI, checkpoint: Path | None) -> None:
         if checkpoint is not None and step_of(checkpoint) != cli.trainer.max_steps:
             rank_zero_only(cli.best.forget)()  # scores of other held-out clips cannot be compared
     rank_zero_only(record.write)()
-
-
-def _keep_text(cli: StageCLI) -> None:
-    with replacing(cli.folder / TEXT) as temporary:
-        temporary.mkdir()
-        cli.datamodule.keep_text(temporary)
 
 
 def _check_loadable(checkpoint: Path, trainer: Trainer) -> None:

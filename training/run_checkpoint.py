@@ -22,6 +22,7 @@ from typing import Any
 from weakref import proxy
 
 import torch
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import ModelParallelStrategy
@@ -29,7 +30,7 @@ from torch import Tensor
 
 from ..data.runtime.files import link_tree, naming_full_disk, replacing
 from .background_writing import BackgroundCheckpointIO
-from .checkpoints import LAST, SecondName
+from .checkpoints import LAST, SecondName, WholeCheckpointIO
 from .stop_signals import StopSignals
 from .validation_steps import interval_of, is_planned
 
@@ -67,9 +68,12 @@ class WholeCheckpoint(ModelCheckpoint):
         """
         if isinstance(trainer.strategy, ModelParallelStrategy):
             self._write_sharded(trainer, Path(filepath), second_name)
-        else:
+        elif second_name is None or _links(trainer.strategy.checkpoint_io):
             options = None if second_name is None else SecondName(second_name)
             trainer.save_checkpoint(filepath, storage_options=options)
+        else:
+            trainer.save_checkpoint(filepath)
+            trainer.save_checkpoint(second_name)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
         if trainer.is_global_zero:
@@ -199,6 +203,8 @@ class RunCheckpoint(WholeCheckpoint):
             assert self.signals is not None
             self.signals.end(trainer)
         if self.export is not None and self.export_every and self.num_saved % self.export_every == 0:
+            # It may remove what was the best model, which a run that goes on from an earlier one would miss.
+            self._settle(trainer, wait=True)
             # Lightning validates in inference mode, whose tensors no training can use.
             with torch.inference_mode(False), torch.no_grad():
                 self.export(trainer)
@@ -285,6 +291,11 @@ def _check(every: int | None, minutes: float | None, keep: int, export_every: in
         raise ValueError(
             f"--keep_checkpoints is {keep} and --export_every {export_every}; expected at least 1 and 0"
         )
+
+
+def _links(io: CheckpointIO) -> bool:
+    """Whether a CheckpointIO knows second names; one that somebody has brought does not."""
+    return isinstance(io.checkpoint_io if isinstance(io, BackgroundCheckpointIO) else io, WholeCheckpointIO)
 
 
 def _validates(trainer: Trainer) -> bool:

@@ -19,7 +19,7 @@ import threading
 from types import FrameType
 
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -66,7 +66,7 @@ class StopSignals:
             name, step = signal.Signals(number).name, trainer.global_step
             said = f"stopped by {name} after step {step:,}, which is saved; the same command goes on"
             print(f"{self.name}: {said}", flush=True)
-            requeue(trainer, number)
+            requeue(trainer._accelerator_connector.cluster_environment, number)
         trainer.strategy.barrier()
         is_child = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher) and trainer.local_rank
         raise SIGTERMException(0 if is_child else 128 + number)
@@ -75,9 +75,8 @@ class StopSignals:
         self.heard = number
 
 
-def requeue(trainer: Trainer, number: int) -> bool:
+def requeue(environment: ClusterEnvironment, number: int) -> bool:
     """Put the SLURM job back into the queue if Lightning would at this signal; whether that succeeded."""
-    environment = trainer._accelerator_connector.cluster_environment
     if not isinstance(environment, SLURMEnvironment) or not environment.auto_requeue:
         return False
     if number != (environment.requeue_signal or signal.SIGUSR1):

@@ -89,17 +89,18 @@ class RoundTrip(Callback):
 
 
 def round_trip(data: LMDataModule) -> list[Returned]:
-    """A few training sequences, of all tasks and sizes that have frames in turn, as frames again.
+    """A few training sequences, of other clips and by turns of all tasks with frames, as frames again.
 
     Raises:
         ValueError: if codes do not come back as they were, or the tokenizer does not know them.
     """
     tasks = {task.name: task for task in data.mixture.tasks if "visual" in task.parts}
     pools = [(tasks[name], size, pool) for (name, size), pool in data.pools.of.items() if name in tasks]
-    places = [(task, size, pool[turn]) for turn in range(_CLIPS) for task, size, pool in pools if pool[turn:]]
     found: dict[int, Returned] = {}
-    for task, size, index in places:
-        if index in found or len(found) == _CLIPS:
+    for number in range(_CLIPS if pools else 0):
+        task, size, pool = pools[number % len(pools)]
+        index = pool[number % len(pool)]
+        if index in found:
             continue
         draw = Draw(task, 1 if task.has_given else None, size)
         codes, source = _codes_back(data, draw, index), data.clips.source_of(index)

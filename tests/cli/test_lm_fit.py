@@ -70,7 +70,7 @@ def test_a_fit_says_whether_captions_help_and_what_follows(coded_run, tmp_path, 
 
 @pytest.mark.parametrize("changed", ["captions", "codes"])
 def test_a_checkpoint_whose_captions_have_changed_is_refused_by_name(coded_run, tmp_path, capsys, changed):
-    """Other texts or clips under the old embeddings: nothing would say so. By name they may be gone on with."""
+    """Other texts or clips under the old embeddings: nothing would say so. Named, they are gone on with."""
     run, out = tmp_path / "coded", tmp_path / "run"
     shutil.copytree(coded_run, run)
     few = ["--trainer.max_steps", "1", "--data.tasks", "{text_to_video: 1}"]

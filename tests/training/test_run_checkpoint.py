@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from tiny_fit import TinyTraining, tiny_fit
 
@@ -165,13 +165,6 @@ def test_a_step_whose_validation_is_due_is_saved_after_it(tmp_path):
     assert module.validated == [2, 4] and kept(tmp_path) == {"last.ckpt": 4}
 
 
-class _Trainer:
-    """What `requeue` asks of one."""
-
-    class _accelerator_connector:
-        cluster_environment: object = None
-
-
 @pytest.mark.parametrize(
     ("number", "environment", "job", "expected"),
     [
@@ -179,7 +172,7 @@ class _Trainer:
         (signal.SIGUSR1, SLURMEnvironment(), {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}, "7_2"),
         (signal.SIGTERM, SLURMEnvironment(), {"SLURM_JOB_ID": "7"}, None),
         (signal.SIGUSR1, SLURMEnvironment(auto_requeue=False), {"SLURM_JOB_ID": "7"}, None),
-        (signal.SIGUSR1, None, {"SLURM_JOB_ID": "7"}, None),
+        (signal.SIGUSR1, LightningEnvironment(), {"SLURM_JOB_ID": "7"}, None),
     ],
 )
 def test_slurm_is_asked_to_queue_the_job_again_where_lightning_would(
@@ -196,8 +189,7 @@ def test_slurm_is_asked_to_queue_the_job_again_where_lightning_would(
         monkeypatch.delenv(name, raising=False)
     for name, value in job.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(_Trainer._accelerator_connector, "cluster_environment", environment)
-    assert stop_signals.requeue(_Trainer(), number) == (expected is not None)
+    assert stop_signals.requeue(environment, number) == (expected is not None)
     assert asked == ([] if expected is None else [["scontrol", "requeue", expected]])
 
 

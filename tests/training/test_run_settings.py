@@ -50,7 +50,7 @@ def test_what_changes_nothing_may_change():
 
 
 def test_the_rest_is_refused_by_name_with_the_option_that_allows_it():
-    with pytest.raises(ValueError, match=r"tokenizer\.bits 4, now 8: .*--force-settings model\.tokenizer\.bits$"):
+    with pytest.raises(ValueError, match=r"r\.bits 4, now 8: .*--force-settings model\.tokenizer\.bits$"):
         changed(model={"compile": False, "tokenizer": {"bits": 8}})
     with pytest.raises(ValueError, match=r"trainer\.devices 1, now 2: .*--force-settings trainer\.devices$"):
         changed(trainer={"devices": 2, "max_steps": 5})

@@ -205,7 +205,9 @@ class AudioCodecTraining(LightningModule):
         sound = _sound(batch)
         hop = self.tokenizer.hop_length
         real = sound[..., : sound.shape[-1] // hop * hop]
-        decoded, codes, _ = self(real)
+        # If no step was made with codebooks before, they begin here, drawn by the library.
+        with drawing_from(step_seed(self.seed, self.global_step, batch_idx), self.device):
+            decoded, codes, _ = self(real)
         for level, entries in enumerate(codes.unbind(1)):
             used = entries[entries >= 0]
             self.used[level] += used.bincount(minlength=self.used.shape[1])

@@ -42,7 +42,7 @@ def train(examples, vocabulary, strategy, folder: Path, steps: int = STEPS) -> N
         logger=False, enable_progress_bar=False, enable_model_summary=False,
         log_every_n_steps=2, use_distributed_sampler=False,
         val_check_interval=1, check_val_every_n_epoch=None, limit_val_batches=1, num_sanity_val_steps=0,
-        callbacks=[losses, RunCheckpoint(folder, every=STEPS)],
+        callbacks=[losses, RunCheckpoint(folder, every=STEPS, keep=2)],
     )  # fmt: skip
 
     class Shares(torch.utils.data.Dataset):
