@@ -21,7 +21,6 @@ from types import FrameType
 import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -60,15 +59,16 @@ class StopSignals:
                 process that Lightning has started itself with 0: Lightning takes any other code for a
                 failure and kills the rest.
         """
+        environment = trainer._accelerator_connector.cluster_environment
         heard = torch.tensor(self.heard or 0, device=trainer.strategy.root_device)
         number = int(trainer.strategy.all_gather(heard).max())
         if trainer.is_global_zero:
             name, step = signal.Signals(number).name, trainer.global_step
             said = f"stopped by {name} after step {step:,}, which is saved; the same command goes on"
             print(f"{self.name}: {said}", flush=True)
-            requeue(trainer._accelerator_connector.cluster_environment, number)
+            requeue(environment, number)
         trainer.strategy.barrier()
-        is_child = isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher) and trainer.local_rank
+        is_child = not environment.creates_processes_externally and trainer.local_rank > 0
         raise SIGTERMException(0 if is_child else 128 + number)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
