@@ -131,7 +131,8 @@ class RunCheckpoint(WholeCheckpoint):
         self.num_saved = 0
         self.saved_at = self.step = 0
         self.is_owed = False  # `after` waits for the writing in the background
-        self.waits = self.stops = False  # for the end of a validation; for the end of the training
+        self.waits = False  # for the end of a validation
+        self.stops = self.ends = False  # a signal was heard; its checkpoint is on the disk
 
     def state_dict(self) -> dict[str, Any]:
         return {"num_saved": self.num_saved}
@@ -142,7 +143,7 @@ class RunCheckpoint(WholeCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.saved_at = self.step = trainer.global_step
         self.saved_when = time.monotonic()
-        self.waits = self.stops = False
+        self.waits = self.stops = self.ends = False
         if trainer.is_global_zero:
             shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)  # of a run that was killed
         if self.save_top_k:
@@ -179,6 +180,8 @@ class RunCheckpoint(WholeCheckpoint):
         if trainer.global_step == self.saved_at:
             for logger in trainer.loggers:
                 logger.save()
+        if self.ends and self.signals is not None:
+            self.signals.end(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step > self.saved_at:
@@ -197,11 +200,11 @@ class RunCheckpoint(WholeCheckpoint):
         else:
             self._save_last_checkpoint(trainer, candidates)
         self.is_owed = True
-        is_end = self.stops and trainer.global_step != trainer.max_steps
-        self._settle(trainer, wait=is_end)
-        if is_end:
-            assert self.signals is not None
-            self.signals.end(trainer)
+        if self.stops:
+            # Not here: the next batch does not begin before this step is logged.
+            self.ends = True
+            self._settle(trainer, wait=True)
+            return
         if self.export is not None and self.export_every and self.num_saved % self.export_every == 0:
             # It may remove what was the best model, which a run that goes on from an earlier one would miss.
             self._settle(trainer, wait=True)
