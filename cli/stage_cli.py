@@ -271,8 +271,11 @@ class StageCLI(LightningCLI):
         return plugins
 
     def save_config(self) -> None:
+        config = self.config.clone()
+        if self.stage.reads_model:
+            config["data"]["kept_text"] = None  # follows from the run folder, which may be moved
         with replacing(self.folder / "config.yaml") as temporary:
-            self.parser.save(self.config, temporary, skip_none=False)
+            self.parser.save(config, temporary, skip_none=False)
 
     def _refuse_other_settings(self) -> None:
         """A checkpoint goes on only with the settings that it was made with, or those that may change."""
