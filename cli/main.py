@@ -84,6 +84,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "lm validate": commands_training.lm_validate,
     "super-resolution fit": commands_training.super_resolution_fit,
     "super-resolution validate": commands_training.super_resolution_validate,
+    "export": commands_training.export,
     "generate": commands_generate.generate,
     "long-video": commands_workflows.long_video,
     "chain": commands_workflows.chain,

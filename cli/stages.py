@@ -27,6 +27,7 @@ class Stage:
         links: settings that follow from others, as (from, to), known once the source is built.
         same: settings that are the same as others, as (from, to).
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
+        keeps_text: its data make the text tokenizer and the vocabulary of the model, which the run keeps.
         starts: spells `--init-from` out among the arguments of a fit, of a stage that has it.
         report: prints and writes more than the logged scores after a validation, into a folder.
         callbacks: of a fit, beside those of every stage.
@@ -40,6 +41,7 @@ class Stage:
     links: tuple[tuple[str, str], ...] = ()
     same: tuple[tuple[str, str], ...] = ()
     reads_model: bool = False
+    keeps_text: bool = False
     starts: Callable[[list[str]], list[str]] | None = None
     report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
     callbacks: Callable[[], list[Callback]] = list
@@ -112,8 +114,9 @@ def _super_resolution() -> tuple[type[LightningModule], type[LightningDataModule
 
 def _lm_callbacks() -> list[Callback]:
     from ..tasks.training_data.caption_gain import CaptionGain
+    from ..tasks.training_data.round_trip import RoundTrip
 
-    return [CaptionGain()]
+    return [RoundTrip(), CaptionGain()]
 
 
 _LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
@@ -125,8 +128,8 @@ STAGES = {
         Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores, found=_tokenizer_found),
         Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
         Stage(
-            "lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True, starts=language_model_from,
-            callbacks=_lm_callbacks,
+            "lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True, keeps_text=True,
+            starts=language_model_from, callbacks=_lm_callbacks,
         ),
         Stage(
             "super-resolution", "super_resolution", _super_resolution, links=(("data.stage", "model.stage"),),

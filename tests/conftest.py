@@ -159,6 +159,7 @@ def run_until_killed(start_forked) -> Callable[..., None]:
 
         def killed(self, batch, index):
             if self.global_step == step:
+                self.trainer.strategy.checkpoint_io.wait()  # else it depends on the disk where it goes on
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(self, batch, index)
 

@@ -10,7 +10,7 @@ from lightning import LightningModule
 from torch import Tensor, distributed, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans
@@ -283,9 +283,14 @@ class LanguageModelTraining(LightningModule):
             gap=0.15,
         )
 
-    def export(self, folder: str | Path) -> None:
-        """Write the model to `folder`/lm: called by all processes, of which the first one writes."""
-        save_whole(self.trained, Path(folder) / "lm")
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the model to `folder`/lm: called by all processes, of which the first one writes.
+
+        Args:
+            weights: None takes the average if there is one.
+        """
+        check_weights(weights, self.average is not None)
+        save_whole(self.model if weights == "raw" else self.trained, Path(folder) / "lm")
 
     def _is_reported(self, step: int) -> bool:
         """Whether what is gathered over several steps is logged at this one."""

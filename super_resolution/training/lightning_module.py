@@ -11,7 +11,7 @@ from torch import Tensor, distributed, nn
 from ...lm.model.activation_checkpointing import checkpoint_layers
 from ...lm.training.parallel import is_sharded, reshard, save_whole
 from ...lm.training.throughput import Throughput, peak_flops
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans
@@ -229,9 +229,14 @@ class SuperResolutionTraining(LightningModule):
             gap=0.3,
         )
 
-    def export(self, folder: str | Path) -> None:
-        """Write the stage into a model folder: called by all processes, of which the first one writes."""
-        save_whole(self.trained, Path(folder) / self.part)
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the stage into a model folder: called by all processes, of which the first one writes.
+
+        Args:
+            weights: None takes the average if there is one.
+        """
+        check_weights(weights, self.average is not None)
+        save_whole(self.model if weights == "raw" else self.trained, Path(folder) / self.part)
 
     def _is_reported(self, step: int) -> bool:
         every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared

@@ -17,6 +17,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from jaxtyping import UInt8
+from torch import Tensor
+
 from ...data.codes.bucketed_shards import holds_shards, read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip, ShardReader
@@ -76,7 +79,7 @@ class SizedClips:
         return sum(map(len, self.parts))
 
     def __getitem__(self, index: int) -> CodedClip:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part[own]
 
     def size_of(self, index: int) -> int:
@@ -84,25 +87,25 @@ class SizedClips:
         return bisect_right(self._starts, index) - 1
 
     def captions(self, index: int) -> tuple[str, ...]:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.captions(own)
 
     def long_caption(self, index: int) -> str | None:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.long_caption(own)
 
     def source_of(self, index: int) -> str:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.source_of(own)
 
     def key_of(self, index: int) -> SplitKey:
         """By what a clip is held out of training or not."""
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.key_of(own)
 
     def has(self, index: int, name: str) -> bool:
         """Whether a clip has codes of this name."""
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.has(own, name)
 
     @property
@@ -111,7 +114,8 @@ class SizedClips:
         kept = (part.fingerprint for part in self.parts if isinstance(part, ShardReader | CodedFiles))
         return hashlib.sha256(" ".join(kept).encode()).hexdigest()[:16]
 
-    def _place(self, index: int) -> tuple[CodedClips, int]:
+    def place_of(self, index: int) -> tuple[CodedClips, int]:
+        """The part that holds a clip, and its number there."""
         size = self.size_of(index)
         return self.parts[size], index - self._starts[size]
 
@@ -128,6 +132,10 @@ class LiveCorpus:
 
     def __getitem__(self, index: int) -> CodedClip:
         return encode_windows(self.encoder, windows_of(self.source[index]))[0]
+
+    def original(self, index: int) -> UInt8[Tensor, "frames height width 3"]:
+        """The frames that the codes are of."""
+        return self.source[index].clips[0].frames
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.source.captions(index)
@@ -181,15 +189,18 @@ class CodedFiles:
     """
 
     def __init__(self, encoder: ClipEncoder, source: FileSource):
-        self.clips = encoder.clips
+        self.clips, self.source = encoder.clips, source
         self.skipped: list[tuple[str, str]] = []
+        self._windows: list[tuple[int, int]] = []  # of each clip: the number of its piece, and its own there
         self._clips: list[CodedClip] = []
         waiting: list[tuple[Reading, int]] = []
         with progress("encode", len(source)) as report:
             for number in range(len(source)):
                 reading = source[number]
                 self.skipped += [(reading.name, reading.problem)] if reading.problem else []
-                waiting += windows_of(reading)
+                windows = windows_of(reading)
+                self._windows += [(number, window) for _, window in windows]
+                waiting += windows
                 while len(waiting) >= _TOGETHER or (waiting and number == len(source) - 1):
                     self._clips += encode_windows(encoder, waiting[:_TOGETHER])
                     del waiting[:_TOGETHER]
@@ -204,6 +215,11 @@ class CodedFiles:
 
     def __getitem__(self, index: int) -> CodedClip:
         return self._clips[index]
+
+    def original(self, index: int) -> UInt8[Tensor, "frames height width 3"]:
+        """The frames that the codes are of, read again."""
+        piece, window = self._windows[index]
+        return self.source[piece].clips[window].frames
 
     @property
     def fingerprint(self) -> str:

@@ -29,7 +29,7 @@ from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
 from ..model_card import write_card
-from ..model_config import ModelConfig, save_model_files
+from ..model_config import ModelConfig
 from ..recommended_sampling import RecommendedSampling
 from ..spans import AudioOrder
 from ..task import load_task
@@ -39,6 +39,7 @@ from .clip_pools import Pools, divided, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
+from .model_text import set_since, write_text
 
 # Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
 _CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
@@ -100,6 +101,8 @@ class LMDataModule(LightningDataModule):
         recommended_sampling: task -> field of `Sampling` -> value: how the model draws where nothing else is
             asked for. What is not said is as the model recommends from which the training starts, if it does.
         init_from: that model, from the module.
+        kept_text: folder of a run that goes on, with the text tokenizer and the vocabulary that it was begun
+            with; they are not made anew.
 
     Raises:
         FileNotFoundError: if a folder or a part of it is missing.
@@ -140,6 +143,7 @@ class LMDataModule(LightningDataModule):
         seed: int = 0,
         recommended_sampling: dict[str, dict[str, Any]] | None = None,
         init_from: Path | None = None,
+        kept_text: Path | None = None,
     ):
         super().__init__()
         if (shards is None) == (source is None):
@@ -157,6 +161,7 @@ class LMDataModule(LightningDataModule):
                 "expected 1 or more and grouped ones"
             )
         self.folder = Path(model)
+        self.text_folder = self.folder if kept_text is None else kept_text
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         if shards is not None:
             self.clips, self.encoder = clips_of_shards(shards, self.folder)
@@ -176,7 +181,6 @@ class LMDataModule(LightningDataModule):
         self.said = RecommendedSampling.of(
             recommended_sampling or {}, self.names, "data.recommended_sampling"
         )
-        self.before = RecommendedSampling.load(self.folder).of_tasks(self.names)
         start = RecommendedSampling() if init_from is None else RecommendedSampling.load(init_from)
         self.recommended = self.said.over(start.of_tasks(self.names))
         self.size_shares = _size_shares(self.clips.formats, sizes)
@@ -260,16 +264,17 @@ class LMDataModule(LightningDataModule):
 
     def export(self, folder: str | Path) -> None:
         """Write text_tokenizer/, vocabulary.json, config.json and sampling.json of the model that was trained
-        with these."""
+        with these. Of the sampling it keeps what was set since in the folder."""
         folder = Path(folder)
-        if self.text_tokenizer is not None:
-            self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
-        save_model_files(folder, self.config, self.vocabulary)
-        recommended = self.recommended
-        if folder.resolve() == self.folder.resolve():  # a fit that is run again keeps what was set since
-            recommended = self.said.over(self.before).over(recommended)
-        recommended.save(folder)
+        since = set_since(folder, self.config.tasks)
+        self.keep_text(folder, self.said.over(since).over(self.recommended))
         write_card(folder)
+
+    def keep_text(self, folder: Path, recommended: RecommendedSampling | None = None) -> None:
+        """Write them without a page, to the folder of a run that begins (`kept_text`)."""
+        write_text(
+            folder, self.config, self.vocabulary, self.text_tokenizer, recommended or self.recommended
+        )
 
     def _divide(self, share: float, at_most: int, source: str | None) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""
@@ -336,7 +341,7 @@ class LMDataModule(LightningDataModule):
     ) -> TextTokenizer | TextEncoder | None:
         if all(task.text == "none" for task in self.mixture.tasks):
             return None
-        folder = self.folder / "text_tokenizer"
+        folder = self.text_folder / "text_tokenizer"
         if folder.is_dir():
             found = load_text_tokenizer(folder, cache)
             if encoder is not None and getattr(found, "source", None) != TextEncoder.source_of(encoder):
@@ -373,7 +378,7 @@ class LMDataModule(LightningDataModule):
         text = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
         vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
         needed = {block.name: block.factors for block in vocabulary.blocks}
-        path = self.folder / "vocabulary.json"
+        path = self.text_folder / "vocabulary.json"
         if path.is_file():
             stored = Vocabulary.load(path)
             known = {block.name: block.factors for block in stored.blocks}

@@ -8,10 +8,10 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import Dataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from videolm.training.callbacks import LastCheckpoint
 from videolm.training.checkpoints import WholeCheckpointIO, find_checkpoint
 from videolm.training.ema import averaged
 from videolm.training.loss_spikes import LossSpikes, SpikeSettings, Watched
+from videolm.training.run_checkpoint import RunCheckpoint
 from videolm.training.run_logs import quiet_lightning
 from videolm.training.schedule import scheduled
 
@@ -84,7 +84,7 @@ def fit(
     **settings,
 ) -> Regression:
     """Train or go on, with a checkpoint every so many steps."""
-    module, callbacks = Regression(killed_at), [LossSpikes(spikes, folder), LastCheckpoint(folder, every)]
+    module, callbacks = Regression(killed_at), [LossSpikes(spikes, folder), RunCheckpoint(folder, every)]
     with quiet_lightning():
         trainer = Trainer(
             max_steps=STEPS, max_epochs=-1, callbacks=callbacks, plugins=[WholeCheckpointIO()], logger=False,

@@ -26,6 +26,7 @@ from torchmetrics.functional.audio import scale_invariant_signal_distortion_rati
 from vector_quantize_pytorch import ResidualVQ
 
 from ...data.media.waveform import fit_length
+from ...training.ema import Weights, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans
@@ -33,6 +34,7 @@ from ...training.muon import Muon
 from ...training.processes import is_distributed, sum_over_processes
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.step_random import drawing_from, place_of, step_generator, step_seed
 from ...training.validations import Quality
 from .codec import AudioTokenizer, AudioTokenizerConfig
 from .discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
@@ -183,16 +185,18 @@ class AudioCodecTraining(LightningModule):
             )
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
-        # makes the choices of one that was never stopped.
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
         if self._before[0] != self.global_step:  # of accumulated batches the first
             states = self.quantizer.state_dict().items()
             self._before = self.global_step, {name: value.clone() for name, value in states}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
-        real = spliced(random_windows(_sound(batch), self.window), self.spliced, self.tokenizer.hop_length)
-        decoded, _, commitment = self(real)
+        place = place_of(self, batch_idx)
+        generator = step_generator(self.seed, *place, self.global_rank)
+        windows = random_windows(_sound(batch), self.window, generator)
+        real = spliced(windows, self.spliced, self.tokenizer.hop_length, generator)
+        # The library leaves out levels and revives entries by the global generators, in all processes alike.
+        with drawing_from(step_seed(self.seed, *place), self.device):
+            decoded, _, commitment = self(real)
         difference = decoded - real
         heard = difference[..., 1:] - self.pre_emphasis * difference[..., :-1]
         losses = {
@@ -229,7 +233,9 @@ class AudioCodecTraining(LightningModule):
         sound = _sound(batch)
         hop = self.tokenizer.hop_length
         real = sound[..., : sound.shape[-1] // hop * hop]
-        decoded, codes, _ = self(real)
+        # If no step was made with codebooks before, they begin here, drawn by the library.
+        with drawing_from(step_seed(self.seed, self.global_step, batch_idx), self.device):
+            decoded, codes, _ = self(real)
         self.used = self.used.to(codes.device)
         for level, entries in enumerate(codes.unbind(1)):
             used = entries[entries >= 0]
@@ -315,35 +321,46 @@ class AudioCodecTraining(LightningModule):
         )
 
     @rank_zero_only
-    def export(self, folder: str | Path) -> None:
-        """Write the codec to folder/audio_tokenizer."""
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the codec, of which there is no average, to folder/audio_tokenizer."""
+        check_weights(weights, has_average=False)
         self.codec.save_pretrained(Path(folder) / "audio_tokenizer")
 
 
 def random_windows(
-    waveform: Float[Tensor, "batch 1 samples"], length: int
+    waveform: Float[Tensor, "batch 1 samples"], length: int, generator: torch.Generator
 ) -> Float[Tensor, "batch 1 length"]:
-    """A random window of each sound; shorter sounds are padded with silence."""
+    """A random window of each sound; shorter sounds are padded with silence.
+
+    Args:
+        generator: of the CPU.
+    """
     waveform = fit_length(waveform, max(length, waveform.shape[-1]))
-    starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],))
+    starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],), generator=generator)
     return torch.stack(
         [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]
     )
 
 
 def spliced(
-    windows: Float[Tensor, "batch 1 samples"], share: float, hop: int
+    windows: Float[Tensor, "batch 1 samples"], share: float, hop: int, generator: torch.Generator
 ) -> Float[Tensor, "batch 1 samples"]:
-    """The windows, a share of them replaced by parts of any windows in a row, one part in ten silent."""
+    """The windows, a share of them replaced by parts of any windows in a row, one part in ten silent.
+
+    Args:
+        generator: of the CPU.
+    """
     if share == 0:
         return windows
     result = windows.clone()
-    for row in torch.nonzero(torch.rand(len(windows)) < share).flatten().tolist():
+    for row in torch.nonzero(torch.rand(len(windows), generator=generator) < share).flatten().tolist():
         start = 0
         while start < windows.shape[-1]:
-            end = start + int(torch.randint(_SHORTEST_PART * hop, _LONGEST_PART * hop, ()))
-            part = windows[int(torch.randint(len(windows), ())), :, start:end]
-            result[row, :, start:end] = part * (torch.rand(()) >= 0.1).item()
+            length = torch.randint(_SHORTEST_PART * hop, _LONGEST_PART * hop, (), generator=generator)
+            end = start + int(length)
+            source = int(torch.randint(len(windows), (), generator=generator))
+            is_heard = (torch.rand((), generator=generator) >= 0.1).item()
+            result[row, :, start:end] = windows[source, :, start:end] * is_heard
             start = end
     return result
 

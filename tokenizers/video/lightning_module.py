@@ -27,13 +27,14 @@ from torch import Tensor, nn
 
 from ...data.media.pixels import frames_from_pixels, pixels_from_frames
 from ...data.runtime.files import replacing
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.step_random import place_of, step_generator
 from ...training.validations import Quality
 from .adversarial import Adversary, PenaltyForm
 from .code_counts import CodeCounts
@@ -88,6 +89,7 @@ class VideoTokenizerTraining(LightningModule):
             trained. Those of single images are inflated.
         max_skipped_steps: consecutive steps with a non-finite loss or gradient after which the training
             ends; each of them is skipped.
+        seed: of every random choice of a step.
     """
 
     watched_loss: Tensor
@@ -120,10 +122,12 @@ class VideoTokenizerTraining(LightningModule):
         perceptual_frames: int | None = None,
         init_from: Path | None = None,
         max_skipped_steps: int = 20,
+        seed: int = 0,
     ):
         super().__init__()
         if gradient_penalty_every < 1:
             raise ValueError(f"gradient_penalty_every is {gradient_penalty_every}; expected 1 or more")
+        self.seed = seed
         model = VideoTokenizer(tokenizer)
         if init_from is not None:
             start_from(model, init_from)
@@ -167,7 +171,7 @@ class VideoTokenizerTraining(LightningModule):
         reconstruction, latents = self.tokenizer(pixels)
         losses = reconstruction_losses(reconstruction, pixels) | self._penalties(latents)
         if self.perceptual is not None:
-            losses["perceptual"] = self.perceptual[0](reconstruction, pixels)
+            losses["perceptual"] = self.perceptual[0](reconstruction, pixels, self._generator(batch_idx))
         if self.adversary is not None:
             losses |= self.adversary(reconstruction, pixels, self._penalty_generator(batch_idx))
         loss = sum(self.weights[name] * value for name, value in losses.items())
@@ -180,6 +184,10 @@ class VideoTokenizerTraining(LightningModule):
         self.means.add({**losses, "loss": loss, "psnr_db": quality})
         self.log_dict({"loss": loss.detach(), "psnr_db": quality}, prog_bar=True, logger=False)
         return loss
+
+    def _generator(self, batch_idx: int) -> torch.Generator:
+        """Draws what this batch of this process leaves to chance."""
+        return step_generator(self.seed, *place_of(self, batch_idx), self.global_rank, self.device)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Average the weights after each step, and so before any checkpoint of it."""
@@ -260,10 +268,12 @@ class VideoTokenizerTraining(LightningModule):
         )
 
     @rank_zero_only
-    def export(self, folder: str | Path) -> None:
-        """Write the tokenizer with the averaged weights, and the discriminator, to folder/video_tokenizer."""
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the tokenizer, with the averaged weights unless it is to be the raw ones, and the
+        discriminator, to folder/video_tokenizer."""
         target = Path(folder) / "video_tokenizer"
-        self.averaged.save_pretrained(target)
+        tokenizer = self.tokenizer if weights == "raw" else self.averaged
+        tokenizer.save_pretrained(target)
         if self.adversary is not None:
             self.adversary.discriminator.save_pretrained(target / DISCRIMINATOR)
 
@@ -304,14 +314,8 @@ class VideoTokenizerTraining(LightningModule):
         return penalties | {"entropy": (sample_entropy - batch_entropy) * scale}
 
     def _penalty_generator(self, batch_idx: int) -> torch.Generator | None:
-        """Random numbers of the gradient penalty, in a step that has one, for each of its batches.
-
-        They follow from the step, the batch and the process: a resumed run draws the same.
-        """
-        if self.global_step % self.gradient_penalty_every:
-            return None
-        place = (self.global_step * 2**16 + batch_idx % 2**16) * 2**12 + self.global_rank
-        return torch.Generator(self.device).manual_seed(place)
+        """Random numbers of the gradient penalty, in a step that has one, for each of its batches."""
+        return None if self.global_step % self.gradient_penalty_every else self._generator(batch_idx)
 
     def _is_reported(self, step: int) -> bool:
         every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared

@@ -16,7 +16,7 @@ from videolm.lm.batch import Batch
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.training.parallel import is_sharded
-from videolm.training.callbacks import LastCheckpoint
+from videolm.training.run_checkpoint import RunCheckpoint
 from videolm.training.strategies import FSDP2Strategy, data_rank
 
 SMALL = LMConfig(dim=32, layers=2, heads=4, kv_heads=2, hidden=48, rotary_dims=(4, 2, 2), segments=4)
@@ -42,7 +42,7 @@ def train(examples, vocabulary, strategy, folder: Path, steps: int = STEPS) -> N
         logger=False, enable_progress_bar=False, enable_model_summary=False,
         log_every_n_steps=2, use_distributed_sampler=False,
         val_check_interval=1, check_val_every_n_epoch=None, limit_val_batches=1, num_sanity_val_steps=0,
-        callbacks=[losses, LastCheckpoint(folder, every=STEPS)],
+        callbacks=[losses, RunCheckpoint(folder, every=STEPS, keep=2)],
     )  # fmt: skip
 
     class Shares(torch.utils.data.Dataset):

@@ -269,14 +269,14 @@ def test_a_tiny_codec_learns_two_tones():
 
 def test_windows_are_parts_of_the_sound_from_anywhere():
     waveform = torch.arange(1000.0).expand(64, 1, -1)
-    windows = random_windows(waveform, 100)
+    windows = random_windows(waveform, 100, torch.Generator())
     assert windows.shape == (64, 1, 100)
     assert torch.equal(windows, windows[..., :1] + torch.arange(100.0))
     assert len(windows[:, 0, 0].unique()) > 32
 
 
 def test_sound_shorter_than_a_window_is_filled_with_silence():
-    (window,) = random_windows(torch.ones(1, 1, 30), 100)
+    (window,) = random_windows(torch.ones(1, 1, 30), 100, torch.Generator())
     assert torch.equal(window[0], torch.cat([torch.ones(30), torch.zeros(70)]))
 
 
@@ -331,10 +331,10 @@ def test_a_fresh_codec_lets_a_sound_through_at_every_layer() -> None:
 
 
 def test_spliced_windows_are_made_of_parts_of_the_others() -> None:
-    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     windows = torch.arange(1.0, 9.0)[:, None, None].expand(8, 1, 32 * 320)
-    assert torch.equal(spliced(windows, 0.0, 320), windows)
-    rows = spliced(windows, 1.0, 320)
+    assert torch.equal(spliced(windows, 0.0, 320, generator), windows)
+    rows = spliced(windows, 1.0, 320, generator)
     assert set(rows.unique().tolist()) <= set(range(9)) and len(rows.unique()) > 4
     for row in rows[:, 0]:
         lengths = torch.unique_consecutive(row, return_counts=True)[1]
