@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -35,7 +36,7 @@ from ..spans import AudioOrder
 from ..task import load_task
 from ..text_budget import TextBudget, vocabulary_size
 from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
-from .clip_pools import Pools, divided, texts
+from .clip_pools import Pools, divided, spread, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
@@ -229,16 +230,17 @@ class LMDataModule(LightningDataModule):
     def amount(self, processes: int = 1) -> TrainingAmount:
         """How much there is to train on."""
         batches = self._training_batches(0, processes)
-        shown = {index for pool in self.pools.of.values() for index in pool}
+        shown = self.pools.shown
         step = f"{self.batch_size} sequences of one task"
         steps_a_pass = len(shown) / (self.batch_size * processes)
         if isinstance(batches, PackedBatches):
             step = f"{self.batch_size} rows of {self.row_tokens:,} positions"
+            steps_a_pass = float(batches.steps)
         elif self.rows.batch_tokens is not None:
             step = f"up to {self.rows.batch_tokens:,} positions of one task"
             steps_a_pass = float(batches.steps)
         return TrainingAmount(
-            len({self.clips.key_of(index).path or self.clips.source_of(index) for index in shown}),
+            len(np.unique(self.clips.columns.file[shown])),
             len(self.validation),
             step,
             steps_a_pass,
@@ -277,12 +279,9 @@ class LMDataModule(LightningDataModule):
         if source is None:
             self.training, self.validation = divided(self.clips, share, at_most, self.seed)
             return
-        self.training = list(range(len(self.clips)))
+        self.training = np.arange(len(self.clips))
         self.validation_set = clips_to_validate(source, self.clips.formats, self.folder, self.mixture.tasks)
-        count = len(self.validation_set)
-        self.validation = [number * count // at_most for number in range(at_most)]
-        if count <= at_most:
-            self.validation = list(range(count))
+        self.validation = spread(len(self.validation_set), at_most).tolist()
 
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
@@ -313,7 +312,8 @@ class LMDataModule(LightningDataModule):
         examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
         if self.batching == "grouped":
             return GroupedBatches(examples, self.rows, self.size_shares, rank, world_size)
-        return PackedBatches(examples, self.batch_size, self.row_tokens, rank, world_size)
+        usual = self.text_budget.usual
+        return PackedBatches(examples, self.batch_size, self.row_tokens, usual, rank, world_size)
 
     def _say_what_is_left_out(self) -> None:
         for clips, shown in zip(self.clips.formats, self.pools.sizes, strict=True):
@@ -365,7 +365,7 @@ class LMDataModule(LightningDataModule):
     def _some_captions(self, most: int) -> list[str]:
         """All captions of training clips spread over all of them, of about so many."""
         stride = len(self.training) // most + 1
-        return [text for index in self.training[::stride] for text in texts(self.clips, index)]
+        return [text for index in self.training[::stride].tolist() for text in texts(self.clips, index)]
 
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
