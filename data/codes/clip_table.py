@@ -111,7 +111,7 @@ class ClipTable:
             raise IndexError(f"clip {index} of {len(self)}")
         index %= len(self)
         first = int(self._ends[index - 1]) if index else 0
-        return line_of(self._lines[first : int(self._ends[index])].tobytes(), "index")
+        return line_of(self._lines[first : int(self._ends[index])].tobytes(), f"clip {index}")
 
     @classmethod
     def load(cls, folder: Path) -> "ClipTable":

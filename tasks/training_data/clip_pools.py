@@ -6,6 +6,7 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from ...data.codes.clip_format import ClipFormat
 from ...data.sources.held_out import deciding_numbers, is_held_out
 from ..task import Task
 from .coded_clips import SizedClips
@@ -108,6 +109,16 @@ def divided(clips: SizedClips, share: float, at_most: int, seed: int) -> tuple[N
 def spread(count: int, at_most: int) -> Numbers:
     """So many of `count` numbers, evenly spread."""
     return np.arange(count) if count <= at_most else np.arange(at_most) * count // at_most
+
+
+def shares_of_sizes(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
+    """How often each size is drawn, if it is said."""
+    if sizes is None:
+        return None
+    names = [clips.name for clips in formats]
+    if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
+        raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
+    return [sizes[name] for name in names]
 
 
 def _held_out_of_corpus(sources: set[str], share: float, seed: int) -> set[str]:

@@ -8,7 +8,7 @@ data:
 """
 
 import warnings
-from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,6 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
@@ -36,13 +35,15 @@ from ..spans import AudioOrder
 from ..task import load_task
 from ..text_budget import TextBudget, vocabulary_size
 from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
-from .clip_pools import Pools, divided, spread, texts
+from .clip_pools import Pools, divided, shares_of_sizes, spread, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
 
 # Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
-_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
+_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 50_000, 10_000
+# Captions that are read in other forms, too, at 0.2 ms each: the words of the forms are few.
+_CAPTIONS_IN_FORMS = 5_000
 
 
 class LMDataModule(LightningDataModule):
@@ -180,7 +181,7 @@ class LMDataModule(LightningDataModule):
         self.before = RecommendedSampling.load(self.folder).of_tasks(self.names)
         start = RecommendedSampling() if init_from is None else RecommendedSampling.load(init_from)
         self.recommended = self.said.over(start.of_tasks(self.names))
-        self.size_shares = _size_shares(self.clips.formats, sizes)
+        self.size_shares = shares_of_sizes(self.clips.formats, sizes)
         self._divide(validation_share, validation_clips, validation_source)
         self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
@@ -351,16 +352,25 @@ class LMDataModule(LightningDataModule):
 
     def _texts_shown(self) -> list[str]:
         """Captions as rows show them: as they came, and in other forms if they are varied."""
-        captions = self._some_captions(_CAPTIONS_FOR_TEXT)
-        return with_other_forms(captions) if self.caption_variation else captions
+        captions = self._captions_for_text
+        if not self.caption_variation:
+            return captions
+        varied = captions[:: len(captions) // _CAPTIONS_IN_FORMS + 1]
+        if len(varied) == len(captions):
+            return with_other_forms(captions)
+        return captions + with_other_forms(varied)
 
     def _text_budget(self, pieces: int | None) -> TextBudget:
         """The pieces of a caption that the model is shown, and how many captions fit."""
         if self.text_tokenizer is None:
             return TextBudget.of_captions([], pieces)
         is_encoder = isinstance(self.text_tokenizer, TextEncoder)
-        captions = self._some_captions(_CAPTIONS_FOR_ENCODER if is_encoder else _CAPTIONS_FOR_TEXT)
+        captions = self._some_captions(_CAPTIONS_FOR_ENCODER) if is_encoder else self._captions_for_text
         return TextBudget.of_captions([self.text_tokenizer.count(caption) for caption in captions], pieces)
+
+    @cached_property
+    def _captions_for_text(self) -> list[str]:
+        return self._some_captions(_CAPTIONS_FOR_TEXT)
 
     def _some_captions(self, most: int) -> list[str]:
         """All captions of training clips spread over all of them, of about so many."""
@@ -383,13 +393,3 @@ class LMDataModule(LightningDataModule):
         if source_name and source_name not in vocabulary.custom:
             vocabulary = vocabulary.extended({}, [source_name])
         return vocabulary
-
-
-def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
-    """How often each size is drawn, if it is said."""
-    if sizes is None:
-        return None
-    names = [clips.name for clips in formats]
-    if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
-        raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
-    return [sizes[name] for name in names]
