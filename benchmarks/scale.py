@@ -111,8 +111,8 @@ def workers(folder: Path, count: int = 2, batches: int = 400) -> dict[str, Any]:
     data = data_module(folder, num_workers=count)
     loader = iter(data.train_dataloader())
     found = []
-    for number in range(batches):
-        next(loader)
+    batches = min(batches, len(loader))
+    for number, _ in zip(range(batches), loader, strict=False):
         if number in (4, batches - 1):
             found.append([memory(each.pid) for each in loader._workers])
     return {"clips": len(data.clips), "process_mb": memory(os.getpid()), "first": found[0], "later": found[1]}
@@ -163,7 +163,7 @@ def checksums(_: Path) -> dict[str, Any]:
             writer.write(number, [clip] * SHARD)
         writer.finish()
         seconds = []
-        for _ in range(2):
+        for _again in range(2):
             reader = ShardReader(place)
             began = time.process_time()
             for number in range(32):

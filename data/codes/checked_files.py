@@ -11,6 +11,7 @@ worker, and a shard that was replaced has another inode. A row that was half wri
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 from warnings import warn
 
 import numpy as np
@@ -46,7 +47,7 @@ class CheckedFiles:
             refuse_damaged(path, file_hash(path), expected)
             rows[number] = row
 
-    def __getstate__(self) -> dict[str, object]:
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_rows": None}
 
     def _mapped(self) -> Int64[np.ndarray, "shards 4"]:

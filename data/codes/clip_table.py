@@ -240,6 +240,7 @@ def _parsed_at_once(data: bytes) -> dict[str, list[Any]]:
 
     if not data:
         return {name: [] for name in ("captions", "long", "has_audio", "group", "path", "source")}
+    compute: Any = pyarrow.compute  # its functions are made when it is imported
     text = pyarrow.string()
     extra = pyarrow.struct([(GROUP, text), (LONG_CAPTION, text)])
     kinds = [("captions", pyarrow.list_(text)), ("source", text), ("has_audio", pyarrow.bool_())]
@@ -252,13 +253,13 @@ def _parsed_at_once(data: bytes) -> dict[str, list[Any]]:
         ),
     )
     needed = [rows[name] for name in ("captions", "source", "has_audio", "extra")]
-    if any(each.null_count for each in (*needed, pyarrow.compute.list_flatten(rows["captions"]))):
+    if any(each.null_count for each in (*needed, compute.list_flatten(rows["captions"]))):
         raise ValueError("something is missing")
     group, long = (
-        pyarrow.compute.struct_field(rows["extra"], name).fill_null("") for name in (GROUP, LONG_CAPTION)
+        compute.struct_field(rows["extra"], name).fill_null("") for name in (GROUP, LONG_CAPTION)
     )
     return {
-        "captions": pyarrow.compute.list_value_length(rows["captions"]).to_pylist(),
+        "captions": compute.list_value_length(rows["captions"]).to_pylist(),
         "long": long.to_pylist(),
         "has_audio": rows["has_audio"].to_pylist(),
         "group": group.to_pylist(),

@@ -109,7 +109,7 @@ def held_out(keys: Sequence[str], share: float, at_most: int | None = None) -> s
     numbers = {key: key_number(key) for key in set(keys)}
     of_clips = np.array([numbers[key] for key in keys], np.uint64)
     outside = is_held_out(of_clips, share, at_most, keys.__getitem__)
-    return {keys[index] for index in np.flatnonzero(outside)}
+    return {keys[index] for index in np.flatnonzero(outside).tolist()}
 
 
 def is_held_out(

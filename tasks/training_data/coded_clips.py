@@ -223,7 +223,7 @@ class CodedFiles:
     def source_of(self, index: int) -> str:
         return self._clips[index].source
 
-    @cached_property
+    @property
     def columns(self) -> ClipColumns:
         return ClipColumns.of(
             ["audio" in clip.codes for clip in self._clips],
