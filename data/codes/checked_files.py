@@ -12,7 +12,6 @@ import hashlib
 import os
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import numpy as np
 from jaxtyping import Int64
@@ -20,6 +19,7 @@ from jaxtyping import Int64
 from ..runtime.cache_folders import cache_of_codes
 from ..runtime.checksums import file_hash
 from ..runtime.files import replacing
+from ..runtime.notes import notify
 
 
 class CheckedFiles:
@@ -68,7 +68,7 @@ class CheckedFiles:
             return np.load(self.path, mmap_mode="r+")
         except OSError as error:
             problem = f"{self.path} cannot be written ({error.strerror})"
-            warn(f"{problem}: each process compares all checksums", stacklevel=2)
+            notify(f"{problem}: each process compares all checksums")
             return np.zeros((self.count, 4), np.int64)
 
 

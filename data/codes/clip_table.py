@@ -22,13 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from ..runtime.cache_folders import cache_of_codes
 from ..runtime.files import replacing
+from ..runtime.notes import notify
 from ..runtime.parsing import parse_json
 from ..sources.entry import LONG_CAPTION
 from ..sources.held_out import GROUP, group_of, key_number, relative_path
@@ -144,7 +144,7 @@ def open_table(folder: Path, index: dict[str, Any], files: Sequence[Path]) -> Cl
             temporary.mkdir()
             _write(temporary, index, files)
     except OSError as error:
-        warn(f"{kept} cannot be written ({error.strerror}): captions are kept in memory", stacklevel=3)
+        notify(f"{kept} cannot be written ({error.strerror}): captions are kept in memory")
         return _in_memory(index, files)
     for older in kept.parent.glob(f"{place}-*"):
         if older != kept:

@@ -87,7 +87,7 @@ def add_low_rank(model: PrefixLM, rank: int) -> None:
             parametrize.register_parametrization(module, "weight", LowRank(module.weight, rank))
 
 
-def merged_state(model: PrefixLM) -> dict[str, Tensor]:
+def merged_state(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of the plain model: parametrized weights (low-rank, shared bits) are summed up."""
     state = {name: value for name, value in model.state_dict().items() if ".parametrizations." not in name}
     for name, module in model.named_modules():

@@ -30,6 +30,7 @@ from torch.distributed.tensor.parallel import (
     parallelize_module,
 )
 
+from ...data.runtime.pretrained import PretrainedMixin
 from ..model.transformer import PrefixLM
 from .finetuning import merged_state
 
@@ -85,7 +86,7 @@ def reshard(model: nn.Module) -> None:
             module.reshard()
 
 
-def save_whole(model: PrefixLM, folder: Path) -> None:
+def save_whole(model: PretrainedMixin, folder: Path) -> None:
     """`save_pretrained` of a model that may be sharded: all processes gather it, the first one writes."""
     if is_sharded(model):
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
