@@ -80,6 +80,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "data filter": commands_data.data_filter,
     "data caption": commands_data.data_caption,
     "encode": commands_data.encode,
+    "embed": commands_data.embed,
     "lm fit": commands_training.lm_fit,
     "lm validate": commands_training.lm_validate,
     "super-resolution fit": commands_training.super_resolution_fit,

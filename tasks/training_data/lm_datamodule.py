@@ -7,16 +7,16 @@ data:
   tasks: {text_to_video: 4, image_to_video: 2, frame_prediction: 2, video_to_audio: 1}
 """
 
-from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
@@ -35,14 +35,16 @@ from ..spans import AudioOrder
 from ..task import load_task
 from ..text_budget import TextBudget, vocabulary_size
 from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
-from .clip_pools import Pools, divided, texts
+from .clip_pools import Pools, divided, shares_of_sizes, spread, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
 from .model_text import set_since, write_text
 
 # Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
-_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
+_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 50_000, 10_000
+# Captions that are read in other forms, too, at 0.2 ms each: the words of the forms are few.
+_CAPTIONS_IN_FORMS = 5_000
 
 
 class LMDataModule(LightningDataModule):
@@ -183,7 +185,7 @@ class LMDataModule(LightningDataModule):
         )
         start = RecommendedSampling() if init_from is None else RecommendedSampling.load(init_from)
         self.recommended = self.said.over(start.of_tasks(self.names))
-        self.size_shares = _size_shares(self.clips.formats, sizes)
+        self.size_shares = shares_of_sizes(self.clips.formats, sizes)
         self._divide(validation_share, validation_clips, validation_source)
         self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
@@ -233,16 +235,17 @@ class LMDataModule(LightningDataModule):
     def amount(self, processes: int = 1) -> TrainingAmount:
         """How much there is to train on."""
         batches = self._training_batches(0, processes)
-        shown = {index for pool in self.pools.of.values() for index in pool}
+        shown = self.pools.shown
         step = f"{self.batch_size} sequences of one task"
         steps_a_pass = len(shown) / (self.batch_size * processes)
         if isinstance(batches, PackedBatches):
             step = f"{self.batch_size} rows of {self.row_tokens:,} positions"
+            steps_a_pass = float(batches.steps)
         elif self.rows.batch_tokens is not None:
             step = f"up to {self.rows.batch_tokens:,} positions of one task"
             steps_a_pass = float(batches.steps)
         return TrainingAmount(
-            len({self.clips.key_of(index).path or self.clips.source_of(index) for index in shown}),
+            len(np.unique(self.clips.columns.file[shown])),
             len(self.validation),
             step,
             steps_a_pass,
@@ -282,12 +285,9 @@ class LMDataModule(LightningDataModule):
         if source is None:
             self.training, self.validation = divided(self.clips, share, at_most, self.seed)
             return
-        self.training = list(range(len(self.clips)))
+        self.training = np.arange(len(self.clips))
         self.validation_set = clips_to_validate(source, self.clips.formats, self.folder, self.mixture.tasks)
-        count = len(self.validation_set)
-        self.validation = [number * count // at_most for number in range(at_most)]
-        if count <= at_most:
-            self.validation = list(range(count))
+        self.validation = spread(len(self.validation_set), at_most).tolist()
 
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
@@ -318,7 +318,8 @@ class LMDataModule(LightningDataModule):
         examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
         if self.batching == "grouped":
             return GroupedBatches(examples, self.rows, self.size_shares, rank, world_size)
-        return PackedBatches(examples, self.batch_size, self.row_tokens, rank, world_size)
+        usual = self.text_budget.usual
+        return PackedBatches(examples, self.batch_size, self.row_tokens, usual, rank, world_size)
 
     def _say_what_is_left_out(self) -> None:
         for clips, shown in zip(self.clips.formats, self.pools.sizes, strict=True):
@@ -356,21 +357,30 @@ class LMDataModule(LightningDataModule):
 
     def _texts_shown(self) -> list[str]:
         """Captions as rows show them: as they came, and in other forms if they are varied."""
-        captions = self._some_captions(_CAPTIONS_FOR_TEXT)
-        return with_other_forms(captions) if self.caption_variation else captions
+        captions = self._captions_for_text
+        if not self.caption_variation:
+            return captions
+        varied = captions[:: len(captions) // _CAPTIONS_IN_FORMS + 1]
+        if len(varied) == len(captions):
+            return with_other_forms(captions)
+        return captions + with_other_forms(varied)
 
     def _text_budget(self, pieces: int | None) -> TextBudget:
         """The pieces of a caption that the model is shown, and how many captions fit."""
         if self.text_tokenizer is None:
             return TextBudget.of_captions([], pieces)
         is_encoder = isinstance(self.text_tokenizer, TextEncoder)
-        captions = self._some_captions(_CAPTIONS_FOR_ENCODER if is_encoder else _CAPTIONS_FOR_TEXT)
+        captions = self._some_captions(_CAPTIONS_FOR_ENCODER) if is_encoder else self._captions_for_text
         return TextBudget.of_captions([self.text_tokenizer.count(caption) for caption in captions], pieces)
+
+    @cached_property
+    def _captions_for_text(self) -> list[str]:
+        return self._some_captions(_CAPTIONS_FOR_TEXT)
 
     def _some_captions(self, most: int) -> list[str]:
         """All captions of training clips spread over all of them, of about so many."""
         stride = len(self.training) // most + 1
-        return [text for index in self.training[::stride] for text in texts(self.clips, index)]
+        return [text for index in self.training[::stride].tolist() for text in texts(self.clips, index)]
 
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
@@ -388,13 +398,3 @@ class LMDataModule(LightningDataModule):
         if source_name and source_name not in vocabulary.custom:
             vocabulary = vocabulary.extended({}, [source_name])
         return vocabulary
-
-
-def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
-    """How often each size is drawn, if it is said."""
-    if sizes is None:
-        return None
-    names = [clips.name for clips in formats]
-    if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
-        raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
-    return [sizes[name] for name in names]

@@ -89,7 +89,7 @@ def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
     model.eval()
     rows = []
     for task in data.mixture.tasks:
-        pool = usable(data.validation_set, data.validation, task)
+        pool = usable(data.validation_set, data.validation, task).tolist()
         if pool and "visual" in {portion.kind for portion in task.outputs}:
             draw = Draw(task, size=data.validation_set.size_of(pool[0]))
             frames, caption = _sample(model, data, draw, pool[0])
