@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ...training.ema import averaged
 from ...training.gradients import clip_gradients, gradient_norm
-from ...training.muon import Muon, parameter_groups
+from ...training.muon import Groups, Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -231,7 +231,7 @@ class LanguageModelTraining(LightningModule):
     def make_optimizer(self) -> torch.optim.Optimizer:
         linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
         frozen = any(is_parametrized(module) for module in linear)
-        matrices, others = parameter_groups([] if frozen else linear, self.model)
+        matrices, others, parts = parameter_groups([] if frozen else linear, self.model)
         tables = [each for each in others if each.ndim > 1 and each.requires_grad]
         others = [each for each in others if each.ndim == 1 and each.requires_grad]
         table_group = {
@@ -241,7 +241,7 @@ class LanguageModelTraining(LightningModule):
         }
         if self.optimizer == "muon" and matrices:
             optimizer = Muon(
-                (matrices, others),
+                Groups(matrices, others, parts),
                 self.learning_rate,
                 self.adam_learning_rate,
                 betas=_ADAM_BETAS,

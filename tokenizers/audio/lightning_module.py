@@ -27,7 +27,7 @@ from vector_quantize_pytorch import ResidualVQ
 
 from ...data.media.waveform import fit_length
 from ...training.gradients import clip_gradients
-from ...training.muon import Muon
+from ...training.muon import Groups, Muon
 from ...training.schedule import scheduled
 from ...training.validations import Quality
 from .codec import AudioTokenizer, AudioTokenizerConfig
@@ -233,7 +233,7 @@ class AudioCodecTraining(LightningModule):
             ids = {id(direction) for direction in directions}
             others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
             rates = self.muon_learning_rate, self.learning_rate
-            optimizer = Muon((directions, others), *rates, betas=_BETAS)
+            optimizer = Muon(Groups(directions, others), *rates, betas=_BETAS)
         if self.adversary is not None:
             judges = {"params": list(self.adversary.parameters()), "lr": self.discriminator_learning_rate}
             optimizer.add_param_group(judges | {"is_matrix": False})
