@@ -11,6 +11,8 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback
 
+from ..training.strategies import is_fsdp2
+
 Scores = Mapping[str, float]
 
 
@@ -24,6 +26,7 @@ class Stage:
         classes: gives the LightningModule and the LightningDataModule.
         links: settings that follow from others, as (from, to), known once the source is built.
         same: settings that are the same as others, as (from, to).
+        computed: settings that follow from others by a function, as (from, to, function).
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
         report: prints and writes more than the logged scores after a validation, into a folder.
         callbacks: of a fit, beside those of every stage.
@@ -36,6 +39,7 @@ class Stage:
     classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
     links: tuple[tuple[str, str], ...] = ()
     same: tuple[tuple[str, str], ...] = ()
+    computed: tuple[tuple[str, str, Callable[[Any], Any]], ...] = ()
     reads_model: bool = False
     report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
     callbacks: Callable[[], list[Callback]] = list
@@ -107,6 +111,7 @@ def _lm_callbacks() -> list[Callback]:
 
 _LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
 _LM_SAME = (("model.init_from", "data.init_from"),)
+_LM_COMPUTED = (("trainer.strategy", "model.sharded", is_fsdp2),)
 
 STAGES = {
     stage.name: stage
@@ -114,7 +119,14 @@ STAGES = {
         Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores, found=_tokenizer_found),
         Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
         Stage(
-            "lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True, callbacks=_lm_callbacks
+            "lm",
+            "lm",
+            _lm,
+            links=_LM_LINKS,
+            same=_LM_SAME,
+            computed=_LM_COMPUTED,
+            reads_model=True,
+            callbacks=_lm_callbacks,
         ),
     )
 }

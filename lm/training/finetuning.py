@@ -5,17 +5,21 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ...data.runtime.pretrained import read_config
+from ...training.sharded_tensors import local, own_part
 from ..model.transformer import LMConfig, PrefixLM
 from ..vocabulary import Vocabulary
 
 
 def start_from(model: PrefixLM, vocabulary: Vocabulary, folder: Path) -> None:
     """Load the weights of a model folder; tables and heads of new blocks keep their initial values.
+
+    One weight is read at a time and, of a model that is divided among processes, what is held here of it.
+    A model without memory (device "meta") is only checked.
 
     Args:
         vocabulary: of `model`: the blocks of the folder's vocabulary, and others after them.
@@ -35,15 +39,21 @@ def start_from(model: PrefixLM, vocabulary: Vocabulary, folder: Path) -> None:
     path = folder / "lm" / "model.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{folder / 'lm'} has no model.safetensors")
-    weights = load_file(path)
     known = {block.name for block in stored.blocks}
     added = [block.name for block in vocabulary.blocks if block.name not in known]
     new = tuple(f"{part}.{name}." for name in added for part in ("heads", "tokens.tables"))
-    missing, unknown = model.load_state_dict(weights, strict=False)
-    missing = [name for name in missing if not name.startswith(new)]
-    if missing or unknown:
-        name = [*missing, *unknown][0]
-        raise ValueError(f"{path} does not fit its config.json: {name} is missing or unknown")
+    state = model.state_dict()
+    with safe_open(path, "pt") as file:
+        stored_names = set(file.keys())
+        missing = sorted(name for name in state.keys() - stored_names if not name.startswith(new))
+        unknown = sorted(stored_names - state.keys())
+        if missing or unknown:
+            name = [*missing, *unknown][0]
+            raise ValueError(f"{path} does not fit its config.json: {name} is missing or unknown")
+        for name in sorted(stored_names):
+            held = local(state[name])
+            if held.numel() and not held.is_meta:
+                held.copy_(file.get_slice(name)[own_part(state[name])])
 
 
 def _check_sizes(wanted: LMConfig, stored: LMConfig, folder: Path) -> None:

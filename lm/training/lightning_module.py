@@ -1,6 +1,7 @@
 """The Lightning module that trains the language model; run by `videolm lm fit --config ...`."""
 
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -26,7 +27,7 @@ from .costs import training_flops
 from .finetuning import add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
-from .parallel import is_sharded, reshard, save_whole, shard
+from .parallel import copy_weights, is_sharded, materialise, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
 _ADAM_BETAS = (0.9, 0.95)
@@ -67,6 +68,8 @@ class LanguageModelTraining(LightningModule):
         max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
             the training ends.
         text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
+        sharded: from the trainer's strategy: the weights are made in `configure_model`, by each process its
+            own.
     """
 
     def __init__(
@@ -90,16 +93,19 @@ class LanguageModelTraining(LightningModule):
         share_bits: bool = False,
         max_skipped_steps: int = 20,
         text_width: int = 0,
+        sharded: bool = False,
     ):
         super().__init__()
-        self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
-        if init_from is not None:
-            start_from(self.model, vocabulary, init_from)
-        if share_bits:
-            share_bits_of(self.model, is_trained=init_from is not None)
-        if lora_rank:
-            add_low_rank(self.model, lora_rank)
-        self.average = None if ema_decay is None else averaged(self.model, ema_decay)
+        self.vocabulary, self.init_from = vocabulary, init_from
+        with torch.device("meta") if sharded else nullcontext():
+            self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
+            if init_from is not None:
+                start_from(self.model, vocabulary, init_from)
+            if share_bits:
+                share_bits_of(self.model, is_trained=init_from is not None)
+            if lora_rank:
+                add_low_rank(self.model, lora_rank)
+            self.average = None if ema_decay is None else averaged(self.model, ema_decay)
         checkpoint_layers(self.model, activation_checkpointing)
         if compile:
             for layer in self.model.layers:
@@ -127,7 +133,7 @@ class LanguageModelTraining(LightningModule):
         return self.model if self.average is None else cast(PrefixLM, self.average.module)
 
     def configure_model(self) -> None:
-        """Divide the weights among processes, if the strategy is one that does."""
+        """Divide the weights among processes, if the strategy is one that does, and make them."""
         if self.device_mesh is None or is_sharded(self.model):
             return
         if any(is_parametrized(module) for module in self.model.modules()):
@@ -136,6 +142,17 @@ class LanguageModelTraining(LightningModule):
             )
         for model in (self.model, *(() if self.average is None else (self.trained,))):
             shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
+        if self.model.norm.weight.is_meta:
+            self._materialise(self.trainer.strategy.root_device)
+
+    def _materialise(self, device: torch.device) -> None:
+        materialise(self.model, self.vocabulary, device)
+        if self.init_from is not None:
+            start_from(self.model, self.vocabulary, self.init_from)
+        if self.average is not None:
+            self.trained.to_empty(device=device)
+            copy_weights(self.trained, self.model)
+            self.average.n_averaged = torch.zeros((), dtype=torch.long, device=device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         with watching(self.model) as hidden:
