@@ -24,7 +24,7 @@ from ..model.transformer import LMConfig, PrefixLM
 from ..vocabulary import Vocabulary
 from .accumulation import TargetMean
 from .costs import training_flops
-from .finetuning import add_low_rank, start_from
+from .finetuning import NewParts, add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task
 from .parallel import copy_weights, is_sharded, materialise, reshard, save_whole, shard
@@ -62,7 +62,8 @@ class LanguageModelTraining(LightningModule):
         compile: compile the layers (torch.compile), which takes a minute or two at the start.
         init_from: a model folder whose weights to start from.
         lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
-            added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
+            added to them when it is exported, and for blocks, names and heads that `init_from` lacks or that
+            are zero there (all with AdamW at `adam_learning_rate`); 0 trains all weights.
         share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
             lookup-free quantisation.
         max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
@@ -99,12 +100,13 @@ class LanguageModelTraining(LightningModule):
         self.vocabulary, self.init_from = vocabulary, init_from
         with torch.device("meta") if sharded else nullcontext():
             self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
+            new = NewParts()
             if init_from is not None:
-                start_from(self.model, vocabulary, init_from)
+                new = start_from(self.model, vocabulary, init_from)
             if share_bits:
                 share_bits_of(self.model, is_trained=init_from is not None)
             if lora_rank:
-                add_low_rank(self.model, lora_rank)
+                add_low_rank(self.model, lora_rank, new)
             self.average = None if ema_decay is None else averaged(self.model, ema_decay)
         checkpoint_layers(self.model, activation_checkpointing)
         if compile:
