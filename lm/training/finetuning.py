@@ -69,14 +69,22 @@ def start_from(model: PrefixLM, vocabulary: Vocabulary, folder: Path) -> NewPart
         if missing or unknown:
             name = [*missing, *unknown][0]
             raise ValueError(f"{path} does not fit its config.json: {name} is missing or unknown")
-        for name in sorted(stored_names):
-            held = local(state[name])
-            if held.numel() and not held.is_meta:
-                held.copy_(file.get_slice(name)[own_part(state[name])])
         digits = {name: f"heads.{name}.digits.0.weight" for name in model.heads if name in known}
-        new += [f"heads.{name}" for name, weight in digits.items() if not file.get_tensor(weight).any()]
+        # A softmax moves every row, so one tells whether a head was trained.
+        new += [f"heads.{name}" for name, weight in digits.items() if not file.get_slice(weight)[:1].any()]
+    for name in sorted(stored_names):
+        _read(path, name, state[name])
     ids = tuple(vocabulary.special(name) for name in vocabulary.custom[len(stored.custom) :])
     return NewParts(tuple(new), ids)
+
+
+def _read(path: Path, name: str, weight: Tensor) -> None:
+    """Fill what is held here of a weight, if it has memory."""
+    held = local(weight)
+    if held.numel() and not held.is_meta:
+        # Opened for each: what has been read of an open file stays in the memory of the process.
+        with safe_open(path, "pt") as file:
+            held.copy_(file.get_slice(name)[own_part(weight)])
 
 
 def _is_inside(name: str, modules: Iterable[str]) -> bool:

@@ -8,8 +8,8 @@ also divided inside a group, and each process computes its part of every product
 everything else between the products is computed by every process of the group.
 
 No process ever holds the whole model: it is made on the device "meta", divided, and given its values one
-weight after the other. Sequences are not divided (context parallelism): a clip of 17 frames is 1,280 codes of
-video, whose activations are small beside the weights.
+weight after the other. Sequences are not divided (context parallelism): rows of 1,300 to 1,800 positions, a
+clip with its text and sound, fit every device that has the weights.
 
     with torch.device("meta"):
         model = PrefixLM(config, vocabulary)
