@@ -91,7 +91,7 @@ def train(
     resumed = checkpoint if checkpoint.exists() else None
     loaders = [DataLoader(Shares(), batch_size=None) for _ in range(2)]
     trainer.fit(module, *loaders, ckpt_path=resumed, weights_only=True)
-    with torch.no_grad():
+    with torch.no_grad(), trainer.precision_plugin.forward_context():
         hidden = module.trained(Batch.collate(examples))
     module.export(folder)
     rank = trainer.global_rank
@@ -181,6 +181,7 @@ WAYS = {
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)  # four processes that compile, on as few cores as there are
 @pytest.mark.parametrize("processes, group", [(2, 1), (4, 1), (4, 2)])
 @pytest.mark.parametrize("name", WAYS)
 def test_fsdp2_has_the_losses_of_one_process_in_every_way(
