@@ -58,6 +58,22 @@ def help_of(command: Callable[..., Any], program: str) -> str:
     return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
 
 
+def options_of(command: Callable[..., Any]) -> dict[str, Any]:
+    """What a command takes, as it is typed, with the types of the values: --top-p, or a word without dashes
+    for what has a place."""
+    records = _records(command)
+    found = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in records:
+            record, options = records[name]
+            shown = [field for field in fields(record) if field.name not in options.skip]
+            found |= {f"--{field.name.replace('_', '-')}": field.type for field in shown}
+        else:
+            has_place = parameter.default is parameter.empty and parameter.kind != parameter.KEYWORD_ONLY
+            found[name if has_place else f"--{name.replace('_', '-')}"] = parameter.annotation
+    return found
+
+
 def _parser(
     command: Callable[..., Any], program: str, records: dict[str, tuple[Any, Options]]
 ) -> "ArgumentParser":

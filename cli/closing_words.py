@@ -12,11 +12,12 @@ from .stages import Stage
 
 
 def closing_words(
-    stage: Stage, trainer: Trainer, news: RunNews, step: int, out: Path, data: dict[str, Any]
+    stage: Stage, part: str, trainer: Trainer, news: RunNews, step: int, out: Path, data: dict[str, Any]
 ) -> list[str]:
     """The last lines of a fit.
 
     Args:
+        part: of the model folder that was written.
         step: that the exported model is of.
         out: the run folder.
         data: settings of the stage's data.
@@ -30,7 +31,7 @@ def closing_words(
     which = f"of step {step:,}"
     if step != trainer.global_step:
         which += f", the best of {len(findings.validations)} validations (--keep-best false takes the last)"
-    lines.append(f"{out / 'model' / stage.part} is {which}")
+    lines.append(f"{out / 'model' / part} is {which}")
     lines += findings.closing()
     at = max((number for number, each in enumerate(findings.validations) if each.step <= step), default=None)
     if stage.found is not None and at is not None and findings.reached is not None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from ..data.codes.trained_clips import SIZES, ClipSize
+from ..data.codes.trained_clips import SIZES, ClipSize, large_size
 from ..data.runtime.model_source import model_folder
 from ..data.sources.selection import ClipSelection
 from ..tasks.training_data.shard_settings import ShardSettings
@@ -203,6 +203,8 @@ def encode(
     tasks: str = "",
     pad: list[str] | None = None,
     depth: str | None = None,
+    super_resolution: int | None = None,
+    large_model: str | None = None,
 ) -> list[Path]:
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
@@ -219,6 +221,11 @@ def encode(
             clips (inpainting, outpainting, stylization) have these coded as well.
         pad: task=black, grey, white or edge: what stands for unknown pixels; may be repeated.
         depth: for stylization with clips of your own: folder of a depth model of transformers, or "none".
+        super_resolution: 2 codes beside each clip one of half its height and width (bicubic), to train
+            `videolm super-resolution` on; --height and --width are those of the large clips, twice what the
+            tokenizer was trained on if not given.
+        large_model: of super-resolution: model folder whose video_tokenizer codes the large clips, where it
+            is another one; that of --model codes the small ones.
     """
     from functools import partial
 
@@ -232,7 +239,15 @@ def encode(
     if engine not in ("local", "ray"):
         raise ValueError(f"engine is {engine!r}; expected local or ray")
     folder = model_folder(model)
-    chosen = size.of(folder / "video_tokenizer")
+    large = None if large_model is None else model_folder(large_model) / "video_tokenizer"
+    if super_resolution is None:
+        if large is not None:
+            raise ValueError("--large-model codes the large clips of --super-resolution; give that too")
+        chosen = size.of(folder / "video_tokenizer")
+    else:
+        if settings.buckets is not None:
+            raise ValueError("a stage of super-resolution makes one size; leave out --buckets")
+        chosen = large_size(size, folder / "video_tokenizer", super_resolution, large)
     selection = replace(selection, clips=clips, **chosen.size)
     load = partial(
         ClipEncoder.from_pretrained,
@@ -240,6 +255,8 @@ def encode(
         fps=chosen.fps,
         tasks=tasks_named(tasks, pad or []),
         geometry=geometry_of(depth),
+        super_resolution=super_resolution,
+        large=large,
     )
     make = partial(ranges_of, load, selection, out, settings, device, num_workers)
     with only_writer(out):  # those who encode for Ray are part of this run

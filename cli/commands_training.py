@@ -31,6 +31,20 @@ def audio_validate(arguments: list[str]) -> list[Path]:
     return validate("audio", arguments)
 
 
+def super_resolution_fit(arguments: list[str]) -> list[Path]:
+    """Train a stage of super-resolution: --config NAME_OR_YAML --out RUN; --help lists all settings."""
+    from .stage_cli import fit
+
+    return fit("super-resolution", arguments)
+
+
+def super_resolution_validate(arguments: list[str]) -> list[Path]:
+    """Score the trained stage of super-resolution of a run: --config NAME_OR_YAML --out RUN."""
+    from .stage_cli import validate
+
+    return validate("super-resolution", arguments)
+
+
 def lm_fit(arguments: list[str]) -> list[Path]:
     """Train the language model: --config NAME_OR_YAML --out RUN; --help lists all settings."""
     from .stage_cli import fit

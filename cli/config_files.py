@@ -26,13 +26,24 @@ def packaged_config(name: str, stage: str) -> Path:
     Raises:
         FileNotFoundError: if there is neither a file nor a config of that name.
     """
-    path, packaged = Path(name), CONFIGS / stage / f"{name}.yaml"
+    folder = folder_of(stage)
+    path, packaged = Path(name), folder / f"{name}.yaml"
     if path.is_file():
         return path
     if packaged.is_file():
         return packaged
-    known = ", ".join(sorted(file.stem for file in (CONFIGS / stage).glob("*.yaml")))
-    raise FileNotFoundError(f"no config {name}: neither a file nor one of configs/{stage} ({known})")
+    known = ", ".join(packaged_names(stage))
+    raise FileNotFoundError(f"no config {name}: neither a file nor one of configs/{folder.name} ({known})")
+
+
+def folder_of(stage: str) -> Path:
+    """The folder of the packaged configs of a stage."""
+    return CONFIGS / stage.replace("-", "_")
+
+
+def packaged_names(stage: str) -> list[str]:
+    """Names of the configs of a stage, in order."""
+    return sorted(file.stem for file in folder_of(stage).glob("*.yaml"))
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -1,18 +1,20 @@
 """What `videolm info` prints, of a model folder or of a config (training_cost.py)."""
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from ..data.runtime.files import read_object
 from ..data.runtime.hub import split_name
-from ..data.runtime.model_source import is_local, model_folder
+from ..data.runtime.model_source import is_local, model_folder, source_name
 from ..data.runtime.pretrained import refuse_sharded, weights_of
 from ..tasks.model_config import PARTS, ModelConfig, check_model
 from ..tasks.recommended_sampling import RecommendedSampling
 
 
 def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
-    """A model, as `model_folder` takes it, or a config of the language model by its path or name.
+    """A model, as `model_folder` takes it, or a config of the language model by its path or name, or of
+    super-resolution by its name (super-resolution/448x256) or path.
 
     Args:
         verify: compare all bytes of a folder with its checksums first.
@@ -26,6 +28,10 @@ def describe(model: str, assumed: dict[str, Any], verify: bool = False) -> str:
     if config is not None:
         from .training_cost import Wanted, describe_config
 
+        if _is_of_a_stage(config):
+            from .super_resolution_cost import describe_stage
+
+            return describe_stage(config, Wanted(**assumed))
         return describe_config(config, Wanted(**assumed))
     folder = model_folder(model)
     if assumed:
@@ -40,12 +46,24 @@ def _config_of(model: str) -> Path | None:
     """The config of that name, if it cannot be a name on the hub either."""
     from .config_files import packaged_config
 
+    stage, _, name = model.partition("/")
+    if stage == "super-resolution":
+        return packaged_config(name, stage)
     try:
         return packaged_config(model.removeprefix("lm/"), "lm")
     except FileNotFoundError as error:
         if split_name(model) is not None:
             return None
         raise FileNotFoundError(f"no model folder {model} and {error}") from error
+
+
+def _is_of_a_stage(config: Path) -> bool:
+    """Whether a config is of super-resolution: its transformer has blocks, the language model layers."""
+    from .config_files import read_config
+
+    model = read_config(config).get("model")
+    sizes = model.get("model") if isinstance(model, dict) else None
+    return isinstance(sizes, dict) and "blocks" in sizes
 
 
 def describe_folder(folder: Path) -> str:
@@ -62,13 +80,14 @@ def describe_folder(folder: Path) -> str:
     if not parts and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds neither a model nor a part of one")
     blocks = []
-    if (folder / "config.json").is_file():
-        blocks.append(_settings(folder.name, folder))
     if parts and (folder / "config.json").is_file():
-        blocks.append(_sizes(ModelConfig.load(folder)))
+        config = ModelConfig.load(folder)
+        blocks += [_in_words(source_name(folder), folder, config), _sizes(config)]
         if (recommended := RecommendedSampling.load(folder)).tasks:
             lines = (f"  {task:24} {sampling}" for task, sampling in recommended.tasks.items())
             blocks.append("\n".join(["recommended sampling", *lines]))
+    elif (folder / "config.json").is_file():
+        blocks.append(_settings(folder.name, folder))
     if (folder / "vocabulary.json").is_file():
         blocks.append(_vocabulary(folder))
     blocks += [_settings(name, folder / name) for name in parts]
@@ -76,6 +95,29 @@ def describe_folder(folder: Path) -> str:
     if missing:
         blocks.append(f"not there: {', '.join(missing)}")
     return "\n\n".join(blocks)
+
+
+def _in_words(name: str, folder: Path, config: ModelConfig) -> str:
+    """What a model is and does, in sentences."""
+    clips = config.clips
+    parts = {part: weights_of(folder / part)[0] for part in PARTS if (folder / part).is_dir()}
+    codes = sum(prod(clips.shapes[kind]) for kind in clips.shapes if kind not in clips.variants)
+    sound = f", with sound at {clips.sample_rate} Hz" if clips.has_audio else ", without sound"
+    reads = f"Of a text it reads {config.text_pieces} pieces" if config.text_tokenizer else "It reads no text"
+    each = ", ".join(f"{part} {count:,}" for part, count in parts.items() if count)
+    lines = [
+        f"{name}: a video language model of {sum(parts.values()):,} parameters ({each})",
+        f"  It makes clips of {clips.num_frames} frames of {clips.width}x{clips.height} pixels at "
+        f"{clips.fps:g} per second{sound}: {codes} codes.",
+        f"  {reads}.",
+        f"  Its tasks ({len(config.tasks)}): {', '.join(config.tasks)}.",
+    ]
+    if config.source:
+        lines.append(f"  All of its sequences are of the source {config.source}.")
+    for part, fingerprint in (("video", clips.video_tokenizer), ("audio", clips.audio_tokenizer)):
+        if fingerprint:
+            lines.append(f"  Its {part} tokenizer has the fingerprint {fingerprint}.")
+    return "\n".join(lines)
 
 
 def _settings(name: str, folder: Path) -> str:

@@ -57,6 +57,39 @@ def language_model_from(arguments: list[str]) -> list[str]:
     return [*arguments[:place], *settings, *arguments[place:]]
 
 
+def stage_from(arguments: list[str]) -> list[str]:
+    """The arguments of `super-resolution fit` with `--init-from` spelled out: the folder of a stage, or of a
+    model that has one.
+
+    The sizes of the transformer are the folder's, whatever a config says.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no stage in it.
+        ValueError: if the model has several stages.
+    """
+    source = value_of(arguments, "--init_from")
+    if source is None:
+        return arguments
+    folder = Path(source)
+    if not (folder / "model.safetensors").is_file():
+        stages = sorted(path.parent for path in (folder / "super_resolution").glob("*/model.safetensors"))
+        if not stages:
+            raise FileNotFoundError(
+                f"{source} has no super_resolution/: --init-from takes a stage or a model with one"
+            )
+        if len(stages) > 1:
+            names = ", ".join(str(each) for each in stages)
+            raise ValueError(f"{source} has several stages; give one of {names}")
+        (folder,) = stages
+    sizes = read_object(folder / "config.json").get("model")
+    if not isinstance(sizes, dict):
+        raise ValueError(f"{folder} is no stage of super-resolution")
+    arguments = without(arguments, "--init_from")
+    place = _after_configs(arguments)
+    settings = ["--model.init_from", str(folder), "--model.model", json.dumps(sizes)]
+    return [*arguments[:place], *settings, *arguments[place:]]
+
+
 def _after_configs(arguments: list[str]) -> int:
     """The place behind the last config, given as `--config demo` or `--config=demo`."""
     ends = [0]

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from ..data.runtime.cache_folders import redirect_unwritable_caches
 from ..data.runtime.confinement import confinement
@@ -52,6 +53,13 @@ def demo(
     return run_demo(run, out, seed=seed, clips=clips, quick=quick)
 
 
+def completion(shell: Literal["bash", "zsh", "tcsh"]) -> None:
+    """Print what a shell reads to complete the words of videolm: videolm completion bash > FILE."""
+    from .completion import completion_script
+
+    print(completion_script(COMMANDS, shell))
+
+
 COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "demo": demo,
     "synthesize": commands_data.synthesize,
@@ -73,6 +81,8 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "encode": commands_data.encode,
     "lm fit": commands_training.lm_fit,
     "lm validate": commands_training.lm_validate,
+    "super-resolution fit": commands_training.super_resolution_fit,
+    "super-resolution validate": commands_training.super_resolution_validate,
     "generate": commands_generate.generate,
     "long-video": commands_workflows.long_video,
     "chain": commands_workflows.chain,
@@ -82,6 +92,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
     "push": commands_hub.push,
+    "completion": completion,
 }
 
 

@@ -16,6 +16,9 @@ def next_commands(stage: str, data: Mapping[str, Any], out: Path, text: str | No
         out: the run folder.
         text: a caption to generate a clip for; None if the model takes none.
     """
+    if stage == "super-resolution":
+        config = out / "training" / stage / "config.yaml"
+        return [in_words([stage, "validate", "--config", str(config), "--out", str(out)])]
     model, shards = str(out / "model"), str(out / "shards")
     if stage == "lm":
         task = data["tasks"] and next(iter(data["tasks"]))

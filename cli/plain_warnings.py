@@ -1,13 +1,12 @@
-"""Warnings of videolm on a terminal: a line each, once, without the place in the code that they come from."""
+"""Notes of videolm on a terminal: a line each, once."""
 
-import inspect
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-_PACKAGE = __name__.partition(".")[0]
+from ..data.runtime.notes import Note
 
 
 @contextmanager
@@ -23,7 +22,7 @@ def plain_warnings() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not (issubclass(category, UserWarning) and _is_ours()):
+        if not issubclass(category, Note):
             usual(message, category, filename, lineno, file, line)
         elif str(message) not in shown:
             shown.add(str(message))
@@ -32,10 +31,3 @@ def plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
-
-
-def _is_ours() -> bool:
-    """Whether the code that warns, wherever it says that it does, is videolm's."""
-    names = [str(each.frame.f_globals.get("__name__")) for each in inspect.stack(context=0)]
-    after = len(names) - names[::-1].index("warnings") if "warnings" in names else len(names)
-    return after < len(names) and names[after].partition(".")[0] == _PACKAGE

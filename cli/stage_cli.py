@@ -37,7 +37,7 @@ from ..training.validations import Quality
 from .closing_words import closing_words
 from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import with_packaged_configs
-from .init_from import language_model_from, value_of
+from .init_from import value_of
 from .stages import STAGES, Stage
 
 
@@ -58,9 +58,9 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
             rank_zero_only(cli.datamodule.export)(model_folder)
         if cli.trainer.is_global_zero:
             data = cli.config["data"].as_dict()
-            words = closing_words(cli.stage, cli.trainer, cli.news, step, cli.out, data)
+            words = closing_words(cli.stage, cli.part, cli.trainer, cli.news, step, cli.out, data)
             print("\n".join(words), flush=True)
-    return [cli.folder, model_folder / cli.stage.part] if cli.trainer.is_global_zero else []
+    return [cli.folder, model_folder / cli.part] if cli.trainer.is_global_zero else []
 
 
 def validate(stage: str, arguments: list[str]) -> list[Path]:
@@ -109,8 +109,8 @@ class StageCLI(LightningCLI):
         module, datamodule = stage.classes()
         self.typed = arguments
         restrict_classes(arguments)
-        if stage.reads_model:
-            arguments = language_model_from(arguments)
+        if stage.starts is not None:
+            arguments = stage.starts(arguments)
         super().__init__(
             module,
             datamodule,
@@ -139,6 +139,11 @@ class StageCLI(LightningCLI):
         return self.config["out"]
 
     @property
+    def part(self) -> str:
+        """What the export writes in RUN/model."""
+        return getattr(self.model, "part", self.stage.part)
+
+    @property
     def folder(self) -> Path:
         return self.out / "training" / self.stage.name
 
@@ -164,7 +169,7 @@ class StageCLI(LightningCLI):
             type=StepBudget | None,
             help="steps by the number of clips, where trainer.max_steps is not given",
         )
-        if self.stage.reads_model:
+        if self.stage.starts is not None:
             parser.add_argument(
                 "--init_from", type=Path | None, help="model folder to train on from, in a run of its own"
             )
@@ -210,7 +215,7 @@ class StageCLI(LightningCLI):
 
     def _callbacks_of_fit(self) -> list[Callback]:
         quality: Quality = self.model.quality  # pyright: ignore[reportAssignmentType]  every stage's has one
-        self.best = BestModel(self.folder, self.stage.part, quality, self.config["keep_best"])
+        self.best = BestModel(self.folder, self.part, quality, self.config["keep_best"])
         self.news = RunNews(self.stage.name, self.datamodule.amount, self.best)
         last = LastCheckpoint(self.folder, self.config["checkpoint_every"], self.best.prune)
         return [*self.stage.callbacks(), ValidationSteps(), self.best, self.news, last]

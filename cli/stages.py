@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback
 
 from ..training.strategies import is_fsdp2
+from .init_from import language_model_from, stage_from
 
 Scores = Mapping[str, float]
 
@@ -22,12 +23,13 @@ class Stage:
 
     Args:
         name: folder of its configs and of its part of RUN/training.
-        part: what its export writes in RUN/model.
+        part: what its export writes in RUN/model; the module may name a folder in it (`part`).
         classes: gives the LightningModule and the LightningDataModule.
         links: settings that follow from others, as (from, to), known once the source is built.
         same: settings that are the same as others, as (from, to).
         computed: settings that follow from others by a function, as (from, to, function).
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
+        starts: spells `--init-from` out among the arguments of a fit, of a stage that has it.
         report: prints and writes more than the logged scores after a validation, into a folder.
         callbacks: of a fit, beside those of every stage.
         found: lines on what a fit has reached, from the module, the data, the scores of the validation whose
@@ -41,6 +43,7 @@ class Stage:
     same: tuple[tuple[str, str], ...] = ()
     computed: tuple[tuple[str, str, Callable[[Any], Any]], ...] = ()
     reads_model: bool = False
+    starts: Callable[[list[str]], list[str]] | None = None
     report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
     callbacks: Callable[[], list[Callback]] = list
     found: Callable[[Any, Any, Scores, Scores], list[str]] | None = None
@@ -103,6 +106,13 @@ def _lm() -> tuple[type[LightningModule], type[LightningDataModule]]:
     return LanguageModelTraining, LMDataModule
 
 
+def _super_resolution() -> tuple[type[LightningModule], type[LightningDataModule]]:
+    from ..super_resolution.training.lightning_module import SuperResolutionTraining
+    from ..tasks.training_data.super_resolution_datamodule import SuperResolutionDataModule
+
+    return SuperResolutionTraining, SuperResolutionDataModule
+
+
 def _lm_callbacks() -> list[Callback]:
     from ..tasks.training_data.caption_gain import CaptionGain
 
@@ -126,7 +136,12 @@ STAGES = {
             same=_LM_SAME,
             computed=_LM_COMPUTED,
             reads_model=True,
+            starts=language_model_from,
             callbacks=_lm_callbacks,
+        ),
+        Stage(
+            "super-resolution", "super_resolution", _super_resolution, links=(("data.stage", "model.stage"),),
+            reads_model=True, starts=stage_from,
         ),
     )
 }

@@ -81,7 +81,7 @@ def describe_config(path: Path, wanted: Wanted) -> str:
     tasks = [load_task(name) for name in data["tasks"]]
     text = data["text_pieces"] or LEAST_PIECES
     examples = _examples(tasks, vocabulary, formats, data["audio_order"], text)
-    setting = _setting(model, trainer, wanted)
+    setting = setting_of(model, trainer, wanted)
     rows = wanted.batch_size or data["batch_size"]
     row_tokens = data["row_tokens"] * (data["batching"] == "packed")
     budget = None if wanted.batch_size else data["batch_tokens"]
@@ -92,7 +92,9 @@ def describe_config(path: Path, wanted: Wanted) -> str:
         _parameters(training.model),
         _vocabulary(vocabulary, formats, origin),
         _sequences(training.model, vocabulary, examples, text),
-        _memory(memory, plan, training.optimizer),
+        memory_lines(
+            memory, plan, training.optimizer, f"{plan.rows} rows of {plan.positions:,} positions"
+        ),
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -118,16 +120,17 @@ def _formats(data: dict[str, Any], size: str | None) -> tuple[list[ClipFormat], 
     """What the sequences are made of, and where that is known from."""
     shards = data["shards"]
     if size is not None:
-        return [_videopoet(*each, 8.0) for each in sizes_of(size)], "VideoPoet's tokenizers"
+        return [videopoet_format(*each, 8.0) for each in sizes_of(size)], "VideoPoet's tokenizers"
     if shards is not None and holds_shards(Path(shards)):
         return [reader.clips for reader in read_shards(shards)], f"of {shards}"
     if shards is not None:
-        return [_videopoet(*_VIDEOPOET_SIZE, 8.0)], f"VideoPoet's, as there are no codes in {shards} yet"
+        usual = videopoet_format(*_VIDEOPOET_SIZE, 8.0)
+        return [usual], f"VideoPoet's, as there are no codes in {shards} yet"
     sizes = (data["num_frames"], data["height"], data["width"], data["fps"])
-    return [_videopoet(*sizes)], "VideoPoet's tokenizers"
+    return [videopoet_format(*sizes)], "VideoPoet's tokenizers"
 
 
-def _videopoet(num_frames: int, height: int, width: int, fps: float) -> ClipFormat:
+def videopoet_format(num_frames: int, height: int, width: int, fps: float) -> ClipFormat:
     """Clips as VideoPoet's tokenizers code them."""
     if height % _SPATIAL_STRIDE or width % _SPATIAL_STRIDE:
         raise ValueError(f"frames of {height}x{width}: expected multiples of {_SPATIAL_STRIDE}")
@@ -166,7 +169,7 @@ def _example(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Batch:
     return Batch.collate([layout.pack(codes)])
 
 
-def _setting(model: dict[str, Any], trainer: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def setting_of(model: dict[str, Any], trainer: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     """How the plan of every batch is to be carried out."""
     strategy = wanted.strategy or trainer.get("strategy", "auto")
     name = strategy.get("class_path", "") if isinstance(strategy, dict) else str(strategy)
@@ -220,13 +223,14 @@ def _target_block(example: Batch) -> torch.Tensor:
 def _parameters(model: PrefixLM) -> list[str]:
     parts = Parameters.of(model)
     lines = [f"{parts.total:,} parameters"]
-    return lines + _table([(name, f"{getattr(parts, name):,}") for name in ("body", "embeddings", "heads")])
+    rows = [(name, f"{getattr(parts, name):,}") for name in ("body", "embeddings", "heads")]
+    return lines + table_lines(rows)
 
 
 def _vocabulary(vocabulary: Vocabulary, formats: Sequence[ClipFormat], origin: str) -> list[str]:
     sizes = " or ".join(f"{clips.num_frames} frames of {clips.height}x{clips.width}" for clips in formats)
     lines = [f"{len(vocabulary):,} ids, clips of {sizes} at {formats[0].fps:g} fps ({origin})"]
-    return lines + _table([(block.name, f"{block.size:,}") for block in vocabulary.blocks])
+    return lines + table_lines([(block.name, f"{block.size:,}") for block in vocabulary.blocks])
 
 
 def _sequences(
@@ -243,21 +247,26 @@ def _sequences(
         trained = float(training_flops(model, example, targets)) / length / 1e9
         generated = float(forward_flops(model, example, targets)) / len(targets) / 1e9
         rows.append((name, f"{length:,}", f"{len(targets):,}", f"{trained:.3g}", f"{generated:.3g}"))
-    return lines + _table(rows, ("", "positions", "generated", "training", "generation"))
+    return lines + table_lines(rows, ("", "positions", "generated", "training", "generation"))
 
 
-def _memory(held: dict[str, int], plan: Plan, optimizer: str) -> list[str]:
+def memory_lines(held: dict[str, int], plan: Plan, optimizer: str, batch: str) -> list[str]:
+    """What each device holds.
+
+    Args:
+        batch: of one process, in words.
+    """
     way = f"{plan.strategy}, " if plan.devices > 1 else ""
     every = plan.activation_checkpointing
     recomputed = f", activations of every {every}. layer recomputed" if every > 1 else ""
     recomputed = ", all layers' activations recomputed" if every == 1 else recomputed
     lines = [
         f"memory of each of {plan.devices} devices in GiB ({way}{plan.precision}, {optimizer}, "
-        f"{plan.rows} rows of {plan.positions:,} positions{recomputed})"
+        f"{batch}{recomputed})"
     ]
     sizes = {name: size for name, size in held.items() if size} | {"together": sum(held.values())}
-    return lines + _table([(name, f"{size / 2**30:.2f}") for name, size in sizes.items()])
+    return lines + table_lines([(name, f"{size / 2**30:.2f}") for name, size in sizes.items()])
 
 
-def _table(rows: Sequence[Sequence[str]], names: Sequence[str] = ()) -> list[str]:
+def table_lines(rows: Sequence[Sequence[str]], names: Sequence[str] = ()) -> list[str]:
     return text_table(rows, names, widths=(22,), indent=2)

@@ -5,7 +5,6 @@ videolm tokenizer encode IN OUT.codes --model DIR       encodes
 videolm tokenizer decode IN.codes OUT --model DIR       decodes
 """
 
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from ..data.media.sound import Sound, stream_sound
 from ..data.media.streams import MediaError
 from ..data.media.targets import check_target
 from ..data.media.writing import SOUNDLESS, write_stream
+from ..data.runtime.notes import notify
 from ..tokenizers.audio.protocol import load_audio_tokenizer
 from ..tokenizers.video.clip_codes import SUFFIX, ClipCodes, decode_frames, encode_frames, padded_size
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
@@ -176,7 +176,7 @@ def _sound(
                 coded = encode_sound(codec, pieces)
             deque(pieces, maxlen=0)
     except MediaError as error:
-        warnings.warn(f"{error}; the film is written without its sound", stacklevel=2)
+        notify(f"{error}; the film is written without its sound")
         sound = None
     if sound is None:
         yield None

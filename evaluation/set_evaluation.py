@@ -6,7 +6,6 @@ The sets are compared by distances of features. Clips that have the same name in
 suffix, counted from the folder) are also compared frame by frame, at the size of the generated one.
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from ..data.media.reading import read_clip
 from ..data.media.streams import MediaError
 from ..data.runtime.checksums import file_hash
 from ..data.runtime.made_with import MadeWith, whole_path
+from ..data.runtime.notes import notify
 from ..data.sources.entry import Entry
 from ..data.sources.entry_identity import MadeOf
 from ..data.sources.manifest import read_manifest
@@ -166,10 +166,9 @@ class SetComparison:
         rates = {name: _usual_rate(entries) for name, entries in self.entries.items()}
         if None not in rates.values() and len(set(rates.values())) > 1:
             shown = " and ".join(f"{name} ones {rate:g}" for name, rate in rates.items())
-            warnings.warn(
+            notify(
                 f"of the clips, {shown} frames a second: they are compared frame by frame as they are; "
-                "--fps shows both at one rate",
-                stacklevel=3,
+                "--fps shows both at one rate"
             )
 
     def report(self) -> dict[str, Any]:

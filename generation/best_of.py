@@ -18,6 +18,7 @@ from ..data.synthetic.describing import describe
 from ..data.synthetic.scene import COLOURS, SHAPES
 from ..tasks.masks import Mask
 from ..tokenizers.text.clip_similarity import ClipSimilarity
+from .run_request import DESCRIBE
 
 _FRAMES = 8  # that CLIP is shown
 _WORD = re.compile(r"\w+")
@@ -37,7 +38,7 @@ def fit_of(judge: str) -> Fit:
     Raises:
         FileNotFoundError, ValueError: if there is no such folder, or no CLIP model in it.
     """
-    return DescribedFit() if judge == "describe" else ClipFit(judge)
+    return DescribedFit() if judge == DESCRIBE else ClipFit(judge)
 
 
 def best(tries: Sequence[Clip], text: str | None, fit: Fit) -> Clip:
@@ -68,9 +69,7 @@ class DescribedFit:
     """
 
     def __call__(self, clip: Clip, text: str) -> float:
-        wanted = words_in(text)
-        if not wanted:
-            raise ValueError(f"{text[:60]!r} names no colour, shape or motion of the embedded corpus")
+        wanted = wanted_words(text)
         found = describe(clip)
         right = sum(getattr(found, label) == word for label, word in wanted.items())
         sure = sum(found.confidence.get(label, 0.0) for label in wanted)
@@ -93,6 +92,20 @@ class ClipFit:
     def __call__(self, clip: Clip, text: str) -> float:
         chosen = torch.linspace(0, clip.num_frames - 1, min(_FRAMES, clip.num_frames)).round().long()
         return float(self.similarity(clip.frames[chosen], text))
+
+
+def wanted_words(text: str) -> dict[str, str]:
+    """As `words_in`, of a text that names something.
+
+    Raises:
+        ValueError: if `describe` can judge nothing by it.
+    """
+    if not (words := words_in(text)):
+        raise ValueError(
+            f"{text[:60]!r} names no colour, shape or motion of the embedded corpus, by which "
+            "--judge describe chooses; --judge FOLDER chooses by a CLIP model"
+        )
+    return words
 
 
 def words_in(text: str) -> dict[str, str]:

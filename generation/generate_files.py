@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ..data.analysis.open_geometry import geometry_of
+from ..data.analysis.open_geometry import geometry_for
 from ..data.curation.open_captioner import captioner_of
 from ..data.media.clip import Clip, write_clip
 from ..data.media.contact_sheet import sheet
@@ -23,17 +23,17 @@ from ..data.runtime.one_writer import only_writer
 from ..data.runtime.progress import Report, progress
 from ..lm.decoding.quantized import quantize
 from ..tasks.conditions import Painting
-from ..tasks.model_config import model_fingerprint
+from ..tasks.model_config import ModelConfig, model_fingerprint
 from ..tasks.recommended_sampling import RecommendedSampling
 from ..tasks.task import Task, load_task
-from .best_of import Fit, best, fit_of
+from .best_of import Fit, best, fit_of, wanted_words
 from .made_clips import MadeClips
 from .notes import notes
 from .pipeline import VideoLM
 from .prompt import Prompt
 from .prompt_expansion import Expander
 from .prompt_file import NamedPrompt, read_prompts
-from .run_request import Request, claim_folder
+from .run_request import DESCRIBE, Request, claim_folder
 from .seeds import seed_of
 from .streaming import write_preview
 
@@ -66,14 +66,17 @@ def generate_files(request: Request, out: Path, prompts: Path | None = None) -> 
     Raises:
         FileNotFoundError, ValueError: for what cannot be used, before the model is loaded where possible.
     """
-    fills_folder = prompts is not None and out.is_dir()
-    with notes(), only_writer(out) if fills_folder else nullcontext():
+    if prompts is not None and out.suffix:
+        raise ValueError(f"--out is {out}; with --prompts it is a folder for 000.mp4, 001.mp4, …")
+    if prompts is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    with notes(), nullcontext() if prompts is None else only_writer(out):
         return _generate_files(request, out, prompts)
 
 
 def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[Path]:
     named, folder, suffix = _named_prompts(request, out, prompts)
-    task = load_task(request.task)
+    task = ModelConfig.load(request.model).task(request.task)
     for each in named:
         try:
             each.options.prompt.check(task, request.sampling.guidance_scale)
@@ -95,7 +98,7 @@ def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[P
     made = missing if request.runtime.is_exact else _with_those_beside(missing, request, len(named))
     for number in made:
         named[number].options.check_files()
-    geometry = geometry_of(request.depth)
+    geometry = geometry_for(task.variants, request.depth)
     waiting = [
         Waiting(
             named[number].name,
@@ -123,10 +126,6 @@ def _named_prompts(request: Request, out: Path, prompts: Path | None) -> tuple[l
         check_target(out)
         return [NamedPrompt(out.stem, request.prompt)], out.parent, out.suffix
     named = read_prompts(prompts, request.prompt)
-    if out.suffix:
-        raise ValueError(f"--out is {out}; with --prompts it is a folder for 000.mp4, 001.mp4, …")
-    if not out.is_dir():
-        raise FileNotFoundError(f"there is no folder {out} to write the clips to; make it first")
     return named, out, _SUFFIX
 
 
@@ -158,9 +157,12 @@ def _check_judge(request: Request, task: Task, texts: list[str | None]) -> None:
     paints, by_known = isinstance(task.conditions, Painting), request.results.compares_known
     if by_known and not paints:
         raise ValueError(f"task {task.name} paints nothing; --judge known compares known pixels of paintings")
+    hint = ", or choose with --judge known" if paints else ""
     if not by_known and None in texts:
-        hint = ", or choose with --judge known" if paints else ""
         raise ValueError(f"best_of compares clips with their text; give one{hint}")
+    if request.results.judge == DESCRIBE:
+        for text in texts:
+            wanted_words(text or "")
 
 
 def _expanded(request: Request, waiting: list[Waiting], folder: Path) -> list[Waiting]:

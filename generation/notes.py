@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..data.runtime.notes import Note
 from .prompt_text import TextNote
 
 
@@ -11,10 +12,10 @@ from .prompt_text import TextNote
 def notes() -> Iterator[None]:
     """Print the warnings of the block, each once, as notes; those of texts as one."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("always", Note)
         yield
-    of_texts = [note.message for note in caught if isinstance(note.message, TextNote)]
+    of_texts = [each.message for each in caught if isinstance(each.message, TextNote)]
     merged = [str(sum(of_texts[1:], of_texts[0]))] if of_texts else []
-    others = [str(note.message) for note in caught if note.category is UserWarning]
+    others = [str(each.message) for each in caught if each.category is Note]
     for message in dict.fromkeys(others + merged):
         print(f"note: {message}")

@@ -84,6 +84,10 @@ class VideoLM:
         self.text_tokenizer = text_tokenizer
         self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
 
+    def __repr__(self) -> str:
+        sizes = " ".join(each.name for each in self.config.formats)
+        return f"<VideoLM {sizes}: {' '.join(self.config.tasks)}>"
+
     @property
     def fingerprint(self) -> str:
         """Hex digits that change with any setting or weight: those of the folder that it was loaded from
@@ -241,10 +245,8 @@ class VideoLM:
             ValueError: if the task is not one of the model's, lacks an input or cannot use one, or the model
                 was not trained on the size.
         """
-        (clip,) = self.generate_many(
-            task, prompt, num_samples=1, seed=seed, sampling=sampling, composite=composite, **parts
-        )
-        return clip
+        options = {"seed": seed, "sampling": sampling, "composite": composite}
+        return self.generate_many(task, prompt, num_samples=1, **options, **parts)[0]
 
     def generate_many(
         self,
@@ -258,8 +260,7 @@ class VideoLM:
         **parts: Unpack[PromptParts],
     ) -> list[Clip]:
         """Several clips of one prompt, with the seeds seed, seed + 1, …: each as `generate` gives it."""
-        prompt = replace(prompt or Prompt(), **parts)
-        prompts = [prompt] * num_samples
+        prompts = [replace(prompt or Prompt(), **parts)] * num_samples
         return self.generate_batch(task, prompts, seed=seed, sampling=sampling, composite=composite)
 
     @torch.no_grad()  # not inference_mode, whose tensors no training takes
@@ -343,18 +344,19 @@ class VideoLM:
     def stream(
         self,
         task: str,
-        prompt: Prompt,
+        prompt: Prompt | None = None,
         *,
         seed: Seed = 0,
         sampling: Sampling | None = None,
         composite: bool = True,
+        **parts: Unpack[PromptParts],
     ) -> ClipStream:
-        """The clip of a prompt in parts, each as soon as its codes are there: iterate over the result.
+        """The clip that `generate` makes, in parts, each as soon as its codes are there: iterate over them.
 
         Raises:
             ValueError: as `generate`, and if the task makes no frames.
         """
-        definition = self.config.task(task)
+        prompt, definition = replace(prompt or Prompt(), **parts), self.config.task(task)
         (row,), (settings,) = self._rows(definition, [prompt], sampling)
         generator = torch.Generator(self.device).manual_seed(seed_of(seed))
         batch, unconditional = batches_of([row], settings)

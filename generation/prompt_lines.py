@@ -11,12 +11,12 @@ would change, and cells stay texts: a prompt may look like a number.
 
 import csv
 import json
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.runtime.notes import notify
 from ..data.runtime.parsing import parse_json
 from ..data.sources.columns import squeezed
 
@@ -69,7 +69,7 @@ def read_records(path: Path, known: Iterable[str]) -> list[Record]:
             records = [Record(where, {"text": line}) for where, line in kept]
     if comments:
         which = "1 line that begins with # is" if comments == 1 else f"{comments} lines that begin with # are"
-        warnings.warn(f"{path}: {which} left out", stacklevel=3)
+        notify(f"{path}: {which} left out")
     return records
 
 
@@ -162,5 +162,5 @@ def _columns(path: Path, cells: list[str], known: tuple[str, ...]) -> list[str]:
         raise ValueError(f"{path} has the columns {', '.join(cells)}; expected some of {', '.join(known)}")
     others = [cell for cell, name in zip(cells, columns, strict=True) if name not in known]
     if others:
-        warnings.warn(f"{path}: the columns {', '.join(others)} are left out", stacklevel=4)
+        notify(f"{path}: the columns {', '.join(others)} are left out")
     return columns

@@ -1,6 +1,5 @@
 """A medium of a prompt, from which only the part is read that a task needs."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from ..data.media.probe import MediaInfo, probe_header
 from ..data.media.reading import read_clip, read_waveform
 from ..data.media.streams import MediaError
 from ..data.media.timing import audio_samples, shown_frames
+from ..data.runtime.notes import notify
 from .prompt_arrays import Pictures, clip_of, waveform_of
 
 Given = Clip | str | Path | Pictures
@@ -167,4 +167,4 @@ def _length_change(seconds: float, wanted: float) -> list[str]:
 def say(name: str, changes: Sequence[str]) -> None:
     """Warn of what was changed of an input, if anything was."""
     if changes:
-        warnings.warn(f"{name}: {'; '.join(changes)}", stacklevel=4)
+        notify(f"{name}: {'; '.join(changes)}")

@@ -1,11 +1,11 @@
 """Texts of prompts as the language model reads them, and what is said of those that it cannot read whole."""
 
-import warnings
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from ..data.runtime.notes import Note, notify
 from ..tokenizers.text.frozen_encoder import TextEncoder
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 
@@ -13,7 +13,7 @@ _NAMED = 12  # words of a note
 _SHOWN = 60  # characters of what is cut off
 
 
-class TextNote(UserWarning):
+class TextNote(Note):
     """What of some texts the model does not read; several make one.
 
     Args:
@@ -69,7 +69,7 @@ class TextNotes:
         """Warn, if there is anything to say."""
         if self.left_out or self.read_as or self.cut:
             note = TextNote(tuple(self.left_out), tuple(self.read_as), tuple(self.cut), pieces)
-            warnings.warn(note, stacklevel=2)
+            notify(note)
 
 
 class PromptReader:

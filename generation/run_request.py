@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .prompt import Prompt
 
 KNOWN = "known"  # the judge of paintings
+DESCRIBE = "describe"  # the judge that reads words of the embedded corpus
 DTYPES = ("float32", "bfloat16")
 # The task of a prompt by what is given of it, where that says it all.
 _TASKS_OF = {
@@ -138,7 +139,7 @@ class Results:
 
     num_samples: int = 1
     best_of: int = 1
-    judge: str = "describe"
+    judge: str = DESCRIBE
     raw: bool = False
     preview: Path | None = None
 
@@ -216,7 +217,7 @@ class Request:
         model: folder.
         task: name or file.
         prompt: of the clip; with a file of prompts, what holds for all of them.
-        depth: how depth is found, for tasks that need it (`geometry_of`).
+        depth: how depth is found, for tasks that need it (`geometry_for`).
         sampling: how codes are drawn; what it leaves open is as the model recommends.
         seed: of the first clip; the next has the next.
     """

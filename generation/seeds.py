@@ -1,12 +1,13 @@
 """Seeds as people give them: numbers of Python or numpy, or None for a drawn one."""
 
 import secrets
-import warnings
 from collections.abc import Sequence
 from operator import index
 from typing import SupportsIndex
 
 import numpy as np
+
+from ..data.runtime.notes import notify
 
 # What torch.Generator.manual_seed takes.
 _LEAST, _MOST = -(2**63), 2**64 - 1
@@ -24,7 +25,7 @@ def seed_of(seed: Seed, count: int = 1) -> int:
     """
     if seed is None:
         drawn = secrets.randbelow(_DRAWN_BELOW)
-        warnings.warn(f"no seed is given; {drawn} is drawn, which makes the same again", stacklevel=3)
+        notify(f"no seed is given; {drawn} is drawn, which makes the same again")
         return drawn
     try:
         first = index(seed)

@@ -1,7 +1,6 @@
 """Which of the sizes that a model was trained on a clip gets."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,6 +8,7 @@ from fractions import Fraction
 from ..data.codes.clip_format import ClipFormat
 from ..data.media.framing import aspect_distance, nearest_aspects
 from ..data.media.timing import exact_rate
+from ..data.runtime.notes import notify
 from ..data.runtime.typed_fields import check_fields, shown
 from .task import Task
 
@@ -90,9 +90,7 @@ class SizeChoice:
 
         best = min((found[index] for index in sorted(nearest)), key=unlikeness)
         if self.ratio is not None and aspect_distance(best.width / best.height, wanted) > _NOTICED:
-            warnings.warn(
-                f"the nearest to {self.aspect} that the model was trained on is {best.name}", stacklevel=2
-            )
+            notify(f"the nearest to {self.aspect} that the model was trained on is {best.name}")
         return best
 
     def _of_length(self, found: list[ClipFormat]) -> list[ClipFormat]:

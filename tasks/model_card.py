@@ -10,12 +10,12 @@ scores.json do, outside the model's fingerprint and checksums, and nothing reads
 
 import hashlib
 import re
-import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..data.runtime.files import read_object, replacing, write_json
+from ..data.runtime.notes import notify
 from ..data.runtime.pretrained import weights_of
 from ..data.runtime.typed_fields import check_fields, from_fields
 from .model_config import PARTS, ModelConfig, model_fingerprint
@@ -78,16 +78,16 @@ def write_card(folder: Path, card: ModelCard | None = None, like: Path | None = 
         if card is None and like is not None and not (folder / CARD).is_file() and (like / CARD).is_file():
             card = ModelCard.load(like)
     except ValueError as error:
-        warnings.warn(f"the card is not taken over: {error}", stacklevel=2)
+        notify(f"the card is not taken over: {error}")
     if card is not None:
         write_json(folder / CARD, asdict(card))
     if path.is_file() and not is_written_here(path.read_text(encoding="utf-8", errors="replace")):
-        warnings.warn(f"{path} was edited by hand and stays; remove it to have it written anew", stacklevel=2)
+        notify(f"{path} was edited by hand and stays; remove it to have it written anew")
         return
     try:
         text = page_of(folder)
     except ValueError as error:
-        warnings.warn(f"{path} is not written: {error}", stacklevel=2)
+        notify(f"{path} is not written: {error}")
         return
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

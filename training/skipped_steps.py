@@ -1,10 +1,11 @@
 """Skipping training steps with a non-finite gradient, and giving up after too many in a row."""
 
 import math
-import warnings
 
 import torch
 from lightning import LightningModule
+
+from ..data.runtime.notes import notify
 
 
 class SkippedSteps:
@@ -42,7 +43,7 @@ class SkippedSteps:
         if reason is None:
             return False
         module.log("train/skipped_steps", float(self.skipped), batch_size=1)
-        warnings.warn(reason, stacklevel=3)
+        notify(reason)
         optimizer.zero_grad(set_to_none=True)
         return True
 

@@ -27,7 +27,8 @@ class ClipFormat:
         audio_frames: audio latents of a clip.
         sample_rate, hop_length: of the audio codec.
         audio_tokenizer: fingerprint.
-        variants: further visual codes of every clip, made from altered frames: name -> how they are made.
+        variants: further visual codes of every clip, made from altered frames: name -> how they are made, and
+            their "grid" where it is not the clip's.
 
     Raises:
         ValueError: if a field is of another kind or out of its range.
@@ -53,6 +54,11 @@ class ClipFormat:
         sizes = dict.fromkeys(("height", "width", "num_frames", "temporal_stride", "grid"), 1)
         sounds = dict.fromkeys(("audio_frames", "sample_rate", "hop_length"), int(self.has_audio))
         check_least(self, **sizes, **sounds, factors=2, codebook_sizes=2)
+        for name, made in self.variants.items():
+            own = made.get("grid", self.grid)
+            are_sizes = isinstance(own, list | tuple) and len(own) == 3
+            if not are_sizes or not all(type(size) is int and 1 <= size < _MOST for size in own):
+                raise ValueError(f"the grid of {name} codes is {own!r}; expected three whole numbers")
         if self.fps <= 0:
             raise ValueError(f"fps is {self.fps}; expected a number above 0")
         largest = max(prod(self.grid), prod(self.factors), self.num_frames * self.height * self.width)
@@ -90,7 +96,8 @@ class ClipFormat:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one clip's codes, by name."""
-        shapes: dict[str, tuple[int, ...]] = {name: self.grid for name in ("visual", *self.variants)}
+        shapes: dict[str, tuple[int, ...]] = {"visual": self.grid}
+        shapes |= {name: tuple(made.get("grid", self.grid)) for name, made in self.variants.items()}
         if self.has_audio:
             shapes["audio"] = (len(self.codebook_sizes), self.audio_frames)
         return shapes

@@ -6,7 +6,7 @@ It stands beside the tokenizer's own config.json, whose fingerprint it does not 
 as of an older version or another project's tokenizer, has no such size.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -104,3 +104,24 @@ class ClipSize:
         if trained is not None and chosen != trained:
             warn(f"clips are {chosen}; the tokenizer in {tokenizer} was trained on {trained}", stacklevel=2)
         return chosen
+
+
+def large_size(size: ClipSize, tokenizer: Path, scale: int, large: Path | None = None) -> TrainedClips:
+    """The size of the large clips of super-resolution.
+
+    Args:
+        size: what is given of it.
+        tokenizer: folder of the tokenizer of the small clips.
+        scale: height and width of the large clips over those of the small ones.
+        large: folder of the large clips' tokenizer, if it is another one; its clips count then, where it says
+            what they were, else `scale` times those of `tokenizer`.
+
+    Raises:
+        ValueError: if a folder's own size is damaged.
+    """
+    trained = None if large is None else TrainedClips.load(large)
+    if trained is None:
+        small = TrainedClips.load(tokenizer) or USUAL_CLIPS
+        trained = replace(small, height=scale * small.height, width=scale * small.width)
+    given = {name: value for name, value in asdict(size).items() if value is not None}
+    return replace(trained, **given)

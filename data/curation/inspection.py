@@ -29,6 +29,11 @@ _SHEET_COLUMNS, _SHEET_CLIPS = 8, 64
 _SILENT = 1e-5
 _MANY = 1000  # files, of which the number is said before they are read
 _SHOWN = 8
+_LABELS = {
+    "fps": "frames per second (files)",
+    "sizes": "height x width (files)",
+    "aspect_ratios": "width : height (files)",
+}
 
 
 @dataclass(frozen=True)
@@ -167,10 +172,10 @@ def lines_of(inspection: Inspection) -> list[str]:
         if spread:
             span = f"{spread['least']:g} to {spread['most']:g}{unit}, median {spread['median']:g}{unit}"
             rows.append((name, f"{span}, {spread['total']:g}{unit} in all"))
-    for name in ("fps", "sizes", "aspect_ratios"):
+    for name, label in _LABELS.items():
         if counts[name]:
-            rows.append((name.replace("_", " "), _row(counts[name])))
-    rates = f": {_row(counts['sample_rates'])}" if counts["sample_rates"] else ""
+            rows.append((label, _row(counts[name])))
+    rates = f"; Hz: {_row(counts['sample_rates'])}" if counts["sample_rates"] else ""
     rows.append(("sound", f"{counts['with_sound']} files, {counts['silent_tracks']} silent{rates}"))
     rows.append(("unreadable", str(counts["unreadable"])))
     problems = [f"  {finding.problem}" for finding in findings if finding.info is None]

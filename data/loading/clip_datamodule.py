@@ -8,7 +8,6 @@ run continues with the batches it would have seen. Which files are held out says
 With buckets the stream is one of batches, each of one shape; see buckets.py.
 """
 
-import warnings
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -21,6 +20,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from torchdata.stateful_dataloader.sampler import StatefulDistributedSampler
 
 from ..codes.trained_clips import TrainedClips
+from ..runtime.notes import notify
 from ..sources.entry import Entry
 from ..sources.entry_identity import file_of
 from ..sources.held_out import VALIDATION_SHARE, by_place, deciding, held_out, relative_path, split_key
@@ -233,7 +233,7 @@ class ClipDataModule(LightningDataModule):
     def _leave_out(self, name: str, reason: str) -> None:
         if name not in self.skipped:
             self.skipped[name] = reason
-            warnings.warn(f"left out ({len(self.skipped)} so far): {reason}", stacklevel=3)
+            notify(f"left out ({len(self.skipped)} so far): {reason}")
 
     def _training_shapes(self) -> list[Bucket]:
         return [self.shape] if self.buckets is None else self.buckets

@@ -15,7 +15,6 @@ who may put clips there must not be able to say what is in them.
 import hashlib
 import os
 import time
-import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
@@ -28,6 +27,7 @@ from ..media.streams import MediaError, printable
 from ..runtime.cache_folders import user_cache
 from ..runtime.file_identity import FileIdentity, identify_file, is_same_file
 from ..runtime.files import read_json, write_json
+from ..runtime.notes import notify
 from ..runtime.progress import progress
 from ..runtime.workers import Lost, map_in_processes
 from ..sources.archives import TarMember
@@ -109,7 +109,7 @@ class Probes:
             write_json(self.path, {"version": _VERSION, "probes": dict(list(known.items())[-_MOST_PROBES:])})
         except OSError as error:
             problem = f"{self.path} cannot be written ({error.strerror}): no probes are kept"
-            warnings.warn(problem, stacklevel=2)
+            notify(problem)
             self.path = None
             return
         self._known, self._new = known, {}
@@ -204,7 +204,7 @@ def _read(path: Path) -> dict[str, _Record] | None:
     except FileNotFoundError:
         return None
     except (ValueError, OSError, RecursionError) as error:
-        warnings.warn(f"{path} is damaged and made anew: {error}", stacklevel=2)
+        notify(f"{path} is damaged and made anew: {error}")
         return None
 
 

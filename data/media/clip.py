@@ -8,6 +8,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from .embedding import embedded
 from .framing import centre_crop, covering_size
 from .sound import resample
 from .timing import audio_samples, shown_frames
@@ -49,6 +50,20 @@ class Clip:
             raise ValueError(f"fps is {self.fps}; expected a positive number")
         if (self.waveform is None) != (self.sample_rate is None):
             raise ValueError("waveform and sample_rate are given together or not at all")
+
+    def __repr__(self) -> str:
+        sound = ""
+        if self.waveform is not None:
+            sound = f", {len(self.waveform)} channels of sound at {self.sample_rate} Hz"
+        words = "" if self.caption is None else f", {self.caption!r}"
+        return (
+            f"<Clip {self.num_frames} frames of {self.width}x{self.height} at {self.fps:g} per second"
+            f"{sound}{words}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The clip as a notebook shows it: a film that plays, its caption below."""
+        return embedded(self.frames, self.fps, self.waveform, self.sample_rate, self.caption)
 
     @property
     def num_frames(self) -> int:

@@ -1,6 +1,5 @@
 """Decoded frames to bytes: upright, with square pixels, opaque, in SDR, scaled and cropped to a size."""
 
-import warnings
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
@@ -17,6 +16,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoR
 from jaxtyping import UInt8
 from torch import Tensor
 
+from ..runtime.notes import notify
 from .colour import HDR, is_wide, matrix_of, tone_mapped
 from .framing import centre_crop, covering_size
 from .streams import Limits, MediaError
@@ -87,7 +87,7 @@ class Scaler:
     def _say_hdr(self, frame: av.VideoFrame) -> None:
         if not self.has_warned:
             name = HDR[ColorTrc(frame.color_trc)]
-            warnings.warn(f"HDR film ({name}): its frames are tone-mapped to SDR", stacklevel=2)
+            notify(f"HDR film ({name}): its frames are tone-mapped to SDR")
         self.has_warned = True
 
     def _check(self, height: int, width: int) -> None:

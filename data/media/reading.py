@@ -7,7 +7,6 @@ one, and scaled while they are decoded, so that no long or large file is ever he
     clip = read_clip("holiday.mov", start=3, end=5, fps=8, height=128, width=128, sample_rate=16000)
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from ..runtime.notes import notify
 from .clip import Clip
 from .decoding import Part, frames_at, with_end
 from .picture_source import PictureSource, open_pictures
@@ -123,7 +123,7 @@ def read_clip(
             media, stream.begin, len(frames), float(stream.fps), sample_rate, channels
         )
     except MediaError as error:
-        warnings.warn(f"{error}; the clip is read without its sound", stacklevel=2)
+        notify(f"{error}; the clip is read without its sound")
         return clip
     return replace(clip, waveform=waveform, sample_rate=sample_rate)
 

@@ -1,4 +1,4 @@
-"""Check the path of an output before the work begins, so that a mistyped folder costs no hour of work."""
+"""Check the path of an output before the work begins, so that a mistyped name costs no hour of work."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,18 +7,17 @@ from .writing import WRITABLE
 
 
 def check_target(path: Path, suffixes: Sequence[str] = WRITABLE) -> None:
-    """Refuse a file that cannot be written.
+    """Refuse a file that cannot be written; its folder is made.
 
     Args:
         suffixes: of the formats that it can have, the usual one first.
 
     Raises:
-        FileNotFoundError: if its folder does not exist.
+        OSError: if its folder cannot be made.
         ValueError: if it is a folder or its suffix names no format.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file such as {path / f'name{suffixes[0]}'}")
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"{path.name} names no format; expected a suffix of {' '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to; make it first")
+    path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Frames and sound into files: films, loops, pictures and sound, by the suffix of the name."""
 
-import warnings
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..runtime.files import replacing
+from ..runtime.notes import notify
 from .film_writing import MP4, WEBM, write_film
 from .gif_writing import write_gif
 from .pictures import collect
@@ -52,7 +52,7 @@ def write_media(
     sound = None
     if waveform is not None and sample_rate is not None:
         if Path(path).suffix.lower() in _FILMS and len(waveform) > 2:
-            warnings.warn(f"sound of {len(waveform)} channels is mixed down to 2", stacklevel=3)
+            notify(f"sound of {len(waveform)} channels is mixed down to 2")
             waveform = mixed_down(waveform)
         sound = Sound([waveform], sample_rate)
     write_stream(path, frames, fps, sound)

@@ -2,6 +2,7 @@
 
     model_folder("shapes")             a packaged model: pretrained/shapes of this package
     model_folder("./shapes")           a folder, as is whatever is no packaged model and is there
+    model_folder("runs/cats")          a run folder whose model is runs/cats/model
     model_folder("user/name@v2")       a model on Hugging Face's hub, in its cache (hub.py)
     model_folder(Path("shapes"))       a Path is a folder always
     model_folder()                     the packaged model DEFAULT
@@ -40,7 +41,7 @@ def model_folder(model: str | Path | None = None, part: str = "", **options: Unp
         return _default_folder()
     if isinstance(model, Path) or is_local(model):
         is_packaged = isinstance(model, str) and model in packaged_models()
-        return _without_revision(PACKAGED / model if is_packaged else Path(model), options)
+        return _without_revision(PACKAGED / model if is_packaged else _of_run(Path(model)), options)
     there = ", ".join(packaged_models()) or "none"
     tried = f"no model folder {model}, no packaged model of that name (there is {there})"
     if split_name(model) is None:
@@ -90,6 +91,12 @@ def _default_folder() -> Path:
             "Hugging Face's hub (user/name)"
         )
     return PACKAGED / DEFAULT
+
+
+def _of_run(folder: Path) -> Path:
+    """A model folder itself, or the one that a run folder holds."""
+    inner = folder / "model"
+    return inner if inner.is_dir() and not (folder / "config.json").is_file() else folder
 
 
 def _without_revision(folder: Path, options: HubOptions) -> Path:

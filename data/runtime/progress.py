@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from .terminal import harmless, printable_output, raw
 # Of a longer job that the current one is a part of: share done of this part -> what to say of the whole.
 WHOLE: ContextVar[Callable[[float], str] | None] = ContextVar("WHOLE", default=None)
 _SECONDS_BETWEEN_LINES = 15.0
+_LINES_OF_PACE = 4  # over which the pace is taken that the time left is told from
 
 
 @runtime_checkable
@@ -63,16 +65,20 @@ def _bar(description: str, total: float, completed: float) -> Iterator[Report]:
 
 @contextmanager
 def _lines(description: str, total: float, completed: float) -> Iterator[Report]:
-    whole, start, first = WHOLE.get(), time.monotonic(), completed
-    last_line = start
+    whole, last_line = WHOLE.get(), time.monotonic()
+    recent = deque([(last_line, completed)])  # when how much was done, at the last lines
 
     def report(completed: float, note: str = "") -> None:
         nonlocal last_line
         now = time.monotonic()
-        if completed <= first or now - last_line < _SECONDS_BETWEEN_LINES:
+        since, before = recent[0]
+        if completed <= before or now - last_line < _SECONDS_BETWEEN_LINES:
             return
         last_line = now
-        left = (now - start) / (completed - first) * (total - completed)
+        left = (now - since) / (completed - before) * (total - completed)
+        recent.append((now, completed))
+        if len(recent) > _LINES_OF_PACE:
+            recent.popleft()
         words = [f"{description}: {completed:.0f}/{total:.0f}, {clock(left)} left", note]
         if whole:
             words.append(whole(completed / total))

@@ -4,11 +4,11 @@
     check_fields(self)                                             in __post_init__
 
 Kinds are those of our configs: int, float (whole numbers are some, NaN and infinities are none), bool, str,
-Literal, tuples of these, dictionaries, and a union of them.
+Literal, tuples of these, dictionaries, a union of them, and such a dataclass in turn.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from types import UnionType
@@ -79,6 +79,8 @@ def _kinds(record: type) -> dict[str, Any]:
 
 
 def _fitted(name: str, value: Any, kind: Any) -> Any:
+    if is_dataclass(kind):
+        return from_fields(kind, value, name)  # pyright: ignore[reportArgumentType]  a class, no instance
     value = _as_tuple(value) if _may_be_tuple(kind) else value
     _check(name, value, kind)
     return value

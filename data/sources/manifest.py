@@ -31,7 +31,6 @@ refused.
 """
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,6 +39,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..runtime.confinement import REFUSAL, is_confined, is_inside, leads_out, places_of
+from ..runtime.notes import notify
 from ..runtime.remote import is_address
 from .archives import TAR_SUFFIXES
 from .entry import MEDIA_SUFFIXES, Entry
@@ -68,7 +68,7 @@ def read_manifest(source: str | Path, where: Mapping[str, str] = MappingProxyTyp
     """
     listing = read_listing(source, where)
     for note in listing.notes:
-        warnings.warn(note, stacklevel=2)
+        notify(note)
     return listing.entries
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...data.analysis.open_geometry import geometry_of
+from ...data.analysis.open_geometry import geometry_for
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.checksums import file_hash
 from ...data.runtime.made_with import MadeWith
@@ -44,7 +44,7 @@ class Step:
             from the step before.
         mask: a file, or the name of a usual mask.
         size: of the result, of those that the model was trained on; its default if not given.
-        depth: how depth is found, for tasks that need it (`geometry_of`).
+        depth: how depth is found, for tasks that need it (`geometry_for`).
         raw: leave a painted video as it is decoded.
         seed: the step's result follows from it, from what it is given and from the model.
         sampling: how codes are drawn; what it leaves open is as the model recommends for the task.
@@ -167,7 +167,8 @@ def shown(path: Path, clip: Clip) -> Path:
 
 
 def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[float], None]) -> Clip:
-    prompt = replace(_prompt(step, clips), geometry=geometry_of(step.depth))
+    geometry = geometry_for(model.config.task(step.task).variants, step.depth)
+    prompt = replace(_prompt(step, clips), geometry=geometry)
     (clip,) = model.generate_batch(
         step.task,
         [prompt],

@@ -12,7 +12,6 @@ first latent of a clip codes one frame, those in the middle code four.
     clip, report = generate_long(VideoLM.from_pretrained("runs/demo/model"), prompt)
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from ...data.runtime.checksums import file_hash
 from ...data.runtime.files import write_json
 from ...data.runtime.made_with import whole_path
 from ...data.runtime.model_source import source_name
+from ...data.runtime.notes import notify
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.progress import progress
 from ...lm.decoding.sampling import DrawSettings, Sampling
@@ -105,7 +105,7 @@ def generate_long(
     start = None if prompt.video is None else fitted(prompt.video, clips)
     sound = sound_of(model, start, prompt.silent)
     if sound == "none" and not prompt.silent and start is not None and start.waveform is not None:
-        warnings.warn("this model cannot go on with the video's sound; the result is silent", stacklevel=2)
+        notify("this model cannot go on with the video's sound; the result is silent")
     maker = WindowMaker(
         model, clips, prompt.image, prompt.negative, sampling or Sampling(), sound, best_of, fit
     )

@@ -6,13 +6,12 @@ products (Chen et al. 2016, arXiv:1604.06174).
 
 from functools import partial
 
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from .transformer import PrefixLM
 
-
-def checkpoint_layers(model: PrefixLM, every: int) -> None:
-    """Checkpoint every n-th layer of a model, in place; the names of the weights stay.
+def checkpoint_layers(layers: nn.ModuleList, every: int) -> None:
+    """Checkpoint every n-th layer, in place; the names of the weights stay.
 
     Args:
         every: n; 1 takes all layers, 0 none.
@@ -22,6 +21,6 @@ def checkpoint_layers(model: PrefixLM, every: int) -> None:
     """
     if every < 0:
         raise ValueError(f"activation_checkpointing is {every}; expected 0 (none), 1 (all layers), 2, …")
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(layers):
         if every and index % every == 0:
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)

@@ -150,7 +150,7 @@ def rotation_of(angles: Float[Tensor, "*batch length half"]) -> Rotation:
 
 def rotate(
     features: Float[Tensor, "batch heads length head_dim"],
-    rotation: tuple[Float[Tensor, "batch 1 length head_dim"], Float[Tensor, "batch 1 length head_dim"]],
+    rotation: tuple[Float[Tensor, "#batch 1 length head_dim"], Float[Tensor, "#batch 1 length head_dim"]],
 ) -> Float[Tensor, "batch heads length head_dim"]:
     """Turn each pair (i, i + head_dim / 2) of features by an angle (Su et al. 2021, arXiv:2104.09864)."""
     dtype = torch.promote_types(features.dtype, rotation[0].dtype)

@@ -165,7 +165,7 @@ def _low_rank_product(linear: nn.Module, features: Float[Tensor, "*batch dim"]) 
     return F.linear(features, frozen) + F.linear(F.linear(features, change.down), change.up)
 
 
-def merged_state(model: PrefixLM) -> dict[str, Tensor]:
+def merged_state(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of the plain model: parametrized weights (low-rank, shared bits) are summed up."""
     state = {name: value for name, value in model.state_dict().items() if ".parametrizations." not in name}
     for name, module in model.named_modules():

@@ -108,7 +108,7 @@ class LanguageModelTraining(LightningModule):
             if lora_rank:
                 add_low_rank(self.model, lora_rank, new)
             self.average = None if ema_decay is None else averaged(self.model, ema_decay)
-        checkpoint_layers(self.model, activation_checkpointing)
+        checkpoint_layers(self.model.layers, activation_checkpointing)
         if compile:
             for layer in self.model.layers:
                 layer.compile()

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, UntypedStorage, nn
@@ -21,6 +21,13 @@ from ..model.heads import LOGITS_AT_ONCE
 from ..model.transformer import PrefixLM
 from ..vocabulary import Block, Vocabulary
 from .lightning_module import LanguageModelTraining
+
+
+@runtime_checkable
+class Trains(Protocol):
+    """A Lightning module as far as the states of its optimizer are concerned."""
+
+    def make_optimizer(self) -> torch.optim.Optimizer: ...
 
 
 @dataclass(frozen=True)
@@ -83,15 +90,7 @@ def memory_of(training: LanguageModelTraining, vocabulary: Vocabulary, plan: Pla
         training: made on the device "meta", of this vocabulary.
     """
     training = training.to(plan.dtype)
-    learnt = [weight for weight in training.model.parameters() if weight.requires_grad]
-    held = {
-        "weights": _size(training.model.state_dict().values()),
-        "gradients": _size(learnt),
-        "optimizer": _size_of_states(training),
-        "average of the weights": _size(training.average.parameters()) if training.average is not None else 0,
-    }
-    share = plan.devices if plan.is_sharded else 1
-    held = {name: -(-size // share) for name, size in held.items()}
+    held = states_of(training, training.model, training.average, plan)
     layers, copies, working = _layers(training.model, vocabulary, plan)
     if plan.is_sharded:
         held["gathered weights"] = _gathered(training.model, plan)
@@ -101,6 +100,21 @@ def memory_of(training: LanguageModelTraining, vocabulary: Vocabulary, plan: Pla
     held["activations"] = layers + _outside_layers(training.model, vocabulary, plan)
     held["work space"] = max(working, _logits(training.model, plan))
     return held
+
+
+def states_of(
+    training: Trains, model: nn.Module, average: nn.Module | None, plan: Plan
+) -> dict[str, int]:
+    """Bytes of weights, gradients and optimizer on each device."""
+    learnt = [weight for weight in model.parameters() if weight.requires_grad]
+    held = {
+        "weights": size_of(model.state_dict().values()),
+        "gradients": size_of(learnt),
+        "optimizer": size_of_states(training),
+        "average of the weights": size_of(average.parameters()) if average is not None else 0,
+    }
+    share = plan.devices if plan.is_sharded else 1
+    return {name: -(-size // share) for name, size in held.items()}
 
 
 def kept_bytes(run: Callable[[], object], besides: Iterable[Tensor] = ()) -> int:
@@ -122,11 +136,12 @@ def kept_bytes(run: Callable[[], object], besides: Iterable[Tensor] = ()) -> int
     return sum(storage.nbytes() for place, storage in kept.items() if place not in known)
 
 
-def _size(tensors: Iterable[Tensor]) -> int:
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of some tensors together."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _size_of_states(training: LanguageModelTraining) -> int:
+def size_of_states(training: Trains) -> int:
     """Bytes of the optimizer's states.
 
     Only one weight of every shape of a group takes a step, since all of them have states of the same sizes
@@ -142,7 +157,7 @@ def _size_of_states(training: LanguageModelTraining) -> int:
         first.grad = torch.empty_like(first)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return sum(len(weights) * _size(_tensors(optimizer.state[weights[0]])) for weights in alike.values())
+    return sum(len(weights) * size_of(_tensors(optimizer.state[weights[0]])) for weights in alike.values())
 
 
 def _tensors(state: Mapping[str, object]) -> list[Tensor]:
@@ -171,7 +186,7 @@ def _kept_by_layer(model: PrefixLM, vocabulary: Vocabulary, plan: Plan, rows: in
         layer = PrefixLM(config, vocabulary).layers[0]
         hidden = torch.zeros(rows, plan.positions, config.dim, requires_grad=True)
         turn = torch.zeros(rows, 1, plan.positions, config.head_dim, dtype=torch.float32)
-        return kept_bytes(lambda: layer(hidden, (turn, turn), _fused_attention), [*layer.parameters(), turn])
+        return kept_bytes(lambda: layer(hidden, (turn, turn), fused_attention), [*layer.parameters(), turn])
 
 
 def _outside_layers(model: PrefixLM, vocabulary: Vocabulary, plan: Plan) -> int:
@@ -201,8 +216,8 @@ def _gathered(model: PrefixLM, plan: Plan) -> int:
     """Bytes of weights that a process holds beside its share: those outside layers and heads all the time,
     the layer or head at work, the one that is being gathered, and the whole gradient of the first."""
     itemsize = 2 if plan.is_half else 4
-    units = [_size(unit.parameters()) for unit in (*model.layers, *model.heads.values())]
-    rest = _size(model.parameters()) - sum(units)
+    units = [size_of(unit.parameters()) for unit in (*model.layers, *model.heads.values())]
+    rest = size_of(model.parameters()) - sum(units)
     return rest + 3 * max(units) // model.norm.weight.element_size() * itemsize
 
 
@@ -230,5 +245,6 @@ class _FusedAttention(torch.autograd.Function):
         raise AssertionError("only its memory is asked for")
 
 
-def _fused_attention(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def fused_attention(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """An `Attend` for estimates: it computes nothing, and keeps what fused attention keeps."""
     return _FusedAttention.apply(queries, keys, values)  # pyright: ignore[reportReturnType]

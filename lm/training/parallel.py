@@ -40,6 +40,7 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.overrides import TorchFunctionMode
 
+from ...data.runtime.pretrained import PretrainedMixin
 from ...training.sharded_tensors import local, own_part
 from ..model.transformer import PrefixLM
 from ..vocabulary import Vocabulary
@@ -141,7 +142,7 @@ def reshard(model: nn.Module) -> None:
             module.reshard()
 
 
-def save_whole(model: PrefixLM, folder: Path) -> None:
+def save_whole(model: PretrainedMixin, folder: Path) -> None:
     """`save_pretrained` of a model that may be sharded: all processes gather it, the first one writes."""
     if is_sharded(model):
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)

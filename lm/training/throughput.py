@@ -48,14 +48,14 @@ class Throughput:
             self._since = None
 
     def report(self, processes: int = 1) -> dict[str, float]:
-        """Tokens per second of all processes and the share of the peak; called when a step has ended."""
+        """Tokens per second of all processes and percent of the peak; called when a step has ended."""
         self.pause()
         tokens, flops = (float(torch.stack(each).double().sum()) for each in zip(*self._counted, strict=True))
         seconds, self._seconds, self._counted = self._seconds, 0.0, []
         self._since = time.perf_counter()
         return {
             "tokens_per_second": tokens * processes / seconds,
-            "model_flops_utilisation": flops / seconds / self.peak_flops,
+            "mfu_percent": 100 * flops / seconds / self.peak_flops,
         }
 
 

@@ -23,6 +23,7 @@ from ...tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
 from ...tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..conditions import Conditions, Material, Variant, seeded, settings_of
 from ..task import Task
+from .low_codes import LOW, LowEncoder
 
 
 class ClipEncoder:
@@ -31,6 +32,7 @@ class ClipEncoder:
     Args:
         tasks: those whose variants of a clip are coded beside it (conditions.py).
         geometry: how flow and depth are known of clips that do not bring them.
+        low: codes smaller clips beside these, for super-resolution.
 
     Raises:
         ValueError: if the video tokenizer does not take this size.
@@ -47,7 +49,9 @@ class ClipEncoder:
         fps: float,
         tasks: Sequence[Task] = (),
         geometry: Geometry | None = None,
+        low: LowEncoder | None = None,
     ):
+        self.low = low
         self.conditions: dict[str, Conditions] = {
             name: task.conditions for task in tasks if task.conditions for name in task.variants
         }
@@ -67,8 +71,15 @@ class ClipEncoder:
         fps: float,
         tasks: Sequence[Task] = (),
         geometry: Geometry | None = None,
+        super_resolution: int | None = None,
+        large: str | Path | None = None,
     ) -> "ClipEncoder":
         """The tokenizers of a model folder; without an audio_tokenizer there, codes have no sound.
+
+        Args:
+            super_resolution: code beside the clips smaller ones of this part of their height and width.
+            large: of these a folder that has the video tokenizer of the clips themselves; with the model's
+                the smaller ones are coded.
 
         Raises:
             FileNotFoundError: if there is no video tokenizer.
@@ -79,8 +90,9 @@ class ClipEncoder:
                 f"no model folder {folder}; train a tokenizer first (videolm tokenizer fit)"
             )
         has_audio = (folder / "audio_tokenizer").is_dir()
+        video = load_video_tokenizer(folder / "video_tokenizer")
         return cls(
-            load_video_tokenizer(folder / "video_tokenizer"),
+            video if large is None else load_video_tokenizer(large),
             load_audio_tokenizer(folder / "audio_tokenizer") if has_audio else None,
             height=height,
             width=width,
@@ -88,6 +100,7 @@ class ClipEncoder:
             fps=fps,
             tasks=tasks,
             geometry=geometry,
+            low=None if super_resolution is None else LowEncoder(video, super_resolution),
         )
 
     def of_size(self, *, num_frames: int, height: int, width: int) -> "ClipEncoder":
@@ -104,16 +117,22 @@ class ClipEncoder:
         self.video.to(device)
         if self.audio is not None:
             self.audio.to(device)
+        if self.low is not None:
+            self.low.to(device)
         return self
 
     @torch.no_grad()
     def encode(self, clips: Sequence[Clip]) -> list[dict[str, Tensor]]:
-        """Codes of clips of the right size: "visual", and "audio" where a clip has sound.
+        """Codes of clips of the right size: "visual", "low" for super-resolution, and "audio" where a clip
+        has sound.
 
         A muted track, all of whose samples are zero, counts as none: no task is to learn silence from it.
         """
         device = next(self.video.parameters()).device
         codes = [{"visual": each} for each in self._visual_codes([clip.frames for clip in clips])]
+        if self.low is not None:
+            for held, low in zip(codes, self.low.encode(clips), strict=True):
+                held[LOW] = low
         sounding = [
             index for index, clip in enumerate(clips) if clip.waveform is not None and clip.waveform.any()
         ]
@@ -141,6 +160,9 @@ class ClipEncoder:
         return codes
 
     def _format(self, height: int, width: int, num_frames: int, fps: float) -> ClipFormat:
+        variants = {name: settings_of(each) for name, each in self.conditions.items()}
+        if self.low is not None:
+            variants[LOW] = self.low.format(num_frames, height, width).to_json()
         sound = {}
         if self.audio is not None:
             rate, hop = self.audio.sample_rate, self.audio.hop_length
@@ -160,7 +182,7 @@ class ClipEncoder:
             temporal_stride=self.video.temporal_stride,
             factors=tuple(self.video.factors),
             video_tokenizer=self.video.fingerprint,
-            variants={name: settings_of(each) for name, each in self.conditions.items()},
+            variants=variants,
             **sound,
         )
 

@@ -10,7 +10,6 @@ The second and the third spare a first try `videolm encode`.
 
 import hashlib
 import json
-import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip, ShardReader
 from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
 from ...data.loading.probes import cache_folder
+from ...data.runtime.notes import notify
 from ...data.runtime.progress import progress
 from ...data.runtime.remote import is_address
 from ...data.sources.held_out import SplitKey, group_of
@@ -195,7 +195,7 @@ class CodedFiles:
                     del waiting[:_TOGETHER]
                 report(number + 1)
         if self.skipped:
-            warnings.warn(f"left out {len(self.skipped)} files, such as {self.skipped[0][1]}", stacklevel=2)
+            notify(f"left out {len(self.skipped)} files, such as {self.skipped[0][1]}")
         if not self._clips:
             raise ValueError(f"none of the {len(source)} files can be used, such as {self.skipped[0][1]}")
 
@@ -258,12 +258,17 @@ def clips_of_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]
 
 
 def clips_of_source(
-    selection: ClipSelection, folder: Path, tasks: Sequence[Task]
+    selection: ClipSelection,
+    folder: Path,
+    tasks: Sequence[Task],
+    super_resolution: int | None = None,
+    large: Path | None = None,
 ) -> tuple[SizedClips, ClipEncoder]:
     """Clips that are coded here and now, with their tokenizers, those of a model folder.
 
     Args:
         tasks: those whose variants of a clip are coded beside it.
+        super_resolution, large: as of `ClipEncoder.from_pretrained`.
 
     Raises:
         FileNotFoundError, ValueError: if source or tokenizers are missing, or do not fit each other.
@@ -275,6 +280,8 @@ def clips_of_source(
         num_frames=selection.num_frames,
         fps=selection.fps,
         tasks=tasks,
+        super_resolution=super_resolution,
+        large=large,
     )
     entries = open_source(
         encoder.clips,
@@ -292,7 +299,12 @@ def clips_of_source(
 
 
 def clips_to_validate(
-    source: str, formats: Sequence[ClipFormat], folder: Path, tasks: Sequence[Task]
+    source: str,
+    formats: Sequence[ClipFormat],
+    folder: Path,
+    tasks: Sequence[Task],
+    super_resolution: int | None = None,
+    large: Path | None = None,
 ) -> SizedClips:
     """Clips of a set of one's own, numbered by size as those of training are.
 
@@ -301,6 +313,7 @@ def clips_to_validate(
         formats: of the clips of training.
         folder: of the model with the tokenizers.
         tasks: of the training.
+        super_resolution, large: as of `ClipEncoder.from_pretrained`.
 
     Raises:
         FileNotFoundError, ValueError: if there are no such clips, or of other sizes or tokenizers.
@@ -312,7 +325,7 @@ def clips_to_validate(
         selection = ClipSelection(
             source, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
         )
-        found = clips_of_source(selection, folder, tasks)[0].parts
+        found = clips_of_source(selection, folder, tasks, super_resolution, large)[0].parts
     of_size = {part.clips.name: part for part in found}
     names = [clips.name for clips in formats]
     if others := of_size.keys() - set(names):

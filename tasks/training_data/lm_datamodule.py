@@ -7,7 +7,6 @@ data:
   tasks: {text_to_video: 4, image_to_video: 2, frame_prediction: 2, video_to_audio: 1}
 """
 
-import warnings
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -21,6 +20,7 @@ from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
+from ...data.runtime.notes import notify
 from ...data.sources.caption_variation import with_other_forms
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
@@ -319,7 +319,7 @@ class LMDataModule(LightningDataModule):
         for clips, shown in zip(self.clips.formats, self.pools.sizes, strict=True):
             if not shown:
                 hint = "; text_to_image would" if clips.grid[0] == 1 else ""
-                warnings.warn(f"no task learns from the clips of {clips.name}{hint}", stacklevel=3)
+                notify(f"no task learns from the clips of {clips.name}{hint}")
 
     def _image_steps(self) -> int | None:
         """The batches of the whole training, if images are to come first."""

@@ -13,6 +13,7 @@ from videolm.cli.arguments import parse
 from videolm.cli.main import COMMANDS, main, one_line
 from videolm.cli.plain_warnings import plain_warnings
 from videolm.data.media.clip import Clip
+from videolm.data.runtime.notes import notify
 from videolm.lm.decoding.sampling import Sampling
 
 REALLY_TRAINS = ("fit", "validate")
@@ -73,9 +74,14 @@ BAD = {
     ),
     "no model folder": ("evaluate --model {tmp}/nowhere", "nowhere"),
     "validation before training": ("audio validate --config debug --out {tmp}/run", "train it first"),
-    "output folder that is not there": (
-        "generate --model {model} --task unconditional --out {tmp}/no/such/x.mp4",
-        "there is no folder",
+    "output in a file": ("generate --model {model} --task unconditional --out {clip}/x.mp4", "exists"),
+    "a text that the judge cannot know": (
+        "generate --model {model} --task text_to_video --text sunshine --best-of 2 --out {tmp}/x.mp4",
+        "names no colour, shape or motion",
+    ),
+    "depth for what is not led by it": (
+        "generate --model {model} --task unconditional --depth none --out {tmp}/x.mp4",
+        "not led by depth",
     ),
     "output that is a folder": ("generate --model {model} --task unconditional --out {tmp}", "is a folder"),
     "output of no known format": (
@@ -315,11 +321,10 @@ def _write_short(folder: Path) -> None:
 
 
 def test_what_videolm_warns_of_is_a_note_without_a_line_of_code(capsys):
-    warn = "import warnings; warnings.warn('{}', stacklevel=3)"
     with warnings.catch_warnings(record=True) as of_libraries, plain_warnings():
         warnings.simplefilter("always")
         for _ in range(2):
-            exec(warn.format("ours"), {"__name__": "videolm.data"})
-        exec(warn.format("of a library"), {"__name__": "library"})
+            notify("ours")
+        warnings.warn("of a library", stacklevel=1)
     assert capsys.readouterr().err == "note: ours\n"
     assert [str(each.message) for each in of_libraries] == ["of a library"]

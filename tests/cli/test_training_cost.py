@@ -39,6 +39,22 @@ def test_a_packaged_config_is_described_by_its_name(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.strip() == described("clips")
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "fewer"),
+    [
+        ("448x256", 1019, "33.6"), ("896x512", 510, "134.4"), ("300m", 287, "33.6"), ("demo", 2, None),
+        ("debug", 0, None),
+    ],
+)
+def test_every_stage_of_super_resolution_is_described(name, body, fewer, capsys):
+    assert main(["info", f"super-resolution/{name}"]) == 0
+    text = capsys.readouterr().out
+    count = int(re.search(r"^  body +([\d,]+)$", text, re.MULTILINE)[1].replace(",", ""))
+    assert round(count / 1e6) == body
+    assert fewer is None or f"windows have {fewer} times fewer pairs" in text
+    assert 0 < gibibytes(text) < 0.9 * 80e9 / 2**30
+
+
 def test_the_large_presets_fit_the_gpus_that_they_name():
     """80 GB is 74.5 GiB; a tenth of it is not ours."""
     for name in ("300m", "1b", "8b"):

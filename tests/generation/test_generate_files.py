@@ -416,7 +416,7 @@ def test_clips_without_sound_need_no_audio_tokenizer(model_folder, tmp_path, cli
 
 def test_stylization_says_what_it_lacks(files, capsys):
     words = ["generate", "--model", str(files["model"]), "--out", str(files["tmp"] / "x.mp4")]
-    assert main([*words, "--task", "stylization", "--text", "a red star", "--video", str(files["clip"])]) == 2
-    assert "say how they are found (--depth)" in capsys.readouterr().err
+    assert main([*words, "--task", "stylization", "--text", "a red star", "--video", str(files["clip"])]) == 0
+    assert "note: depth is taken to be the same everywhere" in capsys.readouterr().out
     assert main(words) == 2
     assert "give the name of a task (--task) or a file" in capsys.readouterr().err

@@ -94,7 +94,7 @@ def test_the_command_shows_a_preview_and_decodes_in_parallel(model_folder, clip,
     for wrong, message in (
         (["--quantize", "int3"], "quantize is 'int3'; expected int8"),
         (["--decoding", "magic"], "decoding is 'magic'"),
-        (["--preview", str(tmp_path / "no" / "x.mp4")], "make it first"),
+        (["--preview", str(tmp_path / "x.doc")], "names no format"),
         ([*fast, "--num-samples", "2"], "leave out num_samples"),
     ):
         assert main([*command, *wrong, "--out", str(tmp_path / "x.mp4")]) == 2

@@ -20,6 +20,7 @@ ROOMS = (
     "training",
     "tokenizers",
     "lm",
+    "super_resolution",
     "tasks",
     "generation",
     "evaluation",

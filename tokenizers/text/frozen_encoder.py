@@ -8,7 +8,6 @@ If that folder moves, `source` may be changed by hand: the fingerprint tells whe
 """
 
 import hashlib
-import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from ...data.runtime.confinement import is_confined, is_inside, places_of
 from ...data.runtime.files import read_json, replacing, write_json
 from ...data.runtime.hub import HubOptions
 from ...data.runtime.model_source import part_folder
+from ...data.runtime.notes import notify
 from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
 from ...data.runtime.transformers_loading import NO_CODE, quiet_transformers
 from ..audio.torchaudio_guard import tolerate_torchaudio
@@ -180,7 +180,7 @@ def _say_where_it_is(folder: Path, source: str) -> None:
     said = f"{folder / 'config.json'} takes its text encoder from {what}, outside the model's own folder"
     if is_confined():
         raise ValueError(f"{said}; --confine refuses that")
-    warnings.warn(said, stacklevel=3)
+    notify(said)
 
 
 def load_text_tokenizer(

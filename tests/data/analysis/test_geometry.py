@@ -1,4 +1,3 @@
-import sys
 
 import pytest
 import torch
@@ -45,14 +44,7 @@ def test_scales_that_make_no_sense_are_refused():
             MotionScale(**wrong)
 
 
-def test_flow_without_opencv_is_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ValueError, match=r'needs OpenCV: pip install "videolm\[flow\]"'):
-        DenseFlow()
-
-
 def test_estimated_flow_follows_the_exact_one():
-    pytest.importorskip("cv2")
     scenes = SceneDistribution(textured=1.0, camera=0.0)
     corpus = Corpus(height=64, width=80, num_frames=5, fps=8.0, sample_rate=None, scenes=scenes)
     errors = []

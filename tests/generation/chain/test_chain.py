@@ -57,7 +57,7 @@ def geometry(monkeypatch):
     """Flow and depth of some scene: finding that of a clip takes OpenCV."""
     corpus = Corpus(height=32, width=32, num_frames=9)
     known = SceneGeometry(corpus, corpus.scene(0))
-    monkeypatch.setattr(chain_module, "geometry_of", lambda depth: known if depth else None)
+    monkeypatch.setattr(chain_module, "geometry_for", lambda variants, depth: known if variants else None)
 
 
 def test_every_step_is_what_the_model_makes_of_the_results_before_it(model):

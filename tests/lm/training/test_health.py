@@ -74,7 +74,7 @@ def test_throughput_leaves_pauses_out(monkeypatch):
     now[0] = 5.0  # two steps in four seconds
     meter.pause()
     now[0] = 105.0
-    assert meter.report(processes=2) == {"tokens_per_second": 100.0, "model_flops_utilisation": 0.3}
+    assert meter.report(processes=2) == {"tokens_per_second": 100.0, "mfu_percent": 30.0}
 
 
 def test_peak_of_this_processor_is_measured_once():
