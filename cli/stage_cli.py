@@ -198,6 +198,8 @@ class StageCLI(LightningCLI):
             parser.link_arguments(source, target, apply_on="instantiate")
         for source, target in self.stage.same:
             parser.link_arguments(source, target)
+        for source, target, function in self.stage.computed:
+            parser.link_arguments(source, target, compute_fn=function)
 
     def before_instantiate_classes(self) -> None:
         refuse_task_files(self.config["data"].get("tasks") or (), self.typed)

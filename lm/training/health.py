@@ -35,20 +35,24 @@ def head_entropies(
 ) -> dict[str, float]:
     """Mean entropy in nats of what every head predicts for each digit: "visual/0", "visual/1", ...
 
+    Heads of blocks that are no targets are called all the same, with no rows, and left out of the result:
+    where a head's weights are divided among processes, all of them gather these for each call.
+
     Args:
         hidden: the model's output for the batch, of which some positions of each block are used.
     """
     entropies: dict[str, float] = {}
     for index, block in enumerate(model.blocks):
-        wanted = ((batch.weight[:, 1:] > 0) & (batch.block[:, 1:] == index)).nonzero()
-        if not len(wanted):
+        if block.name not in model.heads:
             continue
+        wanted = ((batch.weight[:, 1:] > 0) & (batch.block[:, 1:] == index)).nonzero()
         row, before = wanted[:: len(wanted) // ENTROPY_ROWS + 1].unbind(1)
         digits = block.split(batch.ids[row, before + 1] - block.start)
         head = model.head(block.name)
         for k in range(len(digits)):
             shares = head.logits(hidden[row, before], digits[:k]).float().softmax(-1)
-            entropies[f"{block.name}/{k}"] = torch.special.entr(shares).sum(-1).mean().item()
+            if len(wanted):
+                entropies[f"{block.name}/{k}"] = torch.special.entr(shares).sum(-1).mean().item()
     return entropies
 
 

@@ -1,6 +1,7 @@
 """The Lightning module that trains the language model; run by `videolm lm fit --config ...`."""
 
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,7 +15,7 @@ from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans
-from ...training.muon import Muon, parameter_groups
+from ...training.muon import Groups, Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -25,10 +26,10 @@ from ..model.transformer import LMConfig, PrefixLM
 from ..vocabulary import Vocabulary
 from .accumulation import TargetMean
 from .costs import training_flops
-from .finetuning import add_low_rank, start_from
+from .finetuning import NewParts, add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task, sums_of, tasks_of_targets
-from .parallel import is_sharded, reshard, save_whole, shard
+from .parallel import copy_weights, is_sharded, materialise, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
 _ADAM_BETAS = (0.9, 0.95)
@@ -64,12 +65,15 @@ class LanguageModelTraining(LightningModule):
         compile: compile the layers (torch.compile), which takes a minute or two at the start.
         init_from: a model folder whose weights to start from.
         lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
-            added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
+            added to them when it is exported, and for blocks, names and heads that `init_from` lacks or that
+            are zero there (all with AdamW at `adam_learning_rate`); 0 trains all weights.
         share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
             lookup-free quantisation.
         max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
             the training ends.
         text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
+        sharded: from the trainer's strategy: the weights are made in `configure_model`, by each process its
+            own.
     """
 
     watched_loss: Tensor
@@ -95,16 +99,20 @@ class LanguageModelTraining(LightningModule):
         share_bits: bool = False,
         max_skipped_steps: int = 20,
         text_width: int = 0,
+        sharded: bool = False,
     ):
         super().__init__()
-        self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
-        if init_from is not None:
-            start_from(self.model, vocabulary, init_from)
-        if share_bits:
-            share_bits_of(self.model, is_trained=init_from is not None)
-        if lora_rank:
-            add_low_rank(self.model, lora_rank)
-        self.average = None if ema_decay is None else averaged(self.model, ema_decay)
+        self.vocabulary, self.init_from = vocabulary, init_from
+        with torch.device("meta") if sharded else nullcontext():
+            self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
+            new = NewParts()
+            if init_from is not None:
+                new = start_from(self.model, vocabulary, init_from)
+            if share_bits:
+                share_bits_of(self.model, is_trained=init_from is not None)
+            if lora_rank:
+                add_low_rank(self.model, lora_rank, new)
+            self.average = None if ema_decay is None else averaged(self.model, ema_decay)
         checkpoint_layers(self.model.layers, activation_checkpointing)
         if compile:
             for layer in self.model.layers:
@@ -133,7 +141,7 @@ class LanguageModelTraining(LightningModule):
         return self.model if self.average is None else cast(PrefixLM, self.average.module)
 
     def configure_model(self) -> None:
-        """Divide the weights among processes, if the strategy is one that does."""
+        """Divide the weights among processes, if the strategy is one that does, and make them."""
         if self.device_mesh is None or is_sharded(self.model):
             return
         if any(is_parametrized(module) for module in self.model.modules()):
@@ -142,6 +150,17 @@ class LanguageModelTraining(LightningModule):
             )
         for model in (self.model, *(() if self.average is None else (self.trained,))):
             shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
+        if self.model.norm.weight.is_meta:
+            self._materialise(self.trainer.strategy.root_device)
+
+    def _materialise(self, device: torch.device) -> None:
+        materialise(self.model, self.vocabulary, device)
+        if self.init_from is not None:
+            start_from(self.model, self.vocabulary, self.init_from)
+        if self.average is not None:
+            self.trained.to_empty(device=device)
+            copy_weights(self.trained, self.model)
+            self.average.n_averaged = torch.zeros((), dtype=torch.long, device=device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         with watching(self.model) as hidden:
@@ -239,7 +258,7 @@ class LanguageModelTraining(LightningModule):
     def make_optimizer(self) -> torch.optim.Optimizer:
         linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
         frozen = any(is_parametrized(module) for module in linear)
-        matrices, others = parameter_groups([] if frozen else linear, self.model)
+        matrices, others, parts = parameter_groups([] if frozen else linear, self.model)
         tables = [each for each in others if each.ndim > 1 and each.requires_grad]
         others = [each for each in others if each.ndim == 1 and each.requires_grad]
         table_group = {
@@ -250,7 +269,7 @@ class LanguageModelTraining(LightningModule):
         }
         if self.optimizer == "muon" and matrices:
             optimizer = Muon(
-                (matrices, others),
+                Groups(matrices, others, parts),
                 self.learning_rate,
                 self.adam_learning_rate,
                 betas=_ADAM_BETAS,

@@ -196,10 +196,10 @@ class SuperResolutionTraining(LightningModule):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
-        matrices, others = parameter_groups(linear, self.model)
+        muon = parameter_groups(linear, self.model)
         if self.optimizer == "muon":
             return Muon(
-                (matrices, others),
+                muon,
                 self.learning_rate,
                 self.adam_learning_rate,
                 betas=_ADAM_BETAS,
@@ -208,11 +208,16 @@ class SuperResolutionTraining(LightningModule):
         groups = [
             {
                 "name": "matrices",
-                "params": matrices,
+                "params": muon.matrices,
                 "lr": self.learning_rate,
                 "weight_decay": self.weight_decay,
             },
-            {"name": "others", "params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+            {
+                "name": "others",
+                "params": muon.others,
+                "lr": self.adam_learning_rate,
+                "weight_decay": 0.0,
+            },
         ]
         return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
 

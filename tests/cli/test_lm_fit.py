@@ -221,3 +221,26 @@ def test_the_recipe_for_files_trains_every_task_that_they_allow(corpus, model_fo
     logged = read_curves(tmp_path / "training" / "lm" / "metrics.csv")
     assert {f"validation/task/{name}" for name in tasks} <= logged.keys()
     assert set(VideoLM.from_pretrained(tmp_path / "model").config.tasks) == tasks.keys()
+
+
+@pytest.mark.long
+def test_a_sharded_fit_makes_its_model_in_parts_and_ends_as_a_plain_one(
+    coded_run, tmp_path, start_forked, monkeypatch
+) -> None:
+    more = ("--data.tasks", "{unconditional: 1}", "--model.share_bits", "false")
+    assert fit(coded_run, tmp_path / "plain", *more) == 0
+    real = LanguageModelTraining._materialise
+
+    def noted(self, device):
+        (tmp_path / "in-parts").touch()
+        real(self, device)
+
+    monkeypatch.setattr(LanguageModelTraining, "_materialise", noted)
+    options = (*more, "--trainer.strategy", "fsdp2", "--trainer.accelerator", "cpu")
+    process = start_forked(lambda: fit(coded_run, tmp_path / "sharded", *options))
+    process.join()
+    assert (tmp_path / "in-parts").exists()
+    plain, sharded = weights(tmp_path / "plain/model"), weights(tmp_path / "sharded/model")
+    assert plain.keys() == sharded.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(sharded[name], value, rtol=0, atol=1e-5)

@@ -30,7 +30,7 @@ from ...training.ema import Weights, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans
-from ...training.muon import Muon
+from ...training.muon import Groups, Muon
 from ...training.processes import is_distributed, sum_over_processes
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
@@ -267,7 +267,7 @@ class AudioCodecTraining(LightningModule):
             ids = {id(direction) for direction in directions}
             others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
             rates = self.muon_learning_rate, self.learning_rate
-            optimizer = Muon((directions, others), *rates, betas=_BETAS)
+            optimizer = Muon(Groups(directions, others), *rates, betas=_BETAS)
         if self.adversary is not None:
             judges = {"params": list(self.adversary.parameters()), "lr": self.discriminator_learning_rate}
             optimizer.add_param_group(judges | {"is_matrix": False, "name": "discriminators"})

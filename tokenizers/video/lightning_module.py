@@ -43,6 +43,7 @@ from .discriminator import DiscriminatorConfig
 from .inflation import DISCRIMINATOR, start_discriminator, start_from
 from .lfq import saturated_bits
 from .losses import psnr, reconstruction_losses
+from .magvit2 import PointwiseConv
 from .perceptual import perceptual_loss
 from .video_tokenizer import VideoTokenizer
 
@@ -218,7 +219,7 @@ class VideoTokenizerTraining(LightningModule):
         self._report("val")
 
     def configure_optimizers(self) -> Any:
-        kinds = (nn.Conv2d, nn.Conv3d)
+        kinds = (nn.Conv2d, nn.Conv3d, PointwiseConv)
         convolutions = [module for module in self.tokenizer.modules() if isinstance(module, kinds)]
         groups = parameter_groups(convolutions, self.tokenizer)
         optimizer = Muon(groups, self.learning_rate, self.adam_learning_rate)

@@ -436,3 +436,14 @@ def test_losses_of_a_known_error():
         "absolute": 0.5,
         "edges": 1.0,
     }
+
+
+def test_muon_takes_the_pointwise_skips_too_but_no_modulations():
+    module = VideoTokenizerTraining(replace(TINY, network="magvit2", multipliers=(1, 2, 2)))
+    module._trainer = Trainer(max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    names = {id(weight): name for name, weight in module.tokenizer.named_parameters()}
+    matrices = {names[id(each)] for each in groups[0]["params"]}
+    skips = {name for name in names.values() if name.endswith("skip.weight")}
+    assert skips and skips <= matrices
+    assert not [name for name in matrices if "scale" in name or "shift" in name or "bias" in name]
