@@ -84,6 +84,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "super-resolution fit": commands_training.super_resolution_fit,
     "super-resolution validate": commands_training.super_resolution_validate,
     "generate": commands_generate.generate,
+    "upscale": commands_generate.upscale,
     "long-video": commands_workflows.long_video,
     "chain": commands_workflows.chain,
     "evaluate": commands_evaluate.evaluate,
