@@ -17,6 +17,7 @@ from videolm.cli.config_files import packaged_config, read_config
 from videolm.tokenizers.video.config import VideoTokenizerConfig
 from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
 from videolm.tokenizers.video.losses import reconstruction_losses
+from videolm.tokenizers.video.magvit2 import PointwiseConv
 from videolm.training.muon import Muon, parameter_groups
 
 Pixels = Float[Tensor, "batch 3 frames height width"]
@@ -100,7 +101,7 @@ class Ours:
         self.network = self.stage.tokenizer
         self.codebook_size = self.network.codebook_size
         self.max_gradient_norm = config["trainer"].get("gradient_clip_val")
-        kinds = (nn.Conv2d, nn.Conv3d)
+        kinds = (nn.Conv2d, nn.Conv3d, PointwiseConv)
         convolutions = [module for module in self.network.modules() if isinstance(module, kinds)]
         factor = learning_rate / self.stage.learning_rate if learning_rate else 1.0
         rates = self.stage.learning_rate * factor, self.stage.adam_learning_rate * factor

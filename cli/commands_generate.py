@@ -1,7 +1,7 @@
 """The commands that list tasks, generate with them and describe models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ..data.runtime.model_source import model_folder
 from ..generation.run_request import Expansion, PromptOptions, Request, Results, Runtime, TaskOptions
@@ -124,7 +124,8 @@ def info(
     devices: int | None = None,
     strategy: str | None = None,
     precision: str | None = None,
-    batch_size: int | None = None,
+    batch_size: int | Literal["auto"] | None = None,
+    device_memory: float | None = None,
     activation_checkpointing: int | None = None,
     size: str | None = None,
     verify: bool = False,
@@ -140,7 +141,8 @@ def info(
         devices: processes that share the training, all machines together.
         strategy: ddp, or fsdp2, which divides weights and optimizer states among the devices.
         precision: such as 32-true or bf16-mixed.
-        batch_size: rows of each process.
+        batch_size: rows of each process; auto: the most that fit nine tenths of a device, by the estimate.
+        device_memory: GiB of a device, for auto; of the GPU here if not given (74.5 for a card of 80 GB).
         activation_checkpointing: recompute the activations of all layers (1), every second one (2), none (0).
         size: of the clips, such as 17x128x128, where they are not encoded yet.
         verify: compare every byte of a model folder with its checksums; else those are compared when it is
@@ -153,6 +155,7 @@ def info(
         "strategy": strategy,
         "precision": precision,
         "batch_size": batch_size,
+        "device_memory": device_memory,
         "activation_checkpointing": activation_checkpointing,
         "size": size,
     }

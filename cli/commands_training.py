@@ -1,6 +1,7 @@
 """The commands that train and validate the stages; LightningCLI parses what they are given."""
 
 from pathlib import Path
+from typing import Literal
 
 
 def tokenizer_fit(arguments: list[str]) -> list[Path]:
@@ -57,3 +58,21 @@ def lm_validate(arguments: list[str]) -> list[Path]:
     from .stage_cli import validate
 
     return validate("lm", arguments)
+
+
+def export(
+    run: Path, *, checkpoint: Path | None = None, weights: Literal["ema", "raw"] | None = None,
+    out: Path | None = None,
+) -> list[Path]:  # fmt: skip
+    """Make a model folder of a run's checkpoints, also while it goes on.
+
+    Args:
+        run: run folder of a fit.
+        checkpoint: RUN/training/STAGE/step-000400.ckpt, best.ckpt or another; if not given, the last one of
+            every stage.
+        weights: ema for the running average of the weights, raw for themselves; the average if there is one.
+        out: model folder; RUN/model if not given. What else is in it stays.
+    """
+    from .model_export import export_run
+
+    return export_run(run, checkpoint, weights, out)

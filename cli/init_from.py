@@ -7,7 +7,8 @@ from pathlib import Path
 from ..data.runtime.files import read_object, replacing
 from ..data.runtime.model_source import model_folder
 
-_TOKENIZERS = ("video_tokenizer", "audio_tokenizer", "text_tokenizer", "vocabulary.json")
+CODECS = ("video_tokenizer", "audio_tokenizer")
+_TOKENIZERS = (*CODECS, "text_tokenizer", "vocabulary.json")
 
 
 def value_of(arguments: list[str], option: str) -> str | None:
@@ -100,9 +101,9 @@ def _after_configs(arguments: list[str]) -> int:
     return ends[-1]
 
 
-def copy_tokenizers(source: Path, target: Path) -> None:
+def copy_tokenizers(source: Path, target: Path, names: tuple[str, ...] = _TOKENIZERS) -> None:
     """Copy the tokenizers and the vocabulary of a model folder, where they are not there yet."""
-    for name in _TOKENIZERS:
+    for name in names:
         if (source / name).exists() and not (target / name).exists():
             with replacing(target / name) as temporary:
                 copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile

@@ -26,6 +26,7 @@ from . import (
     commands_evaluate,
     commands_generate,
     commands_hub,
+    commands_serve,
     commands_training,
     commands_workflows,
 )
@@ -79,10 +80,12 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "data filter": commands_data.data_filter,
     "data caption": commands_data.data_caption,
     "encode": commands_data.encode,
+    "embed": commands_data.embed,
     "lm fit": commands_training.lm_fit,
     "lm validate": commands_training.lm_validate,
     "super-resolution fit": commands_training.super_resolution_fit,
     "super-resolution validate": commands_training.super_resolution_validate,
+    "export": commands_training.export,
     "generate": commands_generate.generate,
     "upscale": commands_generate.upscale,
     "long-video": commands_workflows.long_video,
@@ -93,6 +96,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
     "push": commands_hub.push,
+    "serve": commands_serve.serve,
     "completion": completion,
 }
 

@@ -3,11 +3,12 @@
     videolm tokenizer fit --config demo --out runs/mine --trainer.max_steps 500
 
 `--config` takes a YAML file or the name of one in configs/<stage>/ (config_files.py). A stage writes
-config.yaml, metrics.csv, last.ckpt and samples/ to RUN/training/<stage>/, and its part of the finished model,
-that of the best validation, to RUN/model/. A fit that was stopped goes on from its last.ckpt.
+config.yaml, metrics.csv, last.ckpt and samples/ to RUN/training/<stage>/, and its part of the model, that of
+the best validation so far, to RUN/model/. A fit that was stopped goes on from its last.ckpt.
 """
 
 import sys
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -22,22 +23,29 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ..data.runtime.files import replacing
-from ..data.runtime.made_with import MadeWith, refuse_others
+from ..data.runtime.made_with import MadeWith
 from ..data.runtime.one_writer import only_writer
 from ..data.runtime.parsing import bounded_text, parse_yaml
+from ..training.background_writing import BackgroundCheckpointIO
 from ..training.best_model import BestModel
-from ..training.callbacks import FitProgress, LastCheckpoint, SecondInterrupt
+from ..training.callbacks import FitProgress, SecondInterrupt
 from ..training.checkpoints import LAST, Found, WholeCheckpointIO, find_checkpoint, step_of
+from ..training.loss_spikes import LossSpikes, SpikeSettings
 from ..training.run_logs import csv_logger, quiet_lightning, wandb_logger
 from ..training.run_news import RunNews
+from ..training.run_settings import check_names, compared, refuse_changed
 from ..training.step_budget import StepBudget, keep_steps, kept_steps, shorten_schedules
+from ..training.step_times import StepTimes
+from ..training.stop_signals import StopSignals
 from ..training.strategies import FSDP2Strategy, environment_of, strategy_of
 from ..training.validation_steps import ValidationSteps
 from ..training.validations import Quality
+from .checkpoint_options import add_checkpoint_arguments, checkpoint_callbacks
 from .closing_words import closing_words
 from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import with_packaged_configs
 from .init_from import value_of
+from .model_export import TEXT, export_part, keep_beside
 from .stages import STAGES, Stage
 
 
@@ -50,12 +58,11 @@ def fit(stage: str, arguments: list[str]) -> list[Path]:
             rank_zero_only(print)(f"going on from {checkpoint} at step {step_of(checkpoint)}", flush=True)
         _check_contents(cli, checkpoint)
         rank_zero_only(cli.save_config)()
+        rank_zero_only(keep_beside)(cli.stage, cli.datamodule, cli.folder)
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
         cli.best.finish(cli.trainer, cli.model, cli.datamodule)
         model_folder = cli.out / "model"
-        step = cli.best.export(cli.trainer, cli.model, model_folder)
-        if hasattr(cli.datamodule, "export"):
-            rank_zero_only(cli.datamodule.export)(model_folder)
+        step = export_part(cli.stage, cli.best, cli.trainer, cli.model, cli.datamodule, model_folder)
         if cli.trainer.is_global_zero:
             data = cli.config["data"].as_dict()
             words = closing_words(cli.stage, cli.part, cli.trainer, cli.news, step, cli.out, data)
@@ -90,11 +97,13 @@ class StageCLI(LightningCLI):
         checkpoint: to go on from.
         best: of a fit, keeps the model of the best validation.
         news: of a fit, says what it does.
+        known_settings: names of those that are compared with the checkpoint's.
     """
 
     checkpoint: Found
     best: BestModel
     news: RunNews
+    known_settings: AbstractSet[str] = frozenset()
 
     def __init__(
         self,
@@ -155,8 +164,14 @@ class StageCLI(LightningCLI):
             default="csv",
             help="metrics.csv is always written; this may add TensorBoard or Weights & Biases",
         )
+        add_checkpoint_arguments(parser)
         parser.add_argument(
-            "--checkpoint_every", type=int, default=200, help="steps between two writings of last.ckpt"
+            "--force_settings",
+            nargs="*",
+            type=str,
+            default=[],
+            metavar="NAME",
+            help="settings, or groups of them, that a training that goes on may have others of than before",
         )
         parser.add_argument(
             "--keep_best",
@@ -169,6 +184,12 @@ class StageCLI(LightningCLI):
             type=StepBudget | None,
             help="steps by the number of clips, where trainer.max_steps is not given",
         )
+        parser.add_argument(
+            "--spikes",
+            type=SpikeSettings,
+            default=SpikeSettings(),
+            help="what a spike of the loss is, and whether weights go back to the last checkpoint then",
+        )
         if self.stage.starts is not None:
             parser.add_argument(
                 "--init_from", type=Path | None, help="model folder to train on from, in a run of its own"
@@ -177,6 +198,8 @@ class StageCLI(LightningCLI):
             parser.link_arguments(source, target, apply_on="instantiate")
         for source, target in self.stage.same:
             parser.link_arguments(source, target)
+        for source, target, function in self.stage.computed:
+            parser.link_arguments(source, target, compute_fn=function)
 
     def before_instantiate_classes(self) -> None:
         refuse_task_files(self.config["data"].get("tasks") or (), self.typed)
@@ -187,6 +210,9 @@ class StageCLI(LightningCLI):
         self.checkpoint = find_checkpoint(self.folder)
         for line in self.checkpoint.torn:
             rank_zero_only(print)(f"passed over: {line}", file=sys.stderr, flush=True)
+        text = self.folder / TEXT
+        if self.stage.keeps_text and self.checkpoint.path is not None and text.is_dir():
+            self.config["data"]["kept_text"] = text
         if self.verb == "fit":
             self._refuse_other_settings()
 
@@ -215,8 +241,18 @@ class StageCLI(LightningCLI):
         quality: Quality = self.model.quality  # pyright: ignore[reportAssignmentType]  every stage's has one
         self.best = BestModel(self.folder, self.part, quality, self.config["keep_best"])
         self.news = RunNews(self.stage.name, self.datamodule.amount, self.best)
-        last = LastCheckpoint(self.folder, self.config["checkpoint_every"], self.best.prune)
-        return [*self.stage.callbacks(), ValidationSteps(), self.best, self.news, last]
+        checkpoints = checkpoint_callbacks(
+            self.config.as_dict(), self.folder, quality, after=self.best.prune, export=self._export,
+            signals=StopSignals(self.stage.name),
+        )  # fmt: skip
+        watching = (StepTimes(), LossSpikes(self.config_init["spikes"], self.folder), ValidationSteps())
+        return [*self.stage.callbacks(), *watching, self.best, self.news, *checkpoints]
+
+    def _export(self, trainer: Trainer) -> None:
+        """Write the model as it is while the training goes on, as soon as there is one (`Quality.since`)."""
+        if trainer.global_step > self.best.quality.since:
+            folder = self.out / "model"
+            export_part(self.stage, self.best, trainer, self.model, self.datamodule, folder)
 
     def _budget_steps(self, trainer: Trainer, budget: StepBudget, spreads: bool) -> None:
         """Set the number of steps by the number of clips, if it is not given.
@@ -245,28 +281,36 @@ class StageCLI(LightningCLI):
             plugins += [] if environment is None else [environment]
         is_sharded = isinstance(settings["strategy"], FSDP2Strategy)  # it writes its checkpoints itself
         if not is_sharded and not any(isinstance(each, CheckpointIO) for each in plugins):
-            plugins.append(WholeCheckpointIO())
+            io = WholeCheckpointIO()
+            in_background = self.verb == "fit" and self.config["checkpoint_in_background"]
+            plugins.append(BackgroundCheckpointIO(io) if in_background else io)
         return plugins
 
     def save_config(self) -> None:
+        config = self.config.clone()
+        if self.stage.reads_model:
+            config["data"]["kept_text"] = None  # follows from the run folder, which may be moved
         with replacing(self.folder / "config.yaml") as temporary:
-            self.parser.save(self.config, temporary, skip_none=False)
+            self.parser.save(config, temporary, skip_none=False)
 
     def _refuse_other_settings(self) -> None:
-        """A checkpoint goes on only with the model and the data that it was made with."""
+        """A checkpoint goes on only with the settings that it was made with, or those that may change."""
         stored = self.folder / "config.yaml"
         if self.checkpoint.path is None or not stored.is_file():
             return
-        before = _settings(parse_yaml(bounded_text(stored), str(stored)) or {})
-        now = _settings(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
-        refuse_others(self.folder, before, now, "a checkpoint")
+        before = compared(parse_yaml(bounded_text(stored), str(stored)) or {})
+        now = compared(yaml.safe_load(self.parser.dump(self.config, skip_none=False)))
+        self.known_settings = before.keys() | now.keys()
+        for each in refuse_changed(self.folder, before, now, self.config["force_settings"]):
+            rank_zero_only(print)(f"going on with {each}", flush=True)
 
     def _loggers(self) -> list[Logger]:
         loggers: list[Logger] = [csv_logger(self.folder, self.checkpoint.path)]
         if self.config["logger"] == "tensorboard":
             loggers.append(TensorBoardLogger(self.folder, name="", version=""))
         if self.config["logger"] == "wandb":
-            loggers.append(wandb_logger(self.folder, self.out.name))
+            goes_on = self.checkpoint.path is not None
+            loggers.append(wandb_logger(self.folder, self.out.name, goes_on))
         return loggers
 
 
@@ -277,12 +321,16 @@ def _check_contents(cli: StageCLI, checkpoint: Path | None) -> None:
     Checkpoints of earlier versions have no record, and go on.
     """
     contents = cli.datamodule.contents() if hasattr(cli.datamodule, "contents") else {}
+    allowed = cli.config["force_settings"]
+    if checkpoint is not None:
+        check_names(allowed, cli.known_settings | contents.keys())
     if not contents:
         return
     record = MadeWith(cli.folder / "data.json", contents)
     found = record.found if checkpoint is not None else None
     if found is not None and cli.stage.reads_model:
-        refuse_others(cli.folder, found, record.settings, "a checkpoint")
+        for each in refuse_changed(cli.folder, found, record.settings, allowed):
+            rank_zero_only(print)(f"going on with {each}", flush=True)
     elif found is not None and not record.is_same:
         before, now = (values.get("clips", "other") for values in (found, record.settings))
         rank_zero_only(print)(
@@ -307,19 +355,3 @@ def _defaults(stage: Stage, arguments: list[str]) -> list[str]:
     """Settings that follow from --out unless a config or an option says otherwise: these come first."""
     out = value_of(arguments, "--out")
     return ["--data.model", str(Path(out) / "model")] if stage.reads_model and out is not None else []
-
-
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of model and data by their full names."""
-    found: dict[str, Any] = {}
-
-    def collect(name: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                collect(f"{name}.{key}", inner)
-        else:
-            found[name] = value
-
-    for section in ("model", "data"):
-        collect(section, config.get(section, {}))
-    return found

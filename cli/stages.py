@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback
 
+from ..training.strategies import is_fsdp2
 from .init_from import language_model_from, stage_from
 
 Scores = Mapping[str, float]
@@ -26,7 +27,9 @@ class Stage:
         classes: gives the LightningModule and the LightningDataModule.
         links: settings that follow from others, as (from, to), known once the source is built.
         same: settings that are the same as others, as (from, to).
+        computed: settings that follow from others by a function, as (from, to, function).
         reads_model: its data need the tokenizers of a model folder, RUN/model if not given.
+        keeps_text: its data make the text tokenizer and the vocabulary of the model, which the run keeps.
         starts: spells `--init-from` out among the arguments of a fit, of a stage that has it.
         report: prints and writes more than the logged scores after a validation, into a folder.
         callbacks: of a fit, beside those of every stage.
@@ -39,7 +42,9 @@ class Stage:
     classes: Callable[[], tuple[type[LightningModule], type[LightningDataModule]]]
     links: tuple[tuple[str, str], ...] = ()
     same: tuple[tuple[str, str], ...] = ()
+    computed: tuple[tuple[str, str, Callable[[Any], Any]], ...] = ()
     reads_model: bool = False
+    keeps_text: bool = False
     starts: Callable[[list[str]], list[str]] | None = None
     report: Callable[[LightningModule, LightningDataModule, Path], list[Path]] | None = None
     callbacks: Callable[[], list[Callback]] = list
@@ -112,12 +117,14 @@ def _super_resolution() -> tuple[type[LightningModule], type[LightningDataModule
 
 def _lm_callbacks() -> list[Callback]:
     from ..tasks.training_data.caption_gain import CaptionGain
+    from ..tasks.training_data.round_trip import RoundTrip
 
-    return [CaptionGain()]
+    return [RoundTrip(), CaptionGain()]
 
 
 _LM_LINKS = (("data.vocabulary", "model.vocabulary"), ("data.text_width", "model.text_width"))
 _LM_SAME = (("model.init_from", "data.init_from"),)
+_LM_COMPUTED = (("trainer.strategy", "model.sharded", is_fsdp2),)
 
 STAGES = {
     stage.name: stage
@@ -125,8 +132,8 @@ STAGES = {
         Stage("tokenizer", "video_tokenizer", _tokenizer, report=_tokenizer_scores, found=_tokenizer_found),
         Stage("audio", "audio_tokenizer", _audio, report=_audio_scores),
         Stage(
-            "lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, reads_model=True, starts=language_model_from,
-            callbacks=_lm_callbacks,
+            "lm", "lm", _lm, links=_LM_LINKS, same=_LM_SAME, computed=_LM_COMPUTED, reads_model=True,
+            keeps_text=True, starts=language_model_from, callbacks=_lm_callbacks,
         ),
         Stage(
             "super-resolution", "super_resolution", _super_resolution, links=(("data.stage", "model.stage"),),

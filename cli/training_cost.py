@@ -29,6 +29,7 @@ from ..tasks.task import Task, load_task
 from ..tasks.text_budget import LEAST_PIECES, LEAST_VOCABULARY
 from ..tasks.training_data.encode_shards import sizes_of
 from ..tasks.training_data.lm_datamodule import LMDataModule
+from .batch_choice import FILLED, memory_of_device, most_rows
 from .code_in_configs import refuse_task_files, restrict_classes
 from .config_files import read_config
 
@@ -38,6 +39,7 @@ _STRATEGIES: dict[str, Literal["ddp", "fsdp2"]] = {
 _VIDEOPOET_SIZE = (17, 128, 128)
 _TEMPORAL_STRIDE, _SPATIAL_STRIDE = 4, 8
 _SAMPLE_RATE, _HOP_LENGTH = 16_000, 320
+_POSITIONS_A_STEP = 10**6
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,26 @@ class Wanted:
     """Settings that replace those of the config; None keeps the config's.
 
     Args:
+        batch_size: rows; "auto" takes the most that fit a device.
+        device_memory: GiB of a device, for "auto"; of the GPU here if not given.
         size: FRAMESxHEIGHTxWIDTH of the clips, for VideoPoet's tokenizers.
     """
 
     devices: int | None = None
     strategy: str | None = None
     precision: str | None = None
-    batch_size: int | None = None
+    batch_size: int | Literal["auto"] | None = None
+    device_memory: float | None = None
     activation_checkpointing: int | None = None
     size: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("devices", "batch_size"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} is {value}; expected 1 or more")
+        if self.device_memory is not None and self.batch_size != "auto":
+            raise ValueError("device_memory is for --batch-size auto")
 
 
 def describe_config(path: Path, wanted: Wanted) -> str:
@@ -82,19 +89,29 @@ def describe_config(path: Path, wanted: Wanted) -> str:
     text = data["text_pieces"] or LEAST_PIECES
     examples = _examples(tasks, vocabulary, formats, data["audio_order"], text)
     setting = setting_of(model, trainer, wanted)
-    rows = wanted.batch_size or data["batch_size"]
     row_tokens = data["row_tokens"] * (data["batching"] == "packed")
     budget = None if wanted.batch_size else data["batch_tokens"]
-    plans = [_plan(each, vocabulary, rows, row_tokens, budget, setting) for each in examples.values()]
-    costs = [memory_of(training, vocabulary, plan) for plan in plans]
-    memory, plan = max(zip(costs, plans, strict=True), key=lambda pair: sum(pair[0].values()))
+
+    def largest(rows: int) -> tuple[dict[str, int], Plan]:
+        """The batch that takes most memory, and what it takes."""
+        plans = [_plan(each, vocabulary, rows, row_tokens, budget, setting) for each in examples.values()]
+        costs = [memory_of(training, vocabulary, plan) for plan in plans]
+        return max(zip(costs, plans, strict=True), key=lambda pair: sum(pair[0].values()))
+
+    chosen: list[str] = []
+    if wanted.batch_size == "auto":
+        total = wanted.device_memory or memory_of_device()
+        rows = most_rows(lambda rows: sum(largest(rows)[0].values()), int(total * 2**30 * FILLED))
+        memory, plan = largest(rows)
+        chosen = _chosen(plan, total)
+    else:
+        memory, plan = largest(wanted.batch_size or data["batch_size"])
     parts = (
         _parameters(training.model),
         _vocabulary(vocabulary, formats, origin),
         _sequences(training.model, vocabulary, examples, text),
-        memory_lines(
-            memory, plan, training.optimizer, f"{plan.rows} rows of {plan.positions:,} positions"
-        ),
+        memory_lines(memory, plan, training.optimizer, f"{plan.rows} rows of {plan.positions:,} positions")
+        + chosen,
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -266,6 +283,16 @@ def memory_lines(held: dict[str, int], plan: Plan, optimizer: str, batch: str) -
     ]
     sizes = {name: size for name, size in held.items() if size} | {"together": sum(held.values())}
     return lines + table_lines([(name, f"{size / 2**30:.2f}") for name, size in sizes.items()])
+
+
+def _chosen(plan: Plan, total: float) -> list[str]:
+    """What "auto" has chosen, and how many of these batches make a step of about a million positions."""
+    positions = plan.rows * plan.positions * plan.devices
+    batches = max(round(_POSITIONS_A_STEP / positions), 1)
+    return [
+        f"batch_size {plan.rows} is the most that fits {FILLED:g} of {total:g} GiB; with "
+        f"accumulate_grad_batches {batches} a step has {batches * positions:,} positions"
+    ]
 
 
 def table_lines(rows: Sequence[Sequence[str]], names: Sequence[str] = ()) -> list[str]:

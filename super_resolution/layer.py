@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..lm.model.attention import Attend, Attention, Rotation, rotate
+from ..lm.model.fused_linear import FusedLinear
 from ..lm.model.rms_norm import RMSNorm
 from ..lm.model.swiglu import swiglu
 
@@ -53,7 +54,7 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.project_queries = nn.Linear(dim, dim, bias=False)
-        self.project_in = nn.Linear(dim, 2 * dim, bias=False)
+        self.project_in = FusedLinear(dim, (dim, dim))
         self.query_norm = RMSNorm(dim // heads)
         self.key_norm = RMSNorm(dim // heads)
         self.project_out = nn.Linear(dim, dim, bias=False)
@@ -100,7 +101,7 @@ class WindowedLayer(nn.Module):
         self.text_norm = RMSNorm(dim) if has_text else None
         self.text_attention = CrossAttention(dim, heads) if has_text else None
         self.feed_forward_norm = RMSNorm(dim)
-        self.project_in = nn.Linear(dim, 2 * hidden, bias=False)
+        self.project_in = FusedLinear(dim, (hidden, hidden))
         self.project_out = nn.Linear(hidden, dim, bias=False)
 
     def see(

@@ -29,11 +29,13 @@ class TextBudget:
         pieces: at most so many of each caption.
         captions: that were counted.
         longer: of these, which have more pieces and are cut.
+        usual: pieces that most captions have at most: two standard deviations above the mean.
     """
 
     pieces: int
     captions: int = 0
     longer: int = 0
+    usual: int = 0
 
     @classmethod
     def of_captions(cls, counts: Sequence[int], pieces: int | None = None) -> "TextBudget":
@@ -51,7 +53,8 @@ class TextBudget:
         if pieces is None:
             usual = float(np.percentile(counts, _PERCENTILE)) if counts else 0.0
             pieces = min(max(ceil(usual / _STEP) * _STEP, LEAST_PIECES), MOST_PIECES)
-        return cls(pieces, len(counts), sum(count > pieces for count in counts))
+        usual = ceil(np.mean(counts) + 2 * np.std(counts)) if counts else 0
+        return cls(pieces, len(counts), sum(count > pieces for count in counts), min(usual, pieces))
 
     def __str__(self) -> str:
         if not self.longer:

@@ -6,6 +6,7 @@ videolm is imported inside fixtures: this file is read before the type checks of
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -72,17 +73,22 @@ def start_forked() -> Iterator[Callable[..., BaseProcess]]:
 
 
 @pytest.fixture
-def in_two_processes(tmp_path) -> Callable[[Callable[[int], Any]], tuple[Any, Any]]:
-    """Calls a function of the rank in two processes that know each other; what it returns in both."""
+def in_processes(tmp_path) -> Callable[[int, Callable[[int], Any]], list[Any]]:
+    """Calls a function of the rank in several processes that know each other; what it returns in each."""
 
-    def run(function: Callable[[int], Any]) -> tuple[Any, Any]:
+    def run(count: int, function: Callable[[int], Any]) -> list[Any]:
+        folder = Path(mkdtemp(dir=tmp_path))
         torch.multiprocessing.start_processes(
-            _with_another, (function, tmp_path), nprocs=2, start_method="fork"
+            _with_others, (count, function, folder), nprocs=count, start_method="fork"
         )
-        first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-        return first, second
+        return [torch.load(folder / f"{rank}.pt") for rank in range(count)]
 
     return run
+
+
+@pytest.fixture
+def in_two_processes(in_processes) -> Callable[[Callable[[int], Any]], list[Any]]:
+    return partial(in_processes, 2)
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +165,7 @@ def run_until_killed(start_forked) -> Callable[..., None]:
 
         def killed(self, batch, index):
             if self.global_step == step:
+                self.trainer.strategy.checkpoint_io.wait()  # else it depends on the disk where it goes on
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(self, batch, index)
 
@@ -188,8 +195,9 @@ def same_weights() -> Callable[[Path, Path], bool]:
     return same
 
 
-def _with_another(rank: int, function: Callable[[int], Any], folder: Path) -> None:
-    distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+def _with_others(rank: int, count: int, function: Callable[[int], Any], folder: Path) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=count)
     torch.save(function(rank), folder / f"{rank}.pt")
     distributed.destroy_process_group()
 

@@ -3,7 +3,8 @@
     Trainer(plugins=[WholeCheckpointIO()], callbacks=[ModelCheckpoint(…)])
     found = find_checkpoint(folder)     # found.path, and what found.torn says of those passed over
 
-A sharded checkpoint (a folder) is not written through a CheckpointIO: LastCheckpoint moves it to its place.
+A sharded checkpoint (a folder) is not written through a CheckpointIO; run_checkpoint.py moves it to its
+place.
 """
 
 import zipfile
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from ..data.runtime.files import replacing
+from ..data.runtime.files import link_tree, replacing
 from ..data.runtime.remote import is_address
 
 LAST = "last.ckpt"
@@ -23,6 +24,13 @@ LAST = "last.ckpt"
 _MOST_BYTES_SUMMED = 2**30
 _SMALL_MEMBER = 2**20
 _SHARDED = (".metadata", "meta.pt")  # written last, by torch and by Lightning
+
+
+@dataclass(frozen=True)
+class SecondName:
+    """Storage options of WholeCheckpointIO: where else the checkpoint is to be found once it is written."""
+
+    path: Path
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -34,12 +42,16 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        if storage_options is not None or is_address(path):
+        second = storage_options if isinstance(storage_options, SecondName) else None
+        if (storage_options is not None and second is None) or is_address(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         # Opened here: torch's own file says of a full disk that it failed, not why.
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
+        if second is not None:
+            with replacing(second.path) as temporary:
+                link_tree(Path(path), temporary)
 
     def load_checkpoint(
         self,

@@ -1,10 +1,19 @@
 """Exponential moving average (EMA) of a network's weights, which is evaluated and exported in their place."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+Weights = Literal["ema", "raw"]
+
+
+def check_weights(weights: Weights | None, has_average: bool) -> None:
+    """Raise a ValueError if the average is asked for and the run keeps none."""
+    if weights == "ema" and not has_average:
+        raise ValueError("this run keeps no average of its weights: leave out --weights ema")
 
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:

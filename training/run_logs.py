@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+import secrets
 import socket
 import sys
 import warnings
@@ -17,10 +18,11 @@ from urllib.request import getproxies
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from ..data.runtime.files import naming_full_disk
+from ..data.runtime.files import naming_full_disk, read_object, write_json
 from .checkpoints import batches_of
 
 _WANDB_SECONDS = 20
+_WANDB_FILE = "wandb.json"
 
 _CHATTER = (
     ".*does not have many workers.*",
@@ -31,6 +33,7 @@ _CHATTER = (
     ".*GPU available but not used.*",
     ".*'set_vital' is deprecated.*",
     ".*callbacks used to create the checkpoint need to be provided.*",  # a validation has none of a fit's
+    ".*Checkpoint directory .* exists and is not empty.*",
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 
@@ -77,16 +80,22 @@ def means_of(logger: CSVLogger, begin: int, end: int, prefix: str = "train/") ->
     return {name: sum(each) / len(each) for name, each in values.items()}
 
 
-def wandb_logger(folder: Path, name: str) -> WandbLogger:
+def wandb_logger(folder: Path, name: str, goes_on: bool = False) -> WandbLogger:
     """A logger to Weights & Biases, off-line if nobody is logged in or it cannot be reached.
 
     WANDB_MODE decides if it is set.
+
+    Args:
+        goes_on: the training does, and so does its run there, whose id is kept in the folder.
     """
     import wandb
 
     mode = os.environ.get("WANDB_MODE")
     make = partial(WandbLogger, save_dir=folder, name=name, project="videolm")
-    if rank_zero_only.rank or mode is not None:  # pyright: ignore[reportFunctionMemberAccess]
+    if rank_zero_only.rank:  # pyright: ignore[reportFunctionMemberAccess]  # the first process alone logs
+        return make(offline=mode == "offline")
+    make = partial(make, id=_wandb_id(folder, goes_on), resume="allow")
+    if mode is not None:
         return make(offline=mode == "offline")
     why = f"{wandb.Settings().base_url} cannot be reached"
     try:
@@ -103,6 +112,19 @@ def wandb_logger(folder: Path, name: str) -> WandbLogger:
     print(f"wandb stays off-line: {why}; upload the run later by: {upload}", file=sys.stderr)
     wandb.teardown()  # it remembers that it was to be on-line
     return make(offline=True)
+
+
+def _wandb_id(folder: Path, goes_on: bool) -> str:
+    """The id of a training's run: another one for each that begins."""
+    path = folder / _WANDB_FILE
+    if goes_on and path.is_file():
+        found = read_object(path).get("id")
+        if not isinstance(found, str) or not found.isalnum():
+            raise ValueError(f"{path} is damaged: the id is {found!r}")
+        return found
+    made = secrets.token_hex(4)
+    write_json(path, {"id": made})
+    return made
 
 
 def _is_reachable(address: str) -> bool:

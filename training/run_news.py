@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -15,11 +15,14 @@ from ..data.loading.training_amount import TrainingAmount
 from ..data.runtime.progress import clock
 from .best_model import BestModel
 from .findings import Findings, Means, caption_lines
+from .footprint import checkpoint_bytes, peak_bytes
 from .run_logs import means_of
 from .validation_steps import interval_of
 from .validations import Quality, Validation
 
 _REHEARSED, _TIMED = 3, 20  # steps: the first ones are slower, and the pace is measured up to this one
+_UNITS = {"numbers": ((1e9, "B"), (1e6, "M")), "bytes": ((1e9, "G"), (1e6, "M"), (1e3, "k"))}
+_PATIENCE = 40.0  # seconds after which slower steps are enough
 
 
 class RunNews(Callback):
@@ -58,12 +61,17 @@ class RunNews(Callback):
             return
         if done == _REHEARSED and self.timed_from is None:
             self.timed_from = time.monotonic()
-        elif done == _TIMED and self.timed_from is not None:
-            seconds = (time.monotonic() - self.timed_from) / (_TIMED - _REHEARSED)
-            self.timed_from = None
-            left = steps_of(trainer) - trainer.global_step
-            if math.isfinite(left):
-                self._say(pace(seconds, round(left), datetime.now()))
+        elif done > _REHEARSED and self.timed_from is not None:
+            elapsed = time.monotonic() - self.timed_from
+            if done == _TIMED or elapsed > _PATIENCE:
+                self.timed_from = None
+                self._say_costs(trainer, pl_module, elapsed / (done - _REHEARSED))
+
+    def _say_costs(self, trainer: Trainer, module: LightningModule, seconds: float) -> None:
+        left = steps_of(trainer) - trainer.global_step
+        if math.isfinite(left):
+            self._say(pace(seconds, round(left), datetime.now()))
+        self._say(footprint(peak_bytes(module.device), checkpoint_bytes(module, trainer.optimizers)))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
@@ -140,13 +148,19 @@ def pace(seconds: float, steps_left: int, now: datetime) -> str:
     return f"{seconds:.2g} s a step: {rest}"
 
 
+def footprint(memory: int, checkpoint: int) -> str:
+    """Memory of this process so far, at its most, and how large a checkpoint is."""
+    held, written = (f"{_short(each, 'bytes')}B" for each in (memory, checkpoint))
+    return f"{held} of memory at most so far; a checkpoint is about {written}"
+
+
 def steps_of(trainer: Trainer) -> float:
     """Steps of the whole training; infinite if it has no end."""
     return trainer.max_steps if trainer.max_steps > 0 else trainer.estimated_stepping_batches
 
 
-def _short(count: int) -> str:
-    for size, letter in ((1e9, "B"), (1e6, "M")):
+def _short(count: int, letters: Literal["numbers", "bytes"] = "numbers") -> str:
+    for size, letter in _UNITS[letters]:
         if count >= size:
             return f"{count / size:.1f} {letter}"
     return f"{count:,}"

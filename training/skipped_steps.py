@@ -24,11 +24,17 @@ class SkippedSteps:
         self.limit = limit
         self.skipped = 0
         self.in_a_row = 0
+        self._reported = 0
+
+    def since_report(self) -> float:
+        """Steps that were skipped since this was asked before, for the logs."""
+        new, self._reported = self.skipped - self._reported, self.skipped
+        return float(new)
 
     def skip_if_non_finite(
         self, module: LightningModule, optimizer: torch.optim.Optimizer, gradient_norm: float, loss: float
     ) -> bool:
-        """Skip this step if its gradients' norm is non-finite: warn, log, and drop the gradients.
+        """Skip this step if its gradients' norm is non-finite: warn, and drop the gradients.
 
         Args:
             loss: only for the message.
@@ -42,7 +48,6 @@ class SkippedSteps:
         reason = self._reason(gradient_norm, loss, module.global_step)
         if reason is None:
             return False
-        module.log("train/skipped_steps", float(self.skipped), batch_size=1)
         notify(reason)
         optimizer.zero_grad(set_to_none=True)
         return True

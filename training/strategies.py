@@ -52,6 +52,14 @@ def strategy_of(setting: Any) -> Any:
     return FSDP2Strategy() if setting == "fsdp2" else setting
 
 
+def is_fsdp2(setting: Any) -> bool:
+    """Whether a trainer's setting, a name, a class with its arguments or an object, is `FSDP2Strategy`."""
+    if isinstance(setting, FSDP2Strategy):
+        return True
+    name = setting if isinstance(setting, str) else getattr(setting, "class_path", "")
+    return name == "fsdp2" or name.rsplit(".", 1)[-1] == FSDP2Strategy.__name__
+
+
 def environment_of(devices: Any, num_nodes: int) -> ClusterEnvironment | None:
     """Who starts the processes under SLURM: `srun` if it has started several, else Lightning as anywhere.
 

@@ -13,9 +13,10 @@ a writer that was killed resumes with the missing shards, and no clip is lost or
 
 import hashlib
 import json
-import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from torch import Tensor
 from ..runtime.checksums import file_hash
 from ..runtime.files import read_json, replacing, write_json
 from ..runtime.made_with import as_json, refuse_others, whole_path
-from ..runtime.parsing import parse_json
 from ..runtime.remote import RemoteFolder, is_address
 from ..sources.entry import LONG_CAPTION
-from ..sources.held_out import SplitKey, group_of, relative_path
+from ..sources.held_out import SplitKey, group_of
+from .checked_files import CheckedFiles
 from .clip_format import ClipFormat
+from .clip_table import ClipColumns, ClipTable, open_table, path_in_source
 from .footage import Footage
 from .shard_index import FORMAT_VERSION, check_records, read_index
 
@@ -222,7 +224,8 @@ class ShardWriter:
 class ShardReader:
     """The clips of a folder by number; codes stay on disk until they are asked for.
 
-    A shard's checksum is compared when the shard is first used.
+    Captions are columns of a table (clip_table.py). A shard's checksum is compared when the shard is first
+    used on a machine (checked_files.py).
 
     Args:
         folder: of `videolm encode`, or its address in object storage (remote.py): captions are copied at
@@ -236,34 +239,46 @@ class ShardReader:
     def __init__(self, folder: str | Path):
         self.remote = RemoteFolder(str(folder), "index.json") if is_address(folder) else None
         self.folder = self.remote.local if self.remote else Path(folder)
-        index = read_index(self.folder)
-        self.clips = ClipFormat.from_json(index["clips"])
-        self.source: dict[str, Any] = index["source"]
-        self.skipped: list[tuple[str, str]] = [(name, reason) for name, reason in index["skipped"]]
-        self._shards: list[dict[str, Any]] = index["shards"]
-        self._lines: list[tuple[int, int, dict[str, Any]]] = []
-        for number, shard in enumerate(self._shards):
-            self._lines += [(number, row, line) for row, line in enumerate(self._read_lines(shard))]
+        self._index = read_index(self.folder)
+        self.clips = ClipFormat.from_json(self._index["clips"])
+        self.source: dict[str, Any] = self._index["source"]
+        self.skipped: list[tuple[str, str]] = [(name, reason) for name, reason in self._index["skipped"]]
+        self._shards: list[dict[str, Any]] = self._index["shards"]
+        self._firsts = list(accumulate((shard["clips"] for shard in self._shards), initial=0))
+        self._texts = [self._checked_size(shard) for shard in self._shards]
+        self._table: ClipTable | None = open_table(self.folder, self._index, self._texts)
+        self._checked = CheckedFiles(self.folder, len(self._shards))
         self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return self._firsts[-1]
 
     def __getitem__(self, index: int) -> CodedClip:
-        number, row, line = self._lines[index]
-        shard = self._shard(number)
+        line = self.table.line(index)
+        number = bisect_right(self._firsts, index % len(self)) - 1
+        row, shard = index % len(self) - self._firsts[number], self._shard(number)
         codes = {
             name: shard.get_slice(name)[row].long()
             for name in self.clips.shapes
             if name != "audio" or line["has_audio"]
         }
-        return CodedClip(codes, self.captions(index), line["source"], line["extra"], self.key_of(index).path)
+        return CodedClip(codes, tuple(line["captions"]), line["source"], line["extra"], self._path(line))
+
+    @property
+    def table(self) -> ClipTable:
+        if self._table is None:  # in a process that was not forked off the one that made this
+            self._table = open_table(self.folder, self._index, self._texts)
+        return self._table
+
+    @property
+    def columns(self) -> ClipColumns:
+        return self.table.columns
 
     def captions(self, index: int) -> tuple[str, ...]:
-        return tuple(self._lines[index][2]["captions"])
+        return tuple(self.table.line(index)["captions"])
 
     def long_caption(self, index: int) -> str | None:
-        return self._lines[index][2]["extra"].get(LONG_CAPTION)
+        return self.table.line(index)["extra"].get(LONG_CAPTION)
 
     @property
     def fingerprint(self) -> str:
@@ -271,29 +286,27 @@ class ShardReader:
         return _digest([each for shard in self._shards for _, each in sorted(shard["sha256"].items())])
 
     def source_of(self, index: int) -> str:
-        return self._lines[index][2]["source"]
+        return self.table.line(index)["source"]
 
     def key_of(self, index: int) -> SplitKey:
         """By what a clip is held out of training or not."""
-        line = self._lines[index][2]
-        path = line.get("path", "")
-        if not path and "split" not in self.source:
-            # Of an older version: the name of its source, without the start of a part (film.mp4@1.5).
-            name = re.sub(r"@[\d.e+-]+$", "", line["source"])
-            path = relative_path(name, str(self.source.get("source", "")))
-        return SplitKey(group_of(line["extra"]), path)
+        line = self.table.line(index)
+        return SplitKey(group_of(line["extra"]), self._path(line))
 
     def has(self, index: int, part: str) -> bool:
         """Whether a clip has codes of this name."""
-        return part in self.clips.shapes and (part != "audio" or self._lines[index][2]["has_audio"])
+        return part in self.clips.shapes and (part != "audio" or bool(self.columns.has_audio[index]))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": {}}  # workers open the files themselves
+        return self.__dict__ | {"_open": {}, "_table": None}  # workers map the files themselves
+
+    def _path(self, line: dict[str, Any]) -> str:
+        return path_in_source(line.get("path", ""), line["source"], self.source)
 
     def _shard(self, number: int) -> Any:
         if number not in self._open:
             path = self._file(self._shards[number], "safetensors")
-            _check_sum(path, self._shards[number]["sha256"]["safetensors"])
+            self._checked.check(number, path, self._shards[number]["sha256"]["safetensors"])
             try:
                 opened = safe_open(path, framework="pt").__enter__()
             except SafetensorError as error:
@@ -312,31 +325,14 @@ class ShardReader:
             raise FileNotFoundError(f"{path} is missing; its {shard['clips']} clips must be encoded again")
         return path
 
-    def _read_lines(self, shard: dict[str, Any]) -> list[dict[str, Any]]:
+    def _checked_size(self, shard: dict[str, Any]) -> Path:
+        """The file of a shard's captions; its codes, if they are here, have the size that was written."""
         captions = self._file(shard, "jsonl")
         if not self.remote:
             codes = self._file(shard, "safetensors")
             if (size := codes.stat().st_size) != shard["bytes"]:
                 raise ValueError(f"{codes} is damaged: it has {size} bytes; {shard['bytes']} were written")
-        _check_sum(captions, shard["sha256"]["jsonl"])
-        return [_line(text, captions) for text in captions.read_text(encoding="utf-8").split("\n") if text]
-
-
-def _line(text: str, path: Path) -> dict[str, Any]:
-    try:
-        line = parse_json(text, "it")
-        captions, source, has_audio = line["captions"], line["source"], line["has_audio"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} has a line that is no clip: {error!r}") from error
-    is_text = isinstance(source, str) and isinstance(line.get("path", ""), str)
-    if not (isinstance(captions, list) and is_text and isinstance(has_audio, bool)):
-        raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
-    extra = line.get("extra")
-    if not isinstance(extra, dict) or not all(
-        isinstance(caption, str) for caption in (*captions, extra.get(LONG_CAPTION, ""))
-    ):
-        raise ValueError(f"{path} has a line that is no clip: {text[:80]}")
-    return line
+        return captions
 
 
 def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dict[str, Any]:
@@ -374,8 +370,3 @@ def short_of(made_of: str) -> str:
 
 def _digest(names: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-def _check_sum(path: Path, expected: str) -> None:
-    if file_hash(path) != expected:
-        raise ValueError(f"{path} is damaged: its checksum differs from the one in index.json")

@@ -152,7 +152,10 @@ class BucketBatches(Dataset):
 
 
 def assign(
-    entries: Sequence[Entry], buckets: Sequence[Bucket], probes: Probes | None = None
+    entries: Sequence[Entry],
+    buckets: Sequence[Bucket],
+    probes: Probes | None = None,
+    num_workers: int = 0,
 ) -> tuple[list[list[int]], dict[int, str]]:
     """Which entries each bucket draws from, and which have to be left out and why.
 
@@ -165,6 +168,7 @@ def assign(
 
     Args:
         probes: of the entries' files, if they are kept.
+        num_workers: processes that read headers, as `Probes.look_up` takes it.
 
     Returns:
         indices of entries for each bucket, and index -> reason for entries whose size cannot be read.
@@ -177,7 +181,7 @@ def assign(
     }
     compared = [bucket for bucket in buckets if _differ_in_aspect(rivals[bucket])]
     sized = [index for index, entry in enumerate(entries) if any(each.takes(entry) for each in compared)]
-    aspects, unreadable = _aspects(entries, sized, probes or Probes(entries))
+    aspects, unreadable = _aspects(entries, sized, probes or Probes(entries), num_workers)
     members = []
     for bucket in buckets:
         usable = (index for index in range(len(entries)) if index not in unreadable)
@@ -221,7 +225,7 @@ def _differ_in_aspect(buckets: Sequence[Bucket]) -> bool:
 
 
 def _aspects(
-    entries: Sequence[Entry], indices: list[int], probes: Probes
+    entries: Sequence[Entry], indices: list[int], probes: Probes, num_workers: int
 ) -> tuple[dict[int, float], dict[int, str]]:
     """Aspect ratios of some entries, by index, and why others cannot be told."""
     sizes: dict[int, tuple[float, float] | str] = {}
@@ -229,7 +233,7 @@ def _aspects(
         if (stated := _stated_size(entries[index])) is not None:
             sizes[index] = stated
     unknown = [index for index in indices if index not in sizes]
-    probes.look_up(unknown)
+    probes.look_up(unknown, num_workers)
     sizes |= {index: _probed_size(probes, index) for index in unknown}
     aspects = {index: size[1] / size[0] for index, size in sizes.items() if not isinstance(size, str)}
     return aspects, {index: size for index, size in sizes.items() if isinstance(size, str)}

@@ -30,7 +30,8 @@ from ..synthetic.corpus import corpus_of, is_corpus
 from .buckets import Bucket, BucketBatches, BucketSchedule, assign
 from .clip_dataset import FileClips, Item, SyntheticClips, collate
 from .clip_reader import ClipReader, WindowReader
-from .probes import Probes, cache_folder
+from .guarded_reader import GuardedReader
+from .probes import Probes, cache_folder, probe_entry
 from .training_amount import TrainingAmount
 
 _FIRST_VALIDATION_INDEX = 2**40  # of the corpus; training never gets there
@@ -68,7 +69,8 @@ class ClipDataModule(LightningDataModule):
             that training never draws.
         validation_share: of the files (or groups, where entries have a `group`) that are held out.
         validation_source: files to validate on, of which none is trained on; nothing else is held out then.
-        num_workers: processes that make batches; 0 makes them in this one.
+        num_workers: processes that make batches, each with one that reads files and is killed if one makes
+            it hang; 0 makes and reads all in this one, without protection.
         probe_cache: folder that keeps what headers of files say. If not given it is the run's, or
             $XDG_CACHE_HOME/videolm where there is no run.
         seed: of the order, the windows and the corpus.
@@ -145,7 +147,7 @@ class ClipDataModule(LightningDataModule):
         files = self._files(training, self.source)
         members: Sequence[Sequence[int]] = [range(len(training))]
         if self.buckets is not None:
-            members, unreadable = assign(training, self.buckets, files.probes)
+            members, unreadable = assign(training, self.buckets, files.probes, self.num_workers)
             for index, reason in unreadable.items():
                 self._leave_out(training[index].name, reason)
         self.training = [
@@ -294,8 +296,11 @@ class ClipDataModule(LightningDataModule):
         return SyntheticClips(corpus_of(selection, self.sample_rate), first)
 
     def _files(self, entries: list[Entry], source: str) -> WindowReader:
-        reader = ClipReader(self.fps, self.sample_rate, needs_sound=True)
-        probes = Probes(entries, source, self._probe_folder())
+        reader, probe = ClipReader(self.fps, self.sample_rate, needs_sound=True), probe_entry
+        if self.num_workers:
+            reader = GuardedReader(self.fps, self.sample_rate, needs_sound=True)
+            probe = reader.probe
+        probes = Probes(entries, source, self._probe_folder(), probe)
         return WindowReader(reader, entries, probes, _CACHE_BYTES // max(self.num_workers, 1))
 
     def _probe_folder(self) -> Path:

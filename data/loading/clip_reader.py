@@ -23,6 +23,10 @@ _WHOLE_SECONDS = 8.0
 _MOST_DRAWS = 4
 
 
+class LostFile(MediaError):
+    """A file at which its reader hung or died: none of its windows is tried again."""
+
+
 @dataclass(frozen=True)
 class ClipReader:
     """Reads entries at one frame rate, in any size.
@@ -43,6 +47,8 @@ class ClipReader:
         """A part of an entry as a clip, or why it cannot be read."""
         try:
             return self.part(entry, height, width, first, at_most)
+        except LostFile:
+            raise
         except (MediaError, FileNotFoundError) as error:
             return str(error)
 
@@ -122,6 +128,8 @@ class WindowReader:
             return self.unusable[index, num_frames]
         try:
             window = self._window(index, height, width, num_frames, place)
+        except LostFile as error:
+            window = str(error)
         except (MediaError, FileNotFoundError) as error:
             return str(error)  # perhaps of this window only
         if isinstance(window, str):

@@ -15,8 +15,9 @@ who may put clips there must not be able to say what is in them.
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import astuple
 from math import isfinite
 from pathlib import Path
@@ -51,6 +52,15 @@ def cache_folder(chosen: Path | None) -> Path:
     return user_cache() / "videolm"
 
 
+def probe_entry(entry: Entry) -> MediaInfo:
+    """What the header of an entry's file says.
+
+    Raises:
+        MediaError, OSError: if it cannot be read.
+    """
+    return probe_header(entry.media)
+
+
 class Probes:
     """Headers of the files of some entries, by the number of the entry.
 
@@ -58,10 +68,17 @@ class Probes:
         entries: whose files are probed.
         source: the source that they are of.
         folder: of the cache; None keeps nothing.
+        probe: reads the header of an entry's file, with the errors of `probe_entry`.
     """
 
-    def __init__(self, entries: Sequence[Entry], source: str = "", folder: Path | None = None):
-        self.entries = entries
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        source: str = "",
+        folder: Path | None = None,
+        probe: Callable[[Entry], MediaInfo] = probe_entry,
+    ):
+        self.entries, self.probe = entries, probe
         self.path = _cache_path(folder, source)
         self._infos: dict[int, MediaInfo | str] = {}
         self._known: dict[str, _Record] | None = None
@@ -125,7 +142,7 @@ class Probes:
         try:
             if file and stored and self._is_same(entry, file, FileIdentity.from_json(stored["file"])):
                 return stored
-            info = probe_header(entry.media)
+            info = self.probe(entry)
             identity = None if file is None else self._identity(entry, file).to_json()
         except (MediaError, OSError) as error:
             return {"problem": str(error)}
@@ -171,7 +188,8 @@ class _Record_of:
     """Runs in a worker."""
 
     def __init__(self, probes: Probes):
-        self.probes = probes
+        self.probes = copy(probes)
+        self.probes.probe = probe_entry  # in the worker itself
 
     def __call__(self, index: int) -> _Record:
         return self.probes.record(index)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+CACHE_VARIABLE = "VIDEOLM_CACHE"
 # What other libraries would keep elsewhere in the home, and what they may find in the usual place.
 _OTHERS = ("MPLCONFIGDIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "TRITON_CACHE_DIR")
 _READABLE = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
@@ -14,6 +15,11 @@ _READABLE = {"HF_HOME": "huggingface", "TORCH_HOME": "torch"}
 def user_cache() -> Path:
     """The folder of this user's caches, of all programs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def cache_of_codes() -> Path:
+    """Where copies and tables of shards are kept: $VIDEOLM_CACHE, or else videolm in `user_cache`."""
+    return Path(os.environ.get(CACHE_VARIABLE) or user_cache() / "videolm")
 
 
 def redirect_unwritable_caches() -> None:

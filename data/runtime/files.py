@@ -60,6 +60,32 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
+@contextmanager
+def changing(folder: Path) -> Iterator[Path]:
+    """As `replacing` a folder, with what is in it: files of it are to be replaced, not written to.
+
+    What reads the folder meanwhile finds all of the former content or all of the new one.
+    """
+    folder = folder.resolve()  # a link to it stays one
+    with replacing(folder) as temporary:
+        if folder.is_dir():
+            link_tree(folder, temporary)
+        else:
+            temporary.mkdir()
+        yield temporary
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Give a file, or every file of a folder, a second name; copies where the file system has no hard links.
+
+    Locks and what killed writers left are not taken along.
+    """
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link, ignore=_of_writers)
+    else:
+        _link(source, target)
+
+
 def flush(path: Path) -> None:
     """See to it that a file, or a folder with all that is in it, outlasts a loss of power."""
     for folder, _, names in os.walk(path):
@@ -114,6 +140,18 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds {type(value).__name__}; expected an object")
     return value
+
+
+def _of_writers(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if _LEFTOVER.fullmatch(name) or name.endswith(".lock")]
+
+
+def _link(source: str | Path, target: str | Path) -> str:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copy2(source, target)
+    return str(target)
 
 
 def _leftovers(folder: Path) -> list[tuple[Path, str]]:

@@ -1,17 +1,14 @@
 """Remote files (s3://… and all that fsspec knows), and remote folders of shards with a local cache."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from .cache_folders import user_cache
+from .cache_folders import cache_of_codes
 from .files import replacing
-
-CACHE_VARIABLE = "VIDEOLM_CACHE"
 
 
 class RemoteFolder:
@@ -29,8 +26,7 @@ class RemoteFolder:
         self.address = address.rstrip("/")
         content = self._read(index)
         name = hashlib.sha256(self.address.encode() + content).hexdigest()[:16]
-        cache = os.environ.get(CACHE_VARIABLE) or user_cache() / "videolm"
-        self.local = Path(cache) / "shards" / name
+        self.local = cache_of_codes() / "shards" / name
         if not (self.local / index).is_file():
             with replacing(self.local / index) as temporary:
                 temporary.write_bytes(content)

@@ -4,7 +4,8 @@
         ...                     # what function(index) returned, or a Lost with the reason
 
 A worker is a fresh Python process (it may be started from a thread, a data loader's worker or an actor).
-It receives the pickled function once, and then indices. Its answers are JSON and raw arrays, never pickles: a
+It receives the pickled function once, and then pickled requests, such as indices. One that hangs when the
+process that started it is gone ends itself. Its answers are JSON and raw arrays, never pickles: a
 decoder that a hostile file has compromised cannot make this process run code.
 """
 
@@ -34,6 +35,7 @@ from .import_path import isolated_environment
 # Memory that a worker may allocate beyond what it has when it starts (Linux only).
 _MEMORY_BYTES = 6 * 2**30
 _START_SECONDS = 120.0
+_GRACE_SECONDS = 10.0
 # Of one part of an answer: a JSON text or an array.
 _ANSWER_BYTES = 2**33
 _DTYPES = {each: np.dtype(each) for each in ("uint8", "int16", "int32", "int64", "float32", "float64")}
@@ -51,7 +53,7 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """One process that computes `function(index)`.
+    """One process that computes `function(request)`.
 
     Args:
         function: picklable; returns dicts, lists, texts, numbers, None and arrays. One that takes long may be
@@ -60,12 +62,12 @@ class Worker:
             killed and another one started.
     """
 
-    def __init__(self, function: Callable[[int], Any], seconds: float):
+    def __init__(self, function: Callable[[Any], Any], seconds: float):
         self.pickled, self.seconds = pickle.dumps(function), seconds
         self.process: subprocess.Popen[bytes] | None = None
         self.stopped, self.starting_or_stopping = False, threading.Lock()
 
-    def __call__(self, index: int) -> Any:
+    def __call__(self, request: Any) -> Any:
         """The result, or a `Lost`.
 
         Raises:
@@ -73,8 +75,7 @@ class Worker:
         """
         try:
             requests, answers = _pipes(self._started())
-            requests.write(struct.pack("<q", index))
-            requests.flush()
+            _write_pickled(requests, pickle.dumps(request))
             answer = _receive(answers.fileno(), self.seconds)
             while "working" in answer:
                 answer = _receive(answers.fileno(), self.seconds)
@@ -104,15 +105,14 @@ class Worker:
             if self.stopped:
                 raise EOFError
             self.process = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+                [sys.executable, "-c", f"from {__name__} import serve; serve({self.seconds!r})"],
                 env=isolated_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
         requests, answers = _pipes(self.process)
-        requests.write(struct.pack("<q", len(self.pickled)) + self.pickled)
-        requests.flush()
+        _write_pickled(requests, self.pickled)
         try:
             ready = _receive(answers.fileno(), _START_SECONDS)
         except (TimeoutError, EOFError) as error:
@@ -171,13 +171,17 @@ def map_in_processes(
             worker.close()
 
 
-def serve() -> None:
-    """The worker's side: read the function, then answer numbers until the pipe is closed."""
+def serve(seconds: float) -> None:
+    """The worker's side: read the function, then answer requests until the pipe is closed.
+
+    Args:
+        seconds: after which the other side gives an item up, if it is still there.
+    """
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not get among the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started it, who ends it
     try:
-        function = pickle.loads(_exactly(requests, struct.unpack("<q", _exactly(requests, 8))[0]))
+        function = _read_pickled(requests)
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(1)
         _bound_memory()
@@ -185,11 +189,14 @@ def serve() -> None:
     except Exception:
         _send(answers, {"error": traceback.format_exc()})
         return
-    while len(number := requests.read(8)) == 8:
+    while True:
         try:
-            value = function(struct.unpack("<q", number)[0])
+            request = _read_pickled(requests)
+            _end_after(seconds)
+            value = function(request)
             if isinstance(value, Generator):
-                value = _run(value, answers)
+                value = _run(value, answers, seconds)
+            _end_after(0)
             _send(answers, {"value": value})
         except (EOFError, BrokenPipeError):
             return
@@ -200,14 +207,21 @@ def serve() -> None:
                 _send(answers, {"error": traceback.format_exc()})
 
 
-def _run(work: Generator[Any, None, Any], answers: Any) -> Any:
+def _run(work: Generator[Any, None, Any], answers: Any, seconds: float) -> Any:
     """What a generator returns; at each of its yields the other side is told that it is at work."""
     while True:
         try:
             next(work)
         except StopIteration as end:
             return end.value
+        _end_after(seconds)
         _send(answers, {"working": None})
+
+
+def _end_after(seconds: float) -> None:
+    """Let the system end this process if it hangs and nobody is there to kill it; 0 takes that back."""
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE_SECONDS if seconds else 0)
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -291,6 +305,15 @@ def _read(file: int, length: int, deadline: float) -> bytearray:
             raise EOFError
         filled += count
     return result
+
+
+def _write_pickled(file: IO[bytes], data: bytes) -> None:
+    file.write(struct.pack("<q", len(data)) + data)
+    file.flush()
+
+
+def _read_pickled(file: Any) -> Any:
+    return pickle.loads(_exactly(file, struct.unpack("<q", _exactly(file, 8))[0]))
 
 
 def _exactly(file: Any, length: int) -> bytes:

@@ -10,11 +10,13 @@ or removed later change no other file's side.
 
 import hashlib
 import unicodedata
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from warnings import warn
+
+import numpy as np
+from jaxtyping import Bool, UInt64
 
 from ..runtime.remote import is_address
 from .entry import Entry
@@ -23,6 +25,7 @@ VALIDATION_SHARE = 0.05
 GROUP = "group"
 # Times the share from which on a warning says how much is held out.
 _MUCH = 3
+_MOST_LOOKED_AT = 1000  # clips, for the names of a message
 
 
 class SplitKey(NamedTuple):
@@ -72,10 +75,24 @@ def relative_path(path: str, source: str) -> str:
     return unicodedata.normalize("NFC", found.as_posix())
 
 
-def place_of(key: str) -> float:
-    """A number in [0, 1) that follows from the key alone, evenly spread over keys."""
+def key_number(key: str) -> int:
+    """64 bits that follow from the key alone, evenly spread over keys: they stand for it."""
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return int.from_bytes(digest[:8], "big")
+
+
+def place_of(key: str) -> float:
+    """A number in [0, 1) that follows from the key alone."""
+    return key_number(key) / 2**64
+
+
+def deciding_numbers(
+    group: UInt64[np.ndarray, " clips"], path: UInt64[np.ndarray, " clips"]
+) -> UInt64[np.ndarray, " clips"]:
+    """`deciding` of many clips by their numbers, which are 0 where a clip has no group."""
+    if len(group) and (group == group[0]).all():
+        return path
+    return np.where(group != 0, group, path)
 
 
 def held_out(keys: Sequence[str], share: float, at_most: int | None = None) -> set[str]:
@@ -89,28 +106,42 @@ def held_out(keys: Sequence[str], share: float, at_most: int | None = None) -> s
     Raises:
         ValueError: if there are not two keys to divide.
     """
-    clips = Counter(keys)
-    if len(clips) < 2:
+    numbers = {key: key_number(key) for key in set(keys)}
+    of_clips = np.array([numbers[key] for key in keys], np.uint64)
+    outside = is_held_out(of_clips, share, at_most, keys.__getitem__)
+    return {keys[index] for index in np.flatnonzero(outside).tolist()}
+
+
+def is_held_out(
+    keys: UInt64[np.ndarray, " clips"], share: float, at_most: int | None, name: Callable[[int], str]
+) -> Bool[np.ndarray, " clips"]:
+    """`held_out` of many clips by the numbers of their keys: which clips are held out.
+
+    Args:
+        name: of a clip's key, for the message.
+    """
+    ranked, counts = np.unique(keys, return_counts=True)
+    if len(ranked) < 2:
         raise ValueError(
-            f"the clips are of {len(clips)} file or group; at least 2 are needed, one of them held out "
+            f"the clips are of {len(ranked)} file or group; at least 2 are needed, one of them held out "
             "(or give clips to validate on: --data.validation_source)"
         )
-    ranked = sorted(clips, key=place_of)
-    chosen: set[str] = set()
-    count = 0
-    for key in ranked[:-1]:
-        if chosen and (place_of(key) >= share or (at_most is not None and count >= at_most)):
-            break
-        chosen.add(key)
-        count += clips[key]
-    if count > max(_MUCH * share * len(keys), 1):
+    before = np.cumsum(counts) - counts
+    is_chosen = ranked / 2.0**64 < share
+    if at_most is not None:
+        is_chosen &= before < at_most
+    is_chosen[0], is_chosen[-1] = True, False
+    chosen = int(np.argmin(is_chosen))  # the first that is not, and none after it
+    outside = np.isin(keys, ranked[:chosen])
+    if (count := int(outside.sum())) > max(_MUCH * share * len(keys), 1):
+        names = dict.fromkeys(name(int(index)) for index in np.flatnonzero(outside)[:_MOST_LOOKED_AT])
         warn(
-            f"{count} of {len(keys)} clips are held out, those of {', '.join(sorted(chosen)[:3])}: a file or "
+            f"{count} of {len(keys)} clips are held out, those of {', '.join(sorted(names)[:3])}: a file or "
             "group is never divided. Leave out `group` where it is a kind of clips, or give "
             "--data.validation_source",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return chosen
+    return outside
 
 
 def by_place(keys: Sequence[str]) -> list[int]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from .fused_linear import FusedLinear
 from .rms_norm import RMSNorm
 
 Rotation = tuple[Tensor, Tensor]
@@ -36,7 +37,8 @@ class Attention(nn.Module):
         super().__init__()
         self.layer, self.heads, self.kv_heads = layer, heads, kv_heads
         self.head_dim = dim // heads
-        self.project_in = nn.Linear(dim, (heads + 2 * kv_heads) * self.head_dim, bias=False)
+        widths = tuple(count * self.head_dim for count in (heads, kv_heads, kv_heads))
+        self.project_in = FusedLinear(dim, widths)
         self.query_norm = RMSNorm(self.head_dim)
         self.key_norm = RMSNorm(self.head_dim)
         self.project_out = nn.Linear(dim, dim, bias=False)

@@ -118,9 +118,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         z_loss: float,
         logits_at_once: int,
     ) -> tuple[Tensor, Tensor]:
-        wants_gradient = any(ctx.needs_input_grad)
-        hidden_gradient = torch.zeros_like(hidden) if wants_gradient else None
-        matrix_gradient = torch.zeros_like(matrix) if wants_gradient else None
+        hidden_gradient, matrix_gradient = (
+            torch.zeros_like(each) if wanted else None
+            for each, wanted in zip((hidden, matrix), ctx.needs_input_grad, strict=False)
+        )
         nats, squares = torch.zeros_like(weight), torch.zeros_like(weight)
         size = max(1, logits_at_once // matrix.shape[0])
         for start in range(0, hidden.shape[0], size):
@@ -131,15 +132,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
             probabilities, lse = _softmax_in_place(logits)
             nats[rows] = (lse - own).squeeze(1).to(nats.dtype)
             squares[rows] = lse.squeeze(1).square().to(nats.dtype)
-            if hidden_gradient is None or matrix_gradient is None:
+            if hidden_gradient is None and matrix_gradient is None:
                 continue
             scale = weight[rows, None].to(lse.dtype)
             error = probabilities.mul_(scale * (1 + 2 * z_loss * lse)).scatter_add_(
                 1, target[rows, None], -scale
             )
             error = error.to(product.dtype)
-            hidden_gradient[rows] = (error @ matrix).to(hidden.dtype)
-            _add_product(matrix_gradient, error.T, hidden[rows])
+            if hidden_gradient is not None:
+                hidden_gradient[rows] = (error @ matrix).to(hidden.dtype)
+            if matrix_gradient is not None:
+                _add_product(matrix_gradient, error.T, hidden[rows])
         ctx.save_for_backward(hidden_gradient, matrix_gradient)
         ctx.mark_non_differentiable(nats)
         return (weight * (nats + z_loss * squares)).sum(), nats
@@ -147,8 +150,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         total_gradient, _ = gradients
-        hidden_gradient, matrix_gradient = ctx.saved_tensors
-        return hidden_gradient * total_gradient, matrix_gradient * total_gradient, None, None, None, None
+        products = [None if each is None else each * total_gradient for each in ctx.saved_tensors]
+        return *products, None, None, None, None
 
 
 def _softmax_in_place(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .attention import Attend, Attention, Rotation
+from .fused_linear import FusedLinear
 from .rms_norm import RMSNorm
 from .swiglu import swiglu
 
@@ -32,7 +33,7 @@ class Layer(nn.Module):
         self.attention_norm = RMSNorm(dim)
         self.attention = Attention(index, dim, heads, kv_heads)
         self.feed_forward_norm = RMSNorm(dim)
-        self.project_in = nn.Linear(dim, 2 * hidden, bias=False)
+        self.project_in = FusedLinear(dim, (hidden, hidden))
         self.project_out = nn.Linear(hidden, dim, bias=False)
 
     def forward(

@@ -121,7 +121,7 @@ class PrefixLM(PretrainedMixin, nn.Module):
         self.heads = nn.ModuleDict(
             {block.name: Head(block.factors, config.dim) for block in self.blocks if block.name != "special"}
         )
-        self._initialise()
+        self.initialise()
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch length dim"]:
         """Hidden states; the one at position i is read by the head of position i + 1."""
@@ -177,13 +177,15 @@ class PrefixLM(PretrainedMixin, nn.Module):
     def _angles(self, coordinates: Tensor) -> Tensor:
         return rotary_angles(coordinates, self.config.rotary_dims, self.config.rotary_wavelengths)
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
         """Matrices keep the variance; heads start at zero, so that the first loss is that of guessing."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=0.5)
+            elif isinstance(module, RMSNorm):
+                nn.init.ones_(module.weight)
         for module in self.modules():
             if isinstance(module, Head):
                 for linear in module.digits:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor, nn
 
+from ...training.processes import sum_over_processes
 from ..batch import Batch
 from ..model.transformer import PrefixLM
 
@@ -34,25 +35,29 @@ def head_entropies(
 ) -> dict[str, float]:
     """Mean entropy in nats of what every head predicts for each digit: "visual/0", "visual/1", ...
 
+    Heads of blocks that are no targets are called all the same, with no rows, and left out of the result:
+    where a head's weights are divided among processes, all of them gather these for each call.
+
     Args:
         hidden: the model's output for the batch, of which some positions of each block are used.
     """
     entropies: dict[str, float] = {}
     for index, block in enumerate(model.blocks):
-        wanted = ((batch.weight[:, 1:] > 0) & (batch.block[:, 1:] == index)).nonzero()
-        if not len(wanted):
+        if block.name not in model.heads:
             continue
+        wanted = ((batch.weight[:, 1:] > 0) & (batch.block[:, 1:] == index)).nonzero()
         row, before = wanted[:: len(wanted) // ENTROPY_ROWS + 1].unbind(1)
         digits = block.split(batch.ids[row, before + 1] - block.start)
         head = model.head(block.name)
         for k in range(len(digits)):
             shares = head.logits(hidden[row, before], digits[:k]).float().softmax(-1)
-            entropies[f"{block.name}/{k}"] = torch.special.entr(shares).sum(-1).mean().item()
+            if len(wanted):
+                entropies[f"{block.name}/{k}"] = torch.special.entr(shares).sum(-1).mean().item()
     return entropies
 
 
 class CodeUsage:
-    """Which codes of every block were targets since the last report."""
+    """Which codes of every block were targets since the last report, of all processes."""
 
     def __init__(self) -> None:
         self.counts: dict[str, Tensor] = {}
@@ -60,16 +65,19 @@ class CodeUsage:
     def add(self, model: PrefixLM, batch: Batch) -> None:
         for index, block in enumerate(model.blocks):
             codes = batch.ids[(batch.weight > 0) & (batch.block == index)] - block.start
-            if block.name in model.heads and len(codes):
+            if block.name in model.heads:  # each, so that all processes have the same blocks
                 counts = torch.bincount(codes, minlength=block.size)
                 self.counts[block.name] = self.counts.get(block.name, 0) + counts
 
     def report(self) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Perplexity and counts of the codes of each block, which are then forgotten.
+        """Perplexity and counts of the codes of each block that has any, which are then forgotten.
+
+        Called by all processes, after at least one batch on each.
 
         The perplexity is exp(entropy): as many codes, used evenly, would have the same entropy.
         """
-        counts, self.counts = self.counts, {}
+        counts = {name: sum_over_processes(each) for name, each in self.counts.items()}
+        counts, self.counts = {name: each for name, each in counts.items() if each.any()}, {}
         shares = {name: each.double() / each.sum() for name, each in counts.items()}
         perplexities = {name: torch.special.entr(share).sum().exp().item() for name, share in shares.items()}
         return perplexities, counts

@@ -1,6 +1,7 @@
 """The Lightning module that trains the language model; run by `videolm lm fit --config ...`."""
 
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -10,9 +11,11 @@ from lightning import LightningModule
 from torch import Tensor, distributed, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
-from ...training.muon import Muon, parameter_groups
+from ...training.group_report import group_report
+from ...training.interval_means import IntervalMeans
+from ...training.muon import Groups, Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -23,10 +26,10 @@ from ..model.transformer import LMConfig, PrefixLM
 from ..vocabulary import Vocabulary
 from .accumulation import TargetMean
 from .costs import training_flops
-from .finetuning import add_low_rank, start_from
+from .finetuning import NewParts, add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
-from .loss import Loss, loss_of, nats_by_block, nats_by_task
-from .parallel import is_sharded, reshard, save_whole, shard
+from .loss import Loss, loss_of, nats_by_block, nats_by_task, sums_of, tasks_of_targets
+from .parallel import copy_weights, is_sharded, materialise, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
 _ADAM_BETAS = (0.9, 0.95)
@@ -35,11 +38,12 @@ _ADAM_BETAS = (0.9, 0.95)
 class LanguageModelTraining(LightningModule):
     """Next-id training of a `PrefixLM`.
 
-    The loss is the mean over the targets of all processes and accumulated batches. Logged are the loss,
-    nats for each block of the vocabulary (`visual`, `audio_0`, ...) and each task, the gradients' norm,
-    the entropy of each head, the perplexity of the target codes (TensorBoard and wandb also show their
-    histogram), positions read per second and the share of the hardware's peak (model-FLOPs utilisation).
-    Validation and export use the EMA of the weights, if there is one.
+    The loss is the mean over the targets of all processes and accumulated batches. Logged are, over all
+    processes and the steps since the last report, means over the targets: the loss, nats for each block of
+    the vocabulary (`visual`, `audio_0`, ...) and each task; the gradients' norm, the perplexity of the target
+    codes (TensorBoard and wandb also show their histogram), positions read per second and the share of the
+    hardware's peak (model-FLOPs utilisation). Of the last step: the entropy of each head, and learning rate
+    and gradient norm of each group of weights. Validation and export use the EMA, if there is one.
 
     Args:
         model: sizes of the model.
@@ -61,13 +65,18 @@ class LanguageModelTraining(LightningModule):
         compile: compile the layers (torch.compile), which takes a minute or two at the start.
         init_from: a model folder whose weights to start from.
         lora_rank: freeze the model but for changes of this rank of the matrices in its layers, which are
-            added to them when it is exported (AdamW at `adam_learning_rate`); 0 trains all weights.
+            added to them when it is exported, and for blocks, names and heads that `init_from` lacks or that
+            are zero there (all with AdamW at `adam_learning_rate`); 0 trains all weights.
         share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
             lookup-free quantisation.
         max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
             the training ends.
         text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
+        sharded: from the trainer's strategy: the weights are made in `configure_model`, by each process its
+            own.
     """
+
+    watched_loss: Tensor
 
     def __init__(
         self,
@@ -90,16 +99,20 @@ class LanguageModelTraining(LightningModule):
         share_bits: bool = False,
         max_skipped_steps: int = 20,
         text_width: int = 0,
+        sharded: bool = False,
     ):
         super().__init__()
-        self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
-        if init_from is not None:
-            start_from(self.model, vocabulary, init_from)
-        if share_bits:
-            share_bits_of(self.model, is_trained=init_from is not None)
-        if lora_rank:
-            add_low_rank(self.model, lora_rank)
-        self.average = None if ema_decay is None else averaged(self.model, ema_decay)
+        self.vocabulary, self.init_from = vocabulary, init_from
+        with torch.device("meta") if sharded else nullcontext():
+            self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
+            new = NewParts()
+            if init_from is not None:
+                new = start_from(self.model, vocabulary, init_from)
+            if share_bits:
+                share_bits_of(self.model, is_trained=init_from is not None)
+            if lora_rank:
+                add_low_rank(self.model, lora_rank, new)
+            self.average = None if ema_decay is None else averaged(self.model, ema_decay)
         checkpoint_layers(self.model.layers, activation_checkpointing)
         if compile:
             for layer in self.model.layers:
@@ -117,7 +130,8 @@ class LanguageModelTraining(LightningModule):
         self._mean = TargetMean()
         self._usage = CodeUsage()
         self._throughput: Throughput | None = None
-        self._last_loss = 0.0
+        self._interval = IntervalMeans()
+        self.watched_loss = torch.zeros(())
         self._reported_step = 0
         self._sums: dict[str, tuple[float, float]] = {}
 
@@ -127,7 +141,7 @@ class LanguageModelTraining(LightningModule):
         return self.model if self.average is None else cast(PrefixLM, self.average.module)
 
     def configure_model(self) -> None:
-        """Divide the weights among processes, if the strategy is one that does."""
+        """Divide the weights among processes, if the strategy is one that does, and make them."""
         if self.device_mesh is None or is_sharded(self.model):
             return
         if any(is_parametrized(module) for module in self.model.modules()):
@@ -136,6 +150,17 @@ class LanguageModelTraining(LightningModule):
             )
         for model in (self.model, *(() if self.average is None else (self.trained,))):
             shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
+        if self.model.norm.weight.is_meta:
+            self._materialise(self.trainer.strategy.root_device)
+
+    def _materialise(self, device: torch.device) -> None:
+        materialise(self.model, self.vocabulary, device)
+        if self.init_from is not None:
+            start_from(self.model, self.vocabulary, self.init_from)
+        if self.average is not None:
+            self.trained.to_empty(device=device)
+            copy_weights(self.trained, self.model)
+            self.average.n_averaged = torch.zeros((), dtype=torch.long, device=device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         with watching(self.model) as hidden:
@@ -143,16 +168,14 @@ class LanguageModelTraining(LightningModule):
         # Means over the processes: their gradients are averaged as well.
         sums = torch.stack([loss.total.detach(), loss.weight])
         total, weight = self.trainer.strategy.reduce(sums, reduce_op="mean").unbind()
-        self._last_loss = total / weight
-        self.log("train/loss", self._last_loss, prog_bar=True, batch_size=len(loss.nats))
-        self.log("train/padding", batch.padding_share, batch_size=1)
+        self.watched_loss = total / weight
+        self.log("loss", self.watched_loss, prog_bar=True, logger=False, batch_size=len(loss.nats))
+        self._add_to_interval(loss, batch)
         self._usage.add(self.model, batch)
         self._count_work(loss, batch)
         if self._is_reported(self.global_step + 1):
-            for name, (nats, count) in self._parts(loss, batch).items():
-                self.log(f"train/{name}", nats, batch_size=count)
             entropies = head_entropies(self.model, batch, hidden[0])
-            self.log_dict({f"train/entropy/{name}": value for name, value in entropies.items()}, batch_size=1)
+            self._interval.add({f"entropy/{name}": value for name, value in entropies.items()})
         return self._mean.loss(loss.total, weight)
 
     def configure_gradient_clipping(
@@ -165,8 +188,10 @@ class LanguageModelTraining(LightningModule):
         weights = [each for group in optimizer.param_groups for each in group["params"]]
         factor = self._mean.correction(self.trainer.accumulate_grad_batches)
         norm = float(gradient_norm(weights)) * factor
-        self.log("train/gradient_norm", norm, batch_size=1)
-        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
+        self._interval.add({"gradient_norm": norm})
+        if self._is_reported(self.global_step + 1):
+            self._interval.add(group_report(optimizer, factor))
+        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self.watched_loss)):
             return
         limit = gradient_clip_val if gradient_clip_algorithm != "value" else None
         scale = factor * (min(1.0, limit / (norm + 1e-6)) if limit else 1.0)
@@ -187,6 +212,8 @@ class LanguageModelTraining(LightningModule):
         """Report what is gathered over several steps."""
         if self._is_reported(self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
+            means = self._interval.report() | {"train/skipped_steps": self.skipped_steps.since_report()}
+            self.log_dict(means, batch_size=1)
             perplexities, counts = self._usage.report()
             used = {f"train/code_perplexity/{name}": each for name, each in perplexities.items()}
             self.log_dict(used, batch_size=1)
@@ -231,17 +258,18 @@ class LanguageModelTraining(LightningModule):
     def make_optimizer(self) -> torch.optim.Optimizer:
         linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
         frozen = any(is_parametrized(module) for module in linear)
-        matrices, others = parameter_groups([] if frozen else linear, self.model)
+        matrices, others, parts = parameter_groups([] if frozen else linear, self.model)
         tables = [each for each in others if each.ndim > 1 and each.requires_grad]
         others = [each for each in others if each.ndim == 1 and each.requires_grad]
         table_group = {
+            "name": "tables",
             "params": tables,
             "lr": self.adam_learning_rate,
             "weight_decay": self.table_weight_decay,
         }
         if self.optimizer == "muon" and matrices:
             optimizer = Muon(
-                (matrices, others),
+                Groups(matrices, others, parts),
                 self.learning_rate,
                 self.adam_learning_rate,
                 betas=_ADAM_BETAS,
@@ -250,8 +278,13 @@ class LanguageModelTraining(LightningModule):
             optimizer.add_param_group(table_group | {"is_matrix": False})
             return optimizer
         groups = [
-            {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
-            {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+            {
+                "name": "matrices",
+                "params": matrices,
+                "lr": self.learning_rate,
+                "weight_decay": self.weight_decay,
+            },
+            {"name": "others", "params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
             table_group,
         ]
         return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
@@ -269,13 +302,29 @@ class LanguageModelTraining(LightningModule):
             gap=0.15,
         )
 
-    def export(self, folder: str | Path) -> None:
-        """Write the model to `folder`/lm: called by all processes, of which the first one writes."""
-        save_whole(self.trained, Path(folder) / "lm")
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the model to `folder`/lm: called by all processes, of which the first one writes.
+
+        Args:
+            weights: None takes the average if there is one.
+        """
+        check_weights(weights, self.average is not None)
+        save_whole(self.model if weights == "raw" else self.trained, Path(folder) / "lm")
 
     def _is_reported(self, step: int) -> bool:
         """Whether what is gathered over several steps is logged at this one."""
         return step % self.trainer.log_every_n_steps == 0  # pyright: ignore[reportAttributeAccessIssue]  # set late
+
+    def _add_to_interval(self, loss: Loss, batch: Batch) -> None:
+        """Sums over the targets of a batch, by block and by task."""
+        self._interval.add_sums(("loss",), loss.total.detach()[None], loss.weight[None])
+        self._interval.add({"padding": batch.padding_share})
+        names, of_target = tasks_of_targets(loss, batch.tasks)
+        self._interval.add_sums(
+            tuple(f"task/{name}" for name in names), *sums_of(loss.nats, of_target, len(names))
+        )
+        blocks = tuple(f"nats/{block.name}" for block in self.model.blocks)
+        self._interval.add_sums(blocks, *sums_of(loss.nats, loss.block, len(blocks)))
 
     def _parts(self, loss: Loss, batch: Batch) -> dict[str, tuple[float, int]]:
         """Mean nats and number of targets, by block and by task."""

@@ -81,9 +81,23 @@ def nats_by_block(loss: Loss, names: tuple[str, ...]) -> dict[str, tuple[float, 
 
 def nats_by_task(loss: Loss, tasks: tuple[str, ...]) -> dict[str, tuple[float, int]]:
     """The same of each task; `tasks` names the task of every example of the batch."""
+    names, of_target = tasks_of_targets(loss, tasks)
+    return _means(loss.nats, of_target, names)
+
+
+def tasks_of_targets(loss: Loss, tasks: tuple[str, ...]) -> tuple[tuple[str, ...], Int[Tensor, " targets"]]:
+    """The tasks of a batch, and which of them every target is of."""
     names = tuple(sorted(set(tasks)))
     of_example = torch.tensor([names.index(task) for task in tasks], device=loss.example.device)
-    return _means(loss.nats, of_example[loss.example], names)
+    return names, of_example[loss.example]
+
+
+def sums_of(
+    nats: Float[Tensor, " targets"], group: Int[Tensor, " targets"], number: int
+) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
+    """Sum of the nats and number of the targets of each group, without waiting for the device."""
+    zeros = torch.zeros(number, dtype=nats.dtype, device=nats.device)
+    return zeros.index_add(0, group, nats), zeros.index_add(0, group, torch.ones_like(nats))
 
 
 def nats_by_example(loss: Loss, count: int) -> Float[Tensor, " examples"]:
@@ -94,7 +108,6 @@ def nats_by_example(loss: Loss, count: int) -> Float[Tensor, " examples"]:
 
 
 def _means(nats: Tensor, group: Tensor, names: tuple[str, ...]) -> dict[str, tuple[float, int]]:
-    sums = torch.zeros(len(names), dtype=nats.dtype, device=nats.device).index_add(0, group, nats)
-    counts = torch.bincount(group, minlength=len(names))
+    sums, counts = sums_of(nats, group, len(names))
     table = zip(names, sums.tolist(), counts.tolist(), strict=True)
-    return {name: (total / count, count) for name, total, count in table if count}
+    return {name: (total / count, round(count)) for name, total, count in table if count}

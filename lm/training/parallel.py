@@ -6,10 +6,19 @@ Each layer and each head is a unit: its weights are gathered when it runs and fr
 (`torch.distributed.fsdp.fully_shard`). With a tensor-parallel size above 1 the matrices of the layers are
 also divided inside a group, and each process computes its part of every product with them; attention and
 everything else between the products is computed by every process of the group.
+
+No process ever holds the whole model: it is made on the device "meta", divided, and given its values one
+weight after the other. Sequences are not divided (context parallelism): rows of 1,300 to 1,800 positions, a
+clip with its text and sound, fit every device that has the weights.
+
+    with torch.device("meta"):
+        model = PrefixLM(config, vocabulary)
+    shard(model, mesh, half=True)
+    materialise(model, vocabulary, device)
 """
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -29,9 +38,12 @@ from torch.distributed.tensor.parallel import (
     RowwiseParallel,
     parallelize_module,
 )
+from torch.overrides import TorchFunctionMode
 
 from ...data.runtime.pretrained import PretrainedMixin
+from ...training.sharded_tensors import local, own_part
 from ..model.transformer import PrefixLM
+from ..vocabulary import Vocabulary
 from .finetuning import merged_state
 
 
@@ -70,6 +82,50 @@ def _tensor_plan() -> dict[str, ParallelStyle]:
         plan[f"{block}project_in"] = ColwiseParallel(output_layouts=Replicate())
         plan[f"{block}project_out"] = RowwiseParallel(input_layouts=Replicate())
     return plan
+
+
+@torch.no_grad()
+def materialise(model: PrefixLM, vocabulary: Vocabulary, device: torch.device) -> None:
+    """Give a sharded model that has no memory its own and its initial weights, in place.
+
+    They are those of a model that one process makes from the same state of the global random generator: each
+    process draws every weight, one after the other, and keeps its part.
+    """
+    model.to_empty(device=device)
+    with _Drawing():
+        with torch.device("meta"):
+            _Uninitialised(model.config, vocabulary)  # draws what its modules are made with and lose
+        model.initialise()
+
+
+class _Uninitialised(PrefixLM):
+    def initialise(self) -> None:
+        """Leaves all weights as their modules were made."""
+
+
+class _Drawing(TorchFunctionMode):
+    """Initial values are drawn for whole weights on the CPU, also of those without memory, and are kept as
+    far as a weight is held here."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if getattr(func, "__module__", "") != nn.init.__name__:
+            return func(*args, **given)
+        weight = given.pop("tensor") if "tensor" in given else args[0]
+        drawn = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+        func(drawn, *args[1:], **given)
+        if not weight.is_meta:
+            local(weight).copy_(drawn[own_part(weight)])
+        return weight
+
+
+def copy_weights(model: nn.Module, source: nn.Module) -> None:
+    """Give a model the weights of another one that is divided as it is."""
+    with torch.no_grad():
+        for weight, values in zip(model.parameters(), source.parameters(), strict=True):
+            local(weight).copy_(local(values))
 
 
 def is_sharded(module: nn.Module) -> bool:

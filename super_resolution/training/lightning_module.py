@@ -11,8 +11,10 @@ from torch import Tensor, distributed, nn
 from ...lm.model.activation_checkpointing import checkpoint_layers
 from ...lm.training.parallel import is_sharded, reshard, save_whole
 from ...lm.training.throughput import Throughput, peak_flops
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
+from ...training.group_report import group_report
+from ...training.interval_means import IntervalMeans
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
@@ -33,9 +35,10 @@ class SuperResolutionTraining(LightningModule):
     """Training of a `SuperResolution` to predict hidden codes.
 
     What is hidden, noisy and left out of a clip comes with it from the datamodule, as a function of the seed
-    and the step. Logged are the loss, nats of hidden and of shown codes, the gradients' norm, codes read per
-    second and the share of the hardware's peak. Validation and export use the EMA of the weights, if there is
-    one.
+    and the step. Logged are, means over the steps since the last report and all processes, the loss, nats of
+    hidden and of shown codes and the gradients' norm; codes read per second and the share of the hardware's
+    peak; of the last step learning rate and gradient norm of each group of weights. Validation and export use
+    the EMA of the weights, if there is one.
 
     Args:
         model: sizes of the transformer and of its windows.
@@ -58,6 +61,8 @@ class SuperResolutionTraining(LightningModule):
         max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
             the training ends.
     """
+
+    watched_loss: Tensor
 
     def __init__(
         self,
@@ -95,7 +100,8 @@ class SuperResolutionTraining(LightningModule):
         self.weight_decay = weight_decay
         self.skipped_steps = SkippedSteps(max_skipped_steps)
         self._throughput: Throughput | None = None
-        self._last_loss = torch.zeros(())
+        self._means = IntervalMeans()
+        self.watched_loss = torch.zeros(())
         self._reported_step = 0
         self._sums: dict[str, tuple[float, float]] = {}
 
@@ -120,10 +126,10 @@ class SuperResolutionTraining(LightningModule):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         loss = loss_of(self.model, batch)
-        self._last_loss = loss.mean.detach()
-        values = {"loss": self._last_loss, "nats": loss.by_clip.mean(), "nats_shown": loss.shown}
-        for name, value in values.items():
-            self.log(f"train/{name}", value, prog_bar=name == "nats", batch_size=len(batch))
+        self.watched_loss = loss.mean.detach()
+        nats = loss.by_clip.mean()
+        self._means.add({"loss": self.watched_loss, "nats": nats, "nats_shown": loss.shown})
+        self.log("nats", nats, prog_bar=True, logger=False, batch_size=len(batch))
         self._count_work(batch)
         return loss.mean
 
@@ -135,8 +141,10 @@ class SuperResolutionTraining(LightningModule):
     ) -> None:
         """Measure and clip the gradients; skip the step if they are non-finite."""
         norm = float(gradient_norm(self.model.parameters()))
-        self.log("train/gradient_norm", norm, batch_size=1)
-        if not self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
+        self._means.add({"gradient_norm": norm})
+        if self._is_reported(self.global_step + 1):
+            self._means.add(group_report(optimizer))
+        if not self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self.watched_loss)):
             clip_gradients([self.model], gradient_clip_val, gradient_clip_algorithm)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
@@ -146,10 +154,11 @@ class SuperResolutionTraining(LightningModule):
             self.average.update_parameters(self.model)
 
     def on_train_batch_end(self, outputs: Any, batch: PairBatch, batch_idx: int) -> None:
-        """Report the speed since the last report."""
-        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
-        if self.global_step % every == 0 and self.global_step > self._reported_step:
+        """Report the means and the speed since the last report."""
+        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
+            means = self._means.report() | {"train/skipped_steps": self.skipped_steps.since_report()}
+            self.log_dict(means, batch_size=1)
             assert self._throughput is not None
             speed = self._throughput.report(self.trainer.world_size)
             self.log_dict({f"train/{name}": value for name, value in speed.items()}, batch_size=1)
@@ -187,18 +196,28 @@ class SuperResolutionTraining(LightningModule):
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         linear = [module for module in self.model.layers.modules() if isinstance(module, nn.Linear)]
-        matrices, others = parameter_groups(linear, self.model)
+        muon = parameter_groups(linear, self.model)
         if self.optimizer == "muon":
             return Muon(
-                (matrices, others),
+                muon,
                 self.learning_rate,
                 self.adam_learning_rate,
                 betas=_ADAM_BETAS,
                 weight_decay=self.weight_decay,
             )
         groups = [
-            {"params": matrices, "lr": self.learning_rate, "weight_decay": self.weight_decay},
-            {"params": others, "lr": self.adam_learning_rate, "weight_decay": 0.0},
+            {
+                "name": "matrices",
+                "params": muon.matrices,
+                "lr": self.learning_rate,
+                "weight_decay": self.weight_decay,
+            },
+            {
+                "name": "others",
+                "params": muon.others,
+                "lr": self.adam_learning_rate,
+                "weight_decay": 0.0,
+            },
         ]
         return torch.optim.AdamW(groups, betas=_ADAM_BETAS)
 
@@ -215,9 +234,18 @@ class SuperResolutionTraining(LightningModule):
             gap=0.3,
         )
 
-    def export(self, folder: str | Path) -> None:
-        """Write the stage into a model folder: called by all processes, of which the first one writes."""
-        save_whole(self.trained, Path(folder) / self.part)
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the stage into a model folder: called by all processes, of which the first one writes.
+
+        Args:
+            weights: None takes the average if there is one.
+        """
+        check_weights(weights, self.average is not None)
+        save_whole(self.model if weights == "raw" else self.trained, Path(folder) / self.part)
+
+    def _is_reported(self, step: int) -> bool:
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
+        return step % every == 0
 
     def _sum(self, name: str, value: float, count: float) -> None:
         total, before = self._sums.get(name, (0.0, 0.0))

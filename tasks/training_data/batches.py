@@ -3,12 +3,14 @@
 Batch `step` of a process is a pure function of its number, so that a stopped run goes on exactly.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from math import floor
 from operator import itemgetter
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from ...data.loading.buckets import ShuffledTurns, whole_parts
@@ -18,6 +20,7 @@ from .clip_pools import first_caption, usable
 from .coded_clips import SizedClips
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import Draw
+from .packing import Block, plan_block
 
 _ROUNDING = 1e-6  # of shares that add up to 1
 
@@ -93,16 +96,33 @@ class GroupedBatches(Dataset):
         return max(floor(clips / (rows * self.world_size) + _ROUNDING), 1)
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """Steps in which tasks are drawn by the same shares.
+
+    Args:
+        first: step.
+        block: how their examples are packed.
+        before: examples of each size in earlier steps.
+    """
+
+    first: int
+    block: Block
+    before: Counter[int]
+
+
 class PackedBatches(Dataset):
     """Batch `step` of one process: rows of limited length, filled with examples of any tasks and sizes.
 
-    Examples are drawn one by one and put into the first row that has room (NaViT's patch n' pack, Dehghani et
-    al. 2023, arXiv:2307.06304); the first that fits into none ends the batch and is left out, as one of many.
-    A batch follows from seed, step and rank alone.
+    Which kinds of examples share a row is planned for blocks of steps (packing.py), each with a text of usual
+    length; a row that has no room for a longer one shows its example without text, as one of many anyway.
+    The examples of a size are numbered through from step to step and process to process, so that one pass
+    shows each clip once. A batch follows from seed, step and rank alone.
 
     Args:
         batch_size: rows.
         row_tokens: positions of a row.
+        usual_text: pieces that most texts have at most.
 
     Attributes:
         steps: of an epoch.
@@ -116,36 +136,93 @@ class PackedBatches(Dataset):
         examples: TrainingExamples,
         batch_size: int,
         row_tokens: int,
+        usual_text: int,
         rank: int = 0,
         world_size: int = 1,
     ):
         self.examples, self.batch_size, self.row_tokens = examples, batch_size, row_tokens
         self.rank, self.world_size = rank, world_size
         tasks, pools = examples.mixture.tasks, examples.pools
-        draws = [Draw(task, size=size) for task in tasks for size in pools.sizes_of(task)]
+        self.kinds = [(task, size) for task in tasks for size in pools.sizes_of(task)]
+        draws = [draw for task, size in self.kinds for draw in examples.mixture.draws_of(task, size)]
         longest, draw = max(((examples.maker.longest(draw), draw) for draw in draws), key=itemgetter(0))
         if longest > row_tokens:
             raise ValueError(
                 f"row_tokens is {row_tokens}; "
                 f"task {draw.task.name} needs up to {longest} positions in one row"
             )
-        # More examples than a batch can ever hold: their numbers are this process's in this step.
-        shortest = min(len(examples.maker.layout(draw, 0)) for draw in draws)
-        self.most = batch_size * (row_tokens // shortest + 1)
-        self.steps = max(sum(pools.sizes) // (batch_size * world_size), 1)
+        self.phases: list[_Phase] = []
+        for first in examples.mixture.turning_points:
+            before = self._numbered_before(first) if self.phases else Counter[int]()
+            self.phases.append(_Phase(first, self._plan(first, usual_text), before))
+        block = self.phases[-1].block
+        self.steps = max(sum(pools.sizes) * block.steps // block.counts.total(), 1)
 
     def __getitem__(self, step: int) -> Batch:
-        first = (step * self.world_size + self.rank) * self.most
-        rows: list[list[Example]] = [[] for _ in range(self.batch_size)]
-        for number in range(first, first + self.most):
-            size = self.examples.mixture.draw_size(step, number)
-            draw = self.examples.mixture.draw(step, number, size=size)
-            example = self.examples.example(draw, step, number)
-            row = next((row for row in rows if sum(map(len, row)) + len(example) <= self.row_tokens), None)
-            if row is None:
+        phase, number, position = self._place(step)
+        first = (position * self.world_size + self.rank) * self.batch_size
+        before = self._before(phase, number)
+        rows = self._numbered(phase, number)[first : first + self.batch_size]
+        return Batch.of_rows([self._row(step, row, before) for row in rows])
+
+    def _row(self, step: int, row: list[tuple[int, int]], before: Counter[int]) -> list[Example]:
+        """The examples of a row; the last ones without text if there is too little room."""
+        draws = []
+        for kind, number in row:
+            task, size = self.kinds[kind]
+            number += before[size]
+            draws.append((self.examples.mixture.draw_given(task, size, step, number), number))
+        found = [self.examples.example(draw, step, number) for draw, number in draws]
+        for place in reversed(range(len(found))):
+            if sum(map(len, found)) <= self.row_tokens:
                 break
-            row.append(example)
-        return Batch.of_rows([row for row in rows if row])
+            draw, number = draws[place]
+            found[place] = self.examples.example(draw, step, number, with_text=False)
+        return found
+
+    def _plan(self, step: int, usual_text: int) -> Block:
+        mixture, maker = self.examples.mixture, self.examples.maker
+        shares = tuple(
+            float(mixture.size_shares[size] * mixture.shares_of(step, size)[mixture.tasks.index(task)])
+            for task, size in self.kinds
+        )
+        lengths = tuple(
+            max(maker.longest(draw, usual_text) for draw in mixture.draws_of(task, size))
+            for task, size in self.kinds
+        )
+        return plan_block(shares, lengths, self.row_tokens, self.batch_size * self.world_size)
+
+    def _place(self, step: int) -> tuple[int, int, int]:
+        """The phase of a step, its block in the phase, and its place in the block."""
+        phase = max(number for number, each in enumerate(self.phases) if each.first <= step)
+        return phase, *divmod(step - self.phases[phase].first, self.phases[phase].block.steps)
+
+    def _before(self, phase: int, number: int) -> Counter[int]:
+        """How many examples of each size there are before a block."""
+        before = Counter(self.phases[phase].before)
+        for kind, count in self.phases[phase].block.counts.items():
+            before[self.kinds[kind][1]] += number * count
+        return before
+
+    def _numbered(self, phase: int, number: int) -> list[list[tuple[int, int]]]:
+        """The rows of a block in their order: kinds, and numbers among the examples of their size."""
+        block, counts = self.phases[phase].block, Counter[int]()
+        rows = []
+        for place in block.order(self.examples.mixture.seed, phase, number).tolist():
+            row = []
+            for kind in block.rows[place]:
+                size = self.kinds[kind][1]
+                row.append((kind, counts[size]))
+                counts[size] += 1
+            rows.append(row)
+        return rows
+
+    def _numbered_before(self, step: int) -> Counter[int]:
+        """How many examples of each size earlier steps have, of all processes."""
+        phase, number, position = self._place(step)
+        before = self._before(phase, number)
+        rows = self._numbered(phase, number)[: position * self.world_size * self.batch_size]
+        return before + Counter(self.kinds[kind][1] for row in rows for kind, _ in row)
 
 
 class ValidationBatches(Dataset):
@@ -161,8 +238,10 @@ class ValidationBatches(Dataset):
         self.maker, self.clips = rows.maker, clips
         groups = []
         for task in tasks:
-            for size, pool in groupby(usable(clips, indices, task), clips.size_of):
-                draw, numbers = Draw(task, size=size), list(pool)
+            pool = usable(clips, indices, task)
+            sizes = clips.sizes_of(pool)
+            for size in np.unique(sizes).tolist():
+                draw, numbers = Draw(task, size=size), pool[sizes == size].tolist()
                 count = rows(draw)
                 starts = range(0, len(numbers), count)
                 groups.append([(draw, numbers[start : start + count]) for start in starts])

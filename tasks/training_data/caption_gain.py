@@ -54,7 +54,7 @@ def caption_gains(model: PrefixLM, data: LMDataModule) -> Float[Tensor, " clips"
     """Nats a code that each held-out clip's own caption saves, next to another clip's; None if none is."""
     if (task := task_with_text(data.mixture.tasks)) is None:
         return None
-    pool = usable(data.validation_set, data.validation, task)
+    pool = usable(data.validation_set, data.validation, task).tolist()
     size = data.validation_set.size_of(pool[0]) if pool else 0
     pool = [index for index in pool if data.validation_set.size_of(index) == size][:_MOST_CLIPS]
     captions = [first_caption(data.validation_set, index) for index in pool]

@@ -13,19 +13,25 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
 from ...data.codes.bucketed_shards import holds_shards, read_shards
 from ...data.codes.clip_format import ClipFormat
+from ...data.codes.clip_table import ClipColumns
 from ...data.codes.shards import CodedClip, ShardReader
 from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
 from ...data.loading.probes import cache_folder
 from ...data.runtime.notes import notify
 from ...data.runtime.progress import progress
 from ...data.runtime.remote import is_address
-from ...data.sources.held_out import SplitKey, group_of
+from ...data.sources.held_out import group_of
 from ...data.sources.selection import ClipSelection, conditions
 from ..task import Task
 from .clip_encoder import ClipEncoder, encode_windows, windows_of
@@ -51,12 +57,9 @@ class CodedClips(Protocol):
 
     def source_of(self, index: int, /) -> str: ...
 
-    def key_of(self, index: int, /) -> SplitKey:
-        """By what the clip is held out of training or not."""
-        ...
-
-    def has(self, index: int, part: str, /) -> bool:
-        """Whether the clip has codes of this name."""
+    @property
+    def columns(self) -> ClipColumns:
+        """What decides which of them are used, a value for each."""
         ...
 
 
@@ -76,7 +79,7 @@ class SizedClips:
         return sum(map(len, self.parts))
 
     def __getitem__(self, index: int) -> CodedClip:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part[own]
 
     def size_of(self, index: int) -> int:
@@ -84,26 +87,24 @@ class SizedClips:
         return bisect_right(self._starts, index) - 1
 
     def captions(self, index: int) -> tuple[str, ...]:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.captions(own)
 
     def long_caption(self, index: int) -> str | None:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.long_caption(own)
 
     def source_of(self, index: int) -> str:
-        part, own = self._place(index)
+        part, own = self.place_of(index)
         return part.source_of(own)
 
-    def key_of(self, index: int) -> SplitKey:
-        """By what a clip is held out of training or not."""
-        part, own = self._place(index)
-        return part.key_of(own)
+    @cached_property
+    def columns(self) -> ClipColumns:
+        return ClipColumns.joined([part.columns for part in self.parts])
 
-    def has(self, index: int, name: str) -> bool:
-        """Whether a clip has codes of this name."""
-        part, own = self._place(index)
-        return part.has(own, name)
+    def sizes_of(self, indices: Int[np.ndarray, " clips"]) -> Int[np.ndarray, " clips"]:
+        """Which of `formats` each of some clips has."""
+        return np.searchsorted(self._starts, indices, side="right") - 1
 
     @property
     def fingerprint(self) -> str:
@@ -111,7 +112,8 @@ class SizedClips:
         kept = (part.fingerprint for part in self.parts if isinstance(part, ShardReader | CodedFiles))
         return hashlib.sha256(" ".join(kept).encode()).hexdigest()[:16]
 
-    def _place(self, index: int) -> tuple[CodedClips, int]:
+    def place_of(self, index: int) -> tuple[CodedClips, int]:
+        """The part that holds a clip, and its number there."""
         size = self.size_of(index)
         return self.parts[size], index - self._starts[size]
 
@@ -129,6 +131,10 @@ class LiveCorpus:
     def __getitem__(self, index: int) -> CodedClip:
         return encode_windows(self.encoder, windows_of(self.source[index]))[0]
 
+    def original(self, index: int) -> UInt8[Tensor, "frames height width 3"]:
+        """The frames that the codes are of."""
+        return self.source[index].clips[0].frames
+
     def captions(self, index: int) -> tuple[str, ...]:
         return self.source.captions(index)
 
@@ -138,11 +144,12 @@ class LiveCorpus:
     def source_of(self, index: int) -> str:
         return self.source.name(index)
 
-    def key_of(self, index: int) -> SplitKey:
-        return SplitKey("", "")
-
-    def has(self, index: int, part: str) -> bool:
-        return part in self.clips.shapes
+    @property
+    def columns(self) -> ClipColumns:
+        count = len(self)
+        has_text = [bool(self.captions(index)) for index in range(count)]
+        names = [self.source_of(index) for index in range(count)]
+        return ClipColumns.of([self.clips.has_audio] * count, has_text, [""] * count, [""] * count, names)
 
 
 class NoClips:
@@ -166,11 +173,9 @@ class NoClips:
     def source_of(self, index: int) -> str:
         raise IndexError(index)
 
-    def key_of(self, index: int) -> SplitKey:
-        raise IndexError(index)
-
-    def has(self, index: int, part: str) -> bool:
-        raise IndexError(index)
+    @property
+    def columns(self) -> ClipColumns:
+        return ClipColumns.of([], [], [], [], [])
 
 
 class CodedFiles:
@@ -181,15 +186,18 @@ class CodedFiles:
     """
 
     def __init__(self, encoder: ClipEncoder, source: FileSource):
-        self.clips = encoder.clips
+        self.clips, self.source = encoder.clips, source
         self.skipped: list[tuple[str, str]] = []
+        self._windows: list[tuple[int, int]] = []  # of each clip: the number of its piece, and its own there
         self._clips: list[CodedClip] = []
         waiting: list[tuple[Reading, int]] = []
         with progress("encode", len(source)) as report:
             for number in range(len(source)):
                 reading = source[number]
                 self.skipped += [(reading.name, reading.problem)] if reading.problem else []
-                waiting += windows_of(reading)
+                windows = windows_of(reading)
+                self._windows += [(number, window) for _, window in windows]
+                waiting += windows
                 while len(waiting) >= _TOGETHER or (waiting and number == len(source) - 1):
                     self._clips += encode_windows(encoder, waiting[:_TOGETHER])
                     del waiting[:_TOGETHER]
@@ -204,6 +212,11 @@ class CodedFiles:
 
     def __getitem__(self, index: int) -> CodedClip:
         return self._clips[index]
+
+    def original(self, index: int) -> UInt8[Tensor, "frames height width 3"]:
+        """The frames that the codes are of, read again."""
+        piece, window = self._windows[index]
+        return self.source[piece].clips[window].frames
 
     @property
     def fingerprint(self) -> str:
@@ -224,12 +237,15 @@ class CodedFiles:
     def source_of(self, index: int) -> str:
         return self._clips[index].source
 
-    def key_of(self, index: int) -> SplitKey:
-        clip = self._clips[index]
-        return SplitKey(group_of(clip.extra), clip.path)
-
-    def has(self, index: int, part: str) -> bool:
-        return part in self._clips[index].codes
+    @property
+    def columns(self) -> ClipColumns:
+        return ClipColumns.of(
+            ["audio" in clip.codes for clip in self._clips],
+            [bool(clip.captions or clip.long_caption) for clip in self._clips],
+            [group_of(clip.extra) for clip in self._clips],
+            [clip.path for clip in self._clips],
+            [clip.source for clip in self._clips],
+        )
 
 
 def clips_of_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]:

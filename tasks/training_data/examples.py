@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from ...data.codes.shards import CodedClip
 from ...data.sources.caption_variation import varied
@@ -47,10 +49,11 @@ class ExampleMaker:
         lengths = replace(self.lengths[draw.size], text=num_pieces, given=draw.given)
         return Layout.of(draw.task, self.vocabulary, lengths)
 
-    def longest(self, draw: Draw) -> int:
-        """Positions of an example with the longest text."""
+    def longest(self, draw: Draw, text_pieces: int | None = None) -> int:
+        """Positions of an example with the longest text, or one of so many pieces."""
         has_text = draw.task.text != "none" and self.text_tokenizer is not None
-        return len(self.layout(draw, self.text_pieces if has_text else 0))
+        most = self.text_pieces if text_pieces is None else min(text_pieces, self.text_pieces)
+        return len(self.layout(draw, most if has_text else 0))
 
     def example(self, draw: Draw, clip: CodedClip, caption: str | None) -> Example:
         text = self.text(draw.task, caption)
@@ -91,15 +94,14 @@ class TrainingExamples:
 
     def __init__(self, maker: ExampleMaker, mixture: Mixture, clips: SizedClips, pools: Pools):
         self.maker, self.mixture, self.clips, self.pools = maker, mixture, clips, pools
-        self.order: dict[tuple[int, int], tuple[int, list[int]]] = {}
+        self.order: dict[tuple[int, int], tuple[int, Int[np.ndarray, " pool"]]] = {}
 
-    def example(self, draw: Draw, step: int, number: int) -> Example:
+    def example(self, draw: Draw, step: int, number: int, with_text: bool = True) -> Example:
         """The example of this number among those of its size in the whole run, which step `step` shows."""
-        index = self._index(draw, number)
-        captions, long_caption = self.clips.captions(index), self.clips.long_caption(index)
-        caption = self.mixture.caption(draw.task, step, number, captions, long_caption)
-        caption = self.maker.written(caption, self.mixture.form(step, number))
-        clip = self.clips[index]
+        clip, caption = self.clips[self._index(draw, number)], None
+        if with_text:
+            caption = self.mixture.caption(draw.task, step, number, clip.captions, clip.long_caption)
+            caption = self.maker.written(caption, self.mixture.form(step, number))
         if self.mixture.given_noise and "visual" in clip.codes:
             num_codes = prod(self.clips.formats[draw.size].factors)
             visual = self.mixture.noisy(draw, step, number, clip.codes["visual"], num_codes)
@@ -112,6 +114,6 @@ class TrainingExamples:
         turn, position = divmod(number, len(pool))
         known = self.order.get((draw.size, len(pool)))
         if known is None or known[0] != turn:
-            known = (turn, shuffled(self.mixture.seed, len(pool), turn).tolist())
+            known = (turn, shuffled(self.mixture.seed, len(pool), turn))
             self.order[draw.size, len(pool)] = known
-        return pool[known[1][position]]
+        return int(pool[known[1][position]])

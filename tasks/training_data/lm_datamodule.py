@@ -7,16 +7,16 @@ data:
   tasks: {text_to_video: 4, image_to_video: 2, frame_prediction: 2, video_to_audio: 1}
 """
 
-from collections.abc import Sequence
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize
 from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
@@ -29,19 +29,22 @@ from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
 from ..model_card import write_card
-from ..model_config import ModelConfig, save_model_files
+from ..model_config import ModelConfig
 from ..recommended_sampling import RecommendedSampling
 from ..spans import AudioOrder
 from ..task import load_task
 from ..text_budget import TextBudget, vocabulary_size
 from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
-from .clip_pools import Pools, divided, texts
+from .clip_pools import Pools, divided, shares_of_sizes, spread, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
 from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
+from .model_text import set_since, write_text
 
 # Clips whose captions decide on pieces of text; more would only take longer, an encoder's 0.2 ms each.
-_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 100_000, 10_000
+_CAPTIONS_FOR_TEXT, _CAPTIONS_FOR_ENCODER = 50_000, 10_000
+# Captions that are read in other forms, too, at 0.2 ms each: the words of the forms are few.
+_CAPTIONS_IN_FORMS = 5_000
 
 
 class LMDataModule(LightningDataModule):
@@ -100,6 +103,8 @@ class LMDataModule(LightningDataModule):
         recommended_sampling: task -> field of `Sampling` -> value: how the model draws where nothing else is
             asked for. What is not said is as the model recommends from which the training starts, if it does.
         init_from: that model, from the module.
+        kept_text: folder of a run that goes on, with the text tokenizer and the vocabulary that it was begun
+            with; they are not made anew.
 
     Raises:
         FileNotFoundError: if a folder or a part of it is missing.
@@ -140,6 +145,7 @@ class LMDataModule(LightningDataModule):
         seed: int = 0,
         recommended_sampling: dict[str, dict[str, Any]] | None = None,
         init_from: Path | None = None,
+        kept_text: Path | None = None,
     ):
         super().__init__()
         if (shards is None) == (source is None):
@@ -157,6 +163,7 @@ class LMDataModule(LightningDataModule):
                 "expected 1 or more and grouped ones"
             )
         self.folder = Path(model)
+        self.text_folder = self.folder if kept_text is None else kept_text
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         if shards is not None:
             self.clips, self.encoder = clips_of_shards(shards, self.folder)
@@ -176,10 +183,9 @@ class LMDataModule(LightningDataModule):
         self.said = RecommendedSampling.of(
             recommended_sampling or {}, self.names, "data.recommended_sampling"
         )
-        self.before = RecommendedSampling.load(self.folder).of_tasks(self.names)
         start = RecommendedSampling() if init_from is None else RecommendedSampling.load(init_from)
         self.recommended = self.said.over(start.of_tasks(self.names))
-        self.size_shares = _size_shares(self.clips.formats, sizes)
+        self.size_shares = shares_of_sizes(self.clips.formats, sizes)
         self._divide(validation_share, validation_clips, validation_source)
         self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
@@ -229,16 +235,17 @@ class LMDataModule(LightningDataModule):
     def amount(self, processes: int = 1) -> TrainingAmount:
         """How much there is to train on."""
         batches = self._training_batches(0, processes)
-        shown = {index for pool in self.pools.of.values() for index in pool}
+        shown = self.pools.shown
         step = f"{self.batch_size} sequences of one task"
         steps_a_pass = len(shown) / (self.batch_size * processes)
         if isinstance(batches, PackedBatches):
             step = f"{self.batch_size} rows of {self.row_tokens:,} positions"
+            steps_a_pass = float(batches.steps)
         elif self.rows.batch_tokens is not None:
             step = f"up to {self.rows.batch_tokens:,} positions of one task"
             steps_a_pass = float(batches.steps)
         return TrainingAmount(
-            len({self.clips.key_of(index).path or self.clips.source_of(index) for index in shown}),
+            len(np.unique(self.clips.columns.file[shown])),
             len(self.validation),
             step,
             steps_a_pass,
@@ -260,16 +267,17 @@ class LMDataModule(LightningDataModule):
 
     def export(self, folder: str | Path) -> None:
         """Write text_tokenizer/, vocabulary.json, config.json and sampling.json of the model that was trained
-        with these."""
+        with these. Of the sampling it keeps what was set since in the folder."""
         folder = Path(folder)
-        if self.text_tokenizer is not None:
-            self.text_tokenizer.save_pretrained(folder / "text_tokenizer")
-        save_model_files(folder, self.config, self.vocabulary)
-        recommended = self.recommended
-        if folder.resolve() == self.folder.resolve():  # a fit that is run again keeps what was set since
-            recommended = self.said.over(self.before).over(recommended)
-        recommended.save(folder)
+        since = set_since(folder, self.config.tasks)
+        self.keep_text(folder, self.said.over(since).over(self.recommended))
         write_card(folder)
+
+    def keep_text(self, folder: Path, recommended: RecommendedSampling | None = None) -> None:
+        """Write them without a page, to the folder of a run that begins (`kept_text`)."""
+        write_text(
+            folder, self.config, self.vocabulary, self.text_tokenizer, recommended or self.recommended
+        )
 
     def _divide(self, share: float, at_most: int, source: str | None) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""
@@ -277,12 +285,9 @@ class LMDataModule(LightningDataModule):
         if source is None:
             self.training, self.validation = divided(self.clips, share, at_most, self.seed)
             return
-        self.training = list(range(len(self.clips)))
+        self.training = np.arange(len(self.clips))
         self.validation_set = clips_to_validate(source, self.clips.formats, self.folder, self.mixture.tasks)
-        count = len(self.validation_set)
-        self.validation = [number * count // at_most for number in range(at_most)]
-        if count <= at_most:
-            self.validation = list(range(count))
+        self.validation = spread(len(self.validation_set), at_most).tolist()
 
     def _config(self, audio_order: AudioOrder, source_name: str) -> ModelConfig:
         text = self.text_tokenizer.fingerprint if self.text_tokenizer is not None else ""
@@ -313,7 +318,8 @@ class LMDataModule(LightningDataModule):
         examples = TrainingExamples(self.maker, mixture, self.clips, self.pools)
         if self.batching == "grouped":
             return GroupedBatches(examples, self.rows, self.size_shares, rank, world_size)
-        return PackedBatches(examples, self.batch_size, self.row_tokens, rank, world_size)
+        usual = self.text_budget.usual
+        return PackedBatches(examples, self.batch_size, self.row_tokens, usual, rank, world_size)
 
     def _say_what_is_left_out(self) -> None:
         for clips, shown in zip(self.clips.formats, self.pools.sizes, strict=True):
@@ -336,7 +342,7 @@ class LMDataModule(LightningDataModule):
     ) -> TextTokenizer | TextEncoder | None:
         if all(task.text == "none" for task in self.mixture.tasks):
             return None
-        folder = self.folder / "text_tokenizer"
+        folder = self.text_folder / "text_tokenizer"
         if folder.is_dir():
             found = load_text_tokenizer(folder, cache)
             if encoder is not None and getattr(found, "source", None) != TextEncoder.source_of(encoder):
@@ -351,21 +357,30 @@ class LMDataModule(LightningDataModule):
 
     def _texts_shown(self) -> list[str]:
         """Captions as rows show them: as they came, and in other forms if they are varied."""
-        captions = self._some_captions(_CAPTIONS_FOR_TEXT)
-        return with_other_forms(captions) if self.caption_variation else captions
+        captions = self._captions_for_text
+        if not self.caption_variation:
+            return captions
+        varied = captions[:: len(captions) // _CAPTIONS_IN_FORMS + 1]
+        if len(varied) == len(captions):
+            return with_other_forms(captions)
+        return captions + with_other_forms(varied)
 
     def _text_budget(self, pieces: int | None) -> TextBudget:
         """The pieces of a caption that the model is shown, and how many captions fit."""
         if self.text_tokenizer is None:
             return TextBudget.of_captions([], pieces)
         is_encoder = isinstance(self.text_tokenizer, TextEncoder)
-        captions = self._some_captions(_CAPTIONS_FOR_ENCODER if is_encoder else _CAPTIONS_FOR_TEXT)
+        captions = self._some_captions(_CAPTIONS_FOR_ENCODER) if is_encoder else self._captions_for_text
         return TextBudget.of_captions([self.text_tokenizer.count(caption) for caption in captions], pieces)
+
+    @cached_property
+    def _captions_for_text(self) -> list[str]:
+        return self._some_captions(_CAPTIONS_FOR_TEXT)
 
     def _some_captions(self, most: int) -> list[str]:
         """All captions of training clips spread over all of them, of about so many."""
         stride = len(self.training) // most + 1
-        return [text for index in self.training[::stride] for text in texts(self.clips, index)]
+        return [text for index in self.training[::stride].tolist() for text in texts(self.clips, index)]
 
     def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
         """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
@@ -373,7 +388,7 @@ class LMDataModule(LightningDataModule):
         text = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
         vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
         needed = {block.name: block.factors for block in vocabulary.blocks}
-        path = self.folder / "vocabulary.json"
+        path = self.text_folder / "vocabulary.json"
         if path.is_file():
             stored = Vocabulary.load(path)
             known = {block.name: block.factors for block in stored.blocks}
@@ -383,13 +398,3 @@ class LMDataModule(LightningDataModule):
         if source_name and source_name not in vocabulary.custom:
             vocabulary = vocabulary.extended({}, [source_name])
         return vocabulary
-
-
-def _size_shares(formats: Sequence[ClipFormat], sizes: dict[str, float] | None) -> list[float] | None:
-    """How often each size is drawn, if it is said."""
-    if sizes is None:
-        return None
-    names = [clips.name for clips in formats]
-    if sorted(sizes) != sorted(names) or min(sizes.values()) <= 0:
-        raise ValueError(f"sizes is {sizes}; expected a positive share for each of {', '.join(names)}")
-    return [sizes[name] for name in names]

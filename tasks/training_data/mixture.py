@@ -2,13 +2,14 @@
 
 In grouped batches all rows of a step share task and size: one length group a step, as in alternating
 gradient descent (Akbari et al. 2023, arXiv:2305.06324; Kondratyuk et al. 2024, arXiv:2312.14125, section
-4.1). Only their texts differ in length, so there is almost no padding. In packed batches every example draws
-its own task and size. A draw is a pure function of the seed, the step and the number of the example, so a
-resumed training repeats it.
+4.1). Only their texts differ in length, so there is almost no padding. In packed batches tasks and sizes are
+planned for blocks of steps (packing.py). A draw is a pure function of the seed, the step and the number of
+the example, so a resumed training repeats it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ CAPTION_VARIATION = 0.3
 # 2024, section 4.1).
 _IMAGES_FIRST, _IMAGES_LATER, _FIRST_PART = 0.9, 0.1, 0.25
 # First words of the seeds, so that no two kinds of draws have a stream in common.
-_STEP, _ROW, _ORDER, _SIZE, _NOISE, _FORM = 1, 2, 3, 4, 5, 6
+_STEP, _ROW, _ORDER, _GIVEN, _NOISE, _FORM = 1, 2, 3, 4, 5, 6
 _FITTING_ROUNDS, _TINY = 200, 1e-300
 
 
@@ -137,17 +138,28 @@ class Mixture:
             self._fitted[key] = _fitted(shares, self.size_shares, self.served)
         return self._fitted[key][:, size]
 
-    def draw(self, step: int, *number: int, size: int = 0) -> Draw:
-        """What a step learns from clips of a size, or, with its number, an example that draws for itself."""
-        random = np.random.default_rng((_STEP, self.seed, step, *number))
+    def draw(self, step: int, size: int = 0) -> Draw:
+        """What a step learns from clips of a size."""
+        random = np.random.default_rng((_STEP, self.seed, step))
         task = self.tasks[random.choice(len(self.tasks), p=self.shares_of(step, size))]
         given = int(random.integers(1, self.latents[size])) if task.has_given else None
         return Draw(task, given, size)
 
-    def draw_size(self, step: int, number: int) -> int:
-        """The size of an example that draws for itself."""
-        random = np.random.default_rng((_SIZE, self.seed, step, number))
-        return int(random.choice(len(self.latents), p=self.size_shares))
+    def draw_given(self, task: Task, size: int, step: int, number: int) -> Draw:
+        """What an example learns whose task and size are known."""
+        draws = self.draws_of(task, size)
+        return draws[np.random.default_rng((_GIVEN, self.seed, step, number)).integers(len(draws))]
+
+    def draws_of(self, task: Task, size: int) -> list[Draw]:
+        """All that an example of a task and size may learn, equally often."""
+        givens = range(1, self.latents[size]) if task.has_given else (None,)
+        return [Draw(task, given, size) for given in givens]
+
+    @property
+    def turning_points(self) -> list[int]:
+        """The steps from which on tasks are drawn by other shares."""
+        later = ceil(_FIRST_PART * (self.images_first or 0))
+        return [0, later] if later else [0]
 
     def caption(
         self, task: Task, step: int, row: int, captions: tuple[str, ...], long_caption: str | None = None

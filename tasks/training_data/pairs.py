@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -18,7 +19,7 @@ from ...super_resolution.stage_clips import StageClips
 from ...tokenizers.text.frozen_encoder import TextEncoder
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ..conditions import seeded
-from .clip_pools import first_caption, texts
+from .clip_pools import Numbers, first_caption, texts
 from .coded_clips import SizedClips
 from .low_codes import LOW
 from .mixture import shuffled
@@ -105,7 +106,7 @@ class TrainingPairs(Dataset):
         self,
         maker: PairMaker,
         clips: SizedClips,
-        pool: Sequence[int],
+        pool: Numbers,
         batch_size: int,
         drops: Drops,
         seed: int,
@@ -114,7 +115,7 @@ class TrainingPairs(Dataset):
     ):
         self.maker, self.clips, self.pool, self.drops, self.seed = maker, clips, pool, drops, seed
         self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
-        self._order: tuple[int, list[int]] = (-1, [])
+        self._order = (-1, np.zeros(0, np.int64))
 
     @property
     def steps(self) -> int:
@@ -140,8 +141,8 @@ class TrainingPairs(Dataset):
     def _index(self, number: int) -> int:
         turn, position = divmod(number, len(self.pool))
         if self._order[0] != turn:
-            self._order = (turn, shuffled(self.seed, len(self.pool), turn).tolist())
-        return self.pool[self._order[1][position]]
+            self._order = (turn, shuffled(self.seed, len(self.pool), turn))
+        return int(self.pool[self._order[1][position]])
 
 
 class ValidationPairs(Dataset):

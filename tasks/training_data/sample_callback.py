@@ -30,7 +30,8 @@ from .mixture import Draw
 class SampleCallback(Callback):
     """Write samples/step-000500.png now and then: one clip for every task that makes video.
 
-    Codes are drawn as the model is to recommend (`data.recommended_sampling`). Prompts are held-out clips.
+    They are of the average of the weights (EMA), if there is one, as the exported model is. Codes are drawn
+    as the model is to recommend (`data.recommended_sampling`). Prompts are held-out clips.
     Prompts and random numbers are the same every time, so that pictures differ only by what has been learnt.
 
     The first validation has a picture too: it comes early in a long training (training/validation_steps.py).
@@ -79,7 +80,7 @@ class SampleCallback(Callback):
     def _write(self, trainer: Trainer, module: Any) -> None:
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:06d}.png"
-            write_samples(module.model, trainer.datamodule, path)  # type: ignore[attr-defined]
+            write_samples(module.trained, trainer.datamodule, path)  # type: ignore[attr-defined]
 
 
 def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
@@ -88,7 +89,7 @@ def write_samples(model: PrefixLM, data: LMDataModule, path: Path) -> None:
     model.eval()
     rows = []
     for task in data.mixture.tasks:
-        pool = usable(data.validation_set, data.validation, task)
+        pool = usable(data.validation_set, data.validation, task).tolist()
         if pool and "visual" in {portion.kind for portion in task.outputs}:
             draw = Draw(task, size=data.validation_set.size_of(pool[0]))
             frames, caption = _sample(model, data, draw, pool[0])

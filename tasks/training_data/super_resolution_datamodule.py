@@ -6,9 +6,9 @@ data:
                               and smaller ones of them, on the fly
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -26,7 +26,7 @@ from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
 from ..text_budget import TextBudget
 from .clip_encoder import ClipEncoder
-from .clip_pools import divided, texts
+from .clip_pools import divided, spread, texts
 from .coded_clips import SizedClips, clips_of_source, clips_to_validate
 from .low_codes import stage_clips
 from .pairs import Drops, PairMaker, TrainingPairs, ValidationPairs, with_text
@@ -156,9 +156,8 @@ class SuperResolutionDataModule(LightningDataModule):
 
     def amount(self, processes: int = 1) -> TrainingAmount:
         """How much there is to train on."""
-        sources = {self.clips.key_of(index).path or self.clips.source_of(index) for index in self.training}
         return TrainingAmount(
-            len(sources),
+            len(np.unique(self.clips.columns.file[self.training])),
             len(self.validation),
             f"{self.batch_size} pairs of clips",
             len(self.training) / (self.batch_size * processes),
@@ -188,16 +187,13 @@ class SuperResolutionDataModule(LightningDataModule):
     def _divide(self, share: float, at_most: int, source: str | None, scale: int) -> None:
         """Set what is trained on and what validated on: numbers of `clips`, and of `validation_set`."""
         self.validation_set: SizedClips = self.clips
-        self.training: Sequence[int]
         if source is None:
             self.training, self.validation = divided(self.clips, share, at_most, self.seed)
             return
-        self.training = range(len(self.clips))
+        self.training = np.arange(len(self.clips))
         formats = self.clips.formats
         self.validation_set = clips_to_validate(source, formats, self.folder, (), scale, self.large)
-        count = len(self.validation_set)
-        chosen = min(count, at_most)
-        self.validation = [number * count // chosen for number in range(chosen)]
+        self.validation = spread(len(self.validation_set), at_most).tolist()
 
     def _text_tokenizer(self, cache: Path | None) -> TextTokenizer | TextEncoder | None:
         folder = self.folder / "text_tokenizer"
@@ -213,7 +209,7 @@ class SuperResolutionDataModule(LightningDataModule):
     def _some_captions(self) -> list[str]:
         """All captions of training clips spread over all of them."""
         stride = len(self.training) // _CAPTIONS_FOR_TEXT + 1
-        return [text for index in self.training[::stride] for text in texts(self.clips, index)]
+        return [text for index in self.training[::stride].tolist() for text in texts(self.clips, index)]
 
 
 def _check_size(shards: str, stored: ClipFormat, given: dict[str, float | None]) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from videolm.cli.main import main
 from videolm.tokenizers.audio.lightning_module import AudioCodecTraining
@@ -56,3 +57,33 @@ def test_validate_prints_the_scores_beside_those_of_other_methods(run: Path, cap
     scores = json.loads((run / "training/audio/scores.json").read_text())
     assert scores["sounds"] == 2 and scores["methods"]["codec"]["si_sdr_db"] is not None
     assert (run / "training/audio/spectrograms.png").is_file()
+
+
+def test_the_draws_of_accumulated_batches_are_those_of_an_unbroken_run(
+    tmp_path: Path, run_until_killed, monkeypatch
+) -> None:
+    """Windows, levels left out and entries revived: other ones in each batch, the same after a kill."""
+    more = ("--trainer.accumulate_grad_batches", "2", "--trainer.max_steps", "4", "--model.spliced", "0.7")
+    drawn: dict[tuple[int, int], list[torch.Tensor]] = {}
+    real_step = AudioCodecTraining.training_step
+
+    def noted(self, batch, batch_idx):
+        seen = []
+        with monkeypatch.context() as patched:
+            forward = self.forward
+            patched.setattr(self, "forward", lambda sound: (seen.append(sound), forward(sound))[1])
+            loss = real_step(self, batch, batch_idx)
+        drawn.setdefault((self.global_step, batch_idx % 2), []).append((seen[0], loss.detach()))
+        return loss
+
+    command_of = [command("fit", tmp_path / name, more) for name in ("whole", "killed")]
+    run_until_killed(command_of[1], AudioCodecTraining, step=3)
+    monkeypatch.setattr(AudioCodecTraining, "training_step", noted)
+    for each in command_of:
+        assert main(each) == 0
+    twice = {place: found for place, found in drawn.items() if len(found) == 2}
+    assert {step for step, _ in twice} == {2, 3} and len(twice) == 4
+    for (sound, loss), (sound_again, loss_again) in twice.values():
+        assert torch.equal(sound, sound_again) and torch.equal(loss, loss_again)
+    first, second = drawn[3, 0][0][0], drawn[3, 1][0][0]
+    assert not torch.equal(first, second)

@@ -55,7 +55,8 @@ def test_a_fit_says_whether_captions_help_and_what_follows(coded_run, tmp_path, 
     sample = "videolm.tasks.training_data.sample_callback.SampleCallback"
     more += ["--trainer.callbacks", f"[{{class_path: {sample}, init_args: {{every: 100}}}}]"]
     assert fit(coded_run, tmp_path, *more) == 0
-    assert [each.name for each in (tmp_path / "training/lm/samples").iterdir()] == ["step-000002.png"]
+    pictures = {each.name for each in (tmp_path / "training/lm/samples").iterdir()}
+    assert pictures == {"step-000002.png", "round-trip.png"}
     lines = capsys.readouterr().out.splitlines()
     assert sum(" sequences of " in line and " to learn from, " in line for line in lines) == 1
     assert sum(line.startswith("lm: step 2: captions ") for line in lines) == 1
@@ -69,7 +70,7 @@ def test_a_fit_says_whether_captions_help_and_what_follows(coded_run, tmp_path, 
 
 @pytest.mark.parametrize("changed", ["captions", "codes"])
 def test_a_checkpoint_whose_captions_have_changed_is_refused_by_name(coded_run, tmp_path, capsys, changed):
-    """A new text tokenizer, or other clips, under the old embeddings: nothing would say so."""
+    """Other texts or clips under the old embeddings: nothing would say so. Named, they are gone on with."""
     run, out = tmp_path / "coded", tmp_path / "run"
     shutil.copytree(coded_run, run)
     few = ["--trainer.max_steps", "1", "--data.tasks", "{text_to_video: 1}"]
@@ -87,7 +88,11 @@ def test_a_checkpoint_whose_captions_have_changed_is_refused_by_name(coded_run, 
     assert fit(run, out, "--trainer.max_steps", "2", *few[2:]) == 2
     said = capsys.readouterr().err
     assert "holds a checkpoint made with" in said and "clips " in said
-    assert ("text_tokenizer" in said) == (changed == "captions")
+    assert "text_tokenizer" not in said  # the run's own is never made anew
+    assert "--force-settings clips" in said
+    forced = ("--force-settings", "clips", "clips_to_validate")
+    assert fit(run, out, "--trainer.max_steps", "2", *few[2:], *forced) == 0
+    assert "going on with clips " in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +221,26 @@ def test_the_recipe_for_files_trains_every_task_that_they_allow(corpus, model_fo
     logged = read_curves(tmp_path / "training" / "lm" / "metrics.csv")
     assert {f"validation/task/{name}" for name in tasks} <= logged.keys()
     assert set(VideoLM.from_pretrained(tmp_path / "model").config.tasks) == tasks.keys()
+
+
+@pytest.mark.long
+def test_a_sharded_fit_makes_its_model_in_parts_and_ends_as_a_plain_one(
+    coded_run, tmp_path, start_forked, monkeypatch
+) -> None:
+    more = ("--data.tasks", "{unconditional: 1}", "--model.share_bits", "false")
+    assert fit(coded_run, tmp_path / "plain", *more) == 0
+    real = LanguageModelTraining._materialise
+
+    def noted(self, device):
+        (tmp_path / "in-parts").touch()
+        real(self, device)
+
+    monkeypatch.setattr(LanguageModelTraining, "_materialise", noted)
+    options = (*more, "--trainer.strategy", "fsdp2", "--trainer.accelerator", "cpu")
+    process = start_forked(lambda: fit(coded_run, tmp_path / "sharded", *options))
+    process.join()
+    assert (tmp_path / "in-parts").exists()
+    plain, sharded = weights(tmp_path / "plain/model"), weights(tmp_path / "sharded/model")
+    assert plain.keys() == sharded.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(sharded[name], value, rtol=0, atol=1e-5)

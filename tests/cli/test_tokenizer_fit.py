@@ -1,6 +1,8 @@
 """What the three fit commands share, tried on the smallest video tokenizer."""
 
 import csv
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fit_writes_model_checkpoint_metrics_config_and_samples(run: Path) -> None:
     folder = run / "training/tokenizer"
     assert (run / "model/video_tokenizer/model.safetensors").is_file()
-    names = {"best", "config.yaml", "last.ckpt", "metrics.csv", "samples", "validations.json"}
+    names = {"best", "clips.json", "config.yaml", "last.ckpt", "metrics.csv", "samples", "validations.json"}
     assert {path.name for path in folder.iterdir()} == names
     assert list(losses(run)) == list(range(6))
 
@@ -49,6 +51,27 @@ def test_a_killed_fit_goes_on_to_the_same_losses(run: Path, tmp_path: Path, monk
         assert fit(tmp_path, *more) == 130
     assert not (tmp_path / "model").exists()
     capsys.readouterr()
+    assert fit(tmp_path, *more) == 0
+    assert "at step 3" in capsys.readouterr().out
+    assert losses(tmp_path) == losses(run)
+
+
+def test_a_fit_that_gets_sigterm_ends_with_143_and_goes_on_to_the_same_losses(
+    run: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """Also one that is asked to save every ten thousand steps."""
+    real_step = VideoTokenizerTraining.training_step
+
+    def warned_step(self, batch, batch_index):
+        if self.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real_step(self, batch, batch_index)
+
+    more = ("--trainer.max_steps", "6", "--checkpoint-every", "10000")
+    with monkeypatch.context() as patched:
+        patched.setattr(VideoTokenizerTraining, "training_step", warned_step)
+        assert fit(tmp_path, *more) == 143
+    assert "tokenizer: stopped by SIGTERM after step 3, which is saved" in capsys.readouterr().out
     assert fit(tmp_path, *more) == 0
     assert "at step 3" in capsys.readouterr().out
     assert losses(tmp_path) == losses(run)

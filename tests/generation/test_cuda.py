@@ -128,7 +128,7 @@ def test_a_few_steps_in_half_precision_lower_the_loss(model, tmp_path):
     losses = []
 
     def note_loss(optimizer: torch.optim.Optimizer) -> None:
-        losses.append(float(module._last_loss))
+        losses.append(float(module.watched_loss))
 
     module.on_before_zero_grad = note_loss
     trainer = Trainer(

@@ -25,7 +25,9 @@ from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.layout import Layout
 from videolm.tasks.spans import Lengths
 from videolm.tasks.task import load_task
+from videolm.tasks.training_data.lm_datamodule import LMDataModule
 from videolm.tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
+from videolm.tokenizers.text.kept_embeddings import KeptEmbeddings, write_packs
 
 WIDTH = 12
 TINY = LMConfig(dim=32, layers=2, heads=4, kv_heads=2, hidden=48, rotary_dims=(4, 2, 2), feature_width=WIDTH)
@@ -79,6 +81,42 @@ def test_kept_embeddings_are_read_instead_of_made(t5, captions, tmp_path, monkey
     assert torch.equal(encoder.encode(captions[0], 64), first)
     with pytest.raises(TypeError):
         encoder.encode(captions[1], 64)
+
+
+def test_texts_that_are_read_together_have_the_embeddings_of_texts_alone(t5, captions):
+    encoder = TextEncoder.open(str(t5))
+    for text, together in zip(captions[:9], encoder.encode_batch(captions[:9], 20), strict=True):
+        torch.testing.assert_close(together.float(), encoder.encode(text, 20), rtol=1e-2, atol=1e-2)
+
+
+def test_captions_of_shards_are_embedded_once_and_read_by_a_training(
+    coded_run, t5, tmp_path, monkeypatch, capsys
+):
+    command = ["embed", str(coded_run / "shards"), "--text-encoder", str(t5), "--out", str(tmp_path / "kept")]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert main(command) == 0 and ", 0 of them new" in capsys.readouterr().out
+    assert "--data.text_pieces 64 --data.caption_variation 0" in said
+    monkeypatch.setattr(TextEncoder, "_encode", None)  # whatever is not kept fails now
+    data = LMDataModule(
+        str(coded_run / "model"), {"text_to_video": 1.0},
+        shards=str(coded_run / "shards"), text_encoder=str(t5), text_cache=tmp_path / "kept",
+        text_pieces=64, caption_variation=0, batch_size=2,
+    )  # fmt: skip
+    batches = data._training_batches()
+    assert any(batches[step].features is not None for step in range(3))
+    with pytest.raises(TypeError):
+        data.text_tokenizer.encode("a caption of no clip", 64)
+
+
+def test_a_text_that_was_cut_elsewhere_is_not_kept(t5, captions, tmp_path):
+    encoder = TextEncoder.open(str(t5), tmp_path)
+    long, short = captions[0], "a"
+    list(write_packs(encoder.packs, [long, short], lambda part: encoder.encode_batch(part, 6), 6))
+    kept = KeptEmbeddings(encoder.packs)
+    assert len(kept) == 2 and torch.equal(kept.get(long, 6).float(), encoder.encode(long, 6))
+    assert kept.get(long, 7) is None and kept.get(long, None) is None and kept.get("b", 6) is None
+    assert kept.get(short, 64) is not None and kept.get(short, 1) is None
 
 
 def test_a_folder_names_the_encoder_and_refuses_another(t5, captions, tmp_path):

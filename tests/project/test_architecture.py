@@ -24,6 +24,7 @@ ROOMS = (
     "tasks",
     "generation",
     "evaluation",
+    "app",
     "cli",
 )
 # Neighbours in the list that do not know each other, in either direction.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("data", "training", "tokenizers", "lm", "tasks", "generation", "evaluation", "cli")
+ROOMS = ("data", "training", "tokenizers", "lm", "tasks", "generation", "evaluation", "app", "cli")
 FOLDERS = (*ROOMS, "tests", "benchmarks", "configs", "docs")
 TEXTS = sorted(
     path

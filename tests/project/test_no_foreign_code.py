@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("data", "training", "tokenizers", "lm", "tasks", "generation", "evaluation", "cli")
+ROOMS = ("data", "training", "tokenizers", "lm", "tasks", "generation", "evaluation", "app", "cli")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 # Calls that can run what a file holds -> the only files that make them, and why that is safe.
 KNOWN = {

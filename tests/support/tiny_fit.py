@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from videolm.training.best_model import BestModel
-from videolm.training.callbacks import LastCheckpoint
 from videolm.training.checkpoints import WholeCheckpointIO, find_checkpoint
+from videolm.training.run_checkpoint import RunCheckpoint
 from videolm.training.run_logs import quiet_lightning
 from videolm.training.validation_steps import ValidationSteps
 from videolm.training.validations import Quality
@@ -76,16 +77,20 @@ def tiny_fit(
     quality: Quality = QUALITY,
     timing: ValidationSteps | None = None,
     callbacks: Sequence[Callback] = (),
+    checkpoint: RunCheckpoint | None = None,
+    io: CheckpointIO | None = None,
+    accumulate: int = 1,
 ) -> int:
     """Fit or go on, then export to folder/model; returns the step of the model."""
     best = BestModel(folder, "part", quality, keeps)
-    last = LastCheckpoint(folder, checkpoint_every, best.prune)
+    last = checkpoint or RunCheckpoint(folder, checkpoint_every, after=best.prune)
     data = TinyData()
     with quiet_lightning():
         trainer = Trainer(
             max_steps=steps, max_epochs=-1, val_check_interval=interval, check_val_every_n_epoch=None,
-            callbacks=[timing or ValidationSteps(), best, *callbacks, last], plugins=[WholeCheckpointIO()],
-            logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+            callbacks=[timing or ValidationSteps(), best, *callbacks, last],
+            plugins=[io or WholeCheckpointIO()], accumulate_grad_batches=accumulate, logger=False,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
             accelerator="cpu", default_root_dir=folder,
         )  # fmt: skip
         torch.manual_seed(0)

@@ -110,7 +110,7 @@ def pictures(data: LMDataModule, batches: Iterable[Batch]) -> Counter:
 
 
 def training_pictures(data: LMDataModule) -> Counter:
-    codes = (data.clips[index].codes["visual"].flatten()[:16].tolist() for index in data.training)
+    codes = (data.clips[index].codes["visual"].flatten()[:16].tolist() for index in data.training.tolist())
     return Counter(map(tuple, codes))
 
 
@@ -125,7 +125,7 @@ def test_an_epoch_shows_every_clip_of_every_size_once_and_goes_on_from_its_middl
     rest = list(resumed)
     assert pictures(data, first + rest) == training_pictures(data)
     assert [batch.ids.tolist() for batch in rest] == [batch.ids.tolist() for batch in batches]
-    assert {data.clips.size_of(index) for index in data.training} == set(range(len(COUNTS)))
+    assert {data.clips.size_of(index) for index in data.training.tolist()} == set(range(len(COUNTS)))
 
 
 def test_processes_share_task_and_size_of_a_step_and_divide_its_clips(settings):

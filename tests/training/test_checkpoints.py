@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from videolm.data.runtime import files
-from videolm.training.callbacks import LastCheckpoint
 from videolm.training.checkpoints import Found, WholeCheckpointIO, find_checkpoint, problem_of, step_of
+from videolm.training.run_checkpoint import RunCheckpoint
 
 
 def save(path: Path, step: int) -> None:
@@ -46,7 +46,7 @@ def fit(folder: Path, steps: int, checkpoint: Path | None = None) -> Line:
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[LastCheckpoint(folder, 1), each],
+        callbacks=[RunCheckpoint(folder, 1), each],
         plugins=[WholeCheckpointIO()],
     ).fit(model, DataLoader(torch.randn(8, 1)), ckpt_path=checkpoint, weights_only=True)
     return model

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from videolm.training.muon import _TOGETHER, Muon, orthogonalized, parameter_groups
+from videolm.training.muon import _TOGETHER, Groups, Muon, orthogonalized, parameter_groups
 
 
 # Square, and wide enough that only the product with its transpose is iterated.
@@ -29,7 +29,7 @@ def test_matrices_of_one_shape_take_the_steps_that_each_takes_alone(monkeypatch)
     for together in (1, 50, 1000):
         monkeypatch.setitem(_TOGETHER, "cpu", together)
         weights = [nn.Parameter(torch.ones(shape)) for shape in shapes]
-        optimizer = Muon((weights, []), weight_decay=0.1)
+        optimizer = Muon(Groups(weights, []), weight_decay=0.1)
         for step in gradients:
             for weight, gradient in zip(weights, step, strict=True):
                 weight.grad = gradient.clone()
@@ -44,7 +44,7 @@ def test_what_is_no_matrix_follows_adam():
     torch.manual_seed(0)
     ours, theirs = nn.Parameter(torch.randn(7)), nn.Parameter(torch.zeros(7))
     theirs.data.copy_(ours.data)
-    muon = Muon(([], [ours]), adam_learning_rate=0.1, betas=(0.9, 0.95))
+    muon = Muon(Groups([], [ours]), adam_learning_rate=0.1, betas=(0.9, 0.95))
     adam = torch.optim.Adam([theirs], lr=0.1, betas=(0.9, 0.95))
     for _ in range(5):
         for parameter, optimizer in ((ours, muon), (theirs, adam)):
@@ -69,7 +69,7 @@ def test_a_convolution_is_one_matrix_of_output_by_fan_in():
 
 def test_groups_hold_every_parameter_once():
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
-    matrices, others = parameter_groups([model[0]], model)
+    matrices, others, _ = parameter_groups([model[0]], model)
     assert len(matrices) == 1 and matrices[0] is model[0].weight
     assert {id(each) for each in (*matrices, *others)} == {id(each) for each in model.parameters()}
 

@@ -94,3 +94,15 @@ def test_an_address_without_a_server_is_not_reachable(monkeypatch):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     assert not run_logs._is_reachable("http://127.0.0.1:9")
+
+
+def test_wandb_goes_on_in_the_run_that_the_folder_remembers(wandb, monkeypatch, tmp_path):
+    """And another training in the same folder begins a run of its own."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    first = wandb_logger(tmp_path, "run", goes_on=False)
+    again = wandb_logger(tmp_path, "run", goes_on=True)
+    assert first._wandb_init["id"] == again._wandb_init["id"] and again._wandb_init["resume"] == "allow"
+    assert wandb_logger(tmp_path, "run", goes_on=False)._wandb_init["id"] != first._wandb_init["id"]
+    (tmp_path / "wandb.json").write_text('{"id": "../elsewhere"}')
+    with pytest.raises(ValueError, match=r"wandb\.json is damaged"):
+        wandb_logger(tmp_path, "run", goes_on=True)

@@ -1,9 +1,11 @@
-"""Who starts the processes of a training under SLURM."""
+"""Who starts the processes of a training under SLURM, and which strategy shards."""
+
+from argparse import Namespace
 
 import pytest
 from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
-from videolm.training.strategies import environment_of
+from videolm.training.strategies import FSDP2Strategy, environment_of, is_fsdp2
 
 VARIABLES = (
     "NTASKS",
@@ -66,3 +68,17 @@ def test_another_number_of_processes_is_refused_with_the_way_out(variables, mess
     slurm(**variables)
     with pytest.raises(ValueError, match=message):
         environment_of(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("fsdp2", True),
+        (Namespace(class_path="videolm.training.strategies.FSDP2Strategy"), True),
+        (FSDP2Strategy(), True),
+        ("ddp", False),
+        (Namespace(class_path="lightning.pytorch.strategies.DDPStrategy"), False),
+    ],
+)
+def test_the_sharding_strategy_is_known_before_it_is_made(setting, expected):
+    assert is_fsdp2(setting) == expected

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.parametrizations import weight_norm
 
+from ...training.processes import mean_over_processes
+
 _SLOPE = 0.2
 _DILATIONS = (1, 2, 4)  # in time, while the frequencies are halved
 
@@ -116,7 +118,8 @@ class Balancer(nn.Module):
 
     Each loss's gradient is divided by the running average of its length and multiplied by its weight, so
     that a weight says what share of the whole gradient it has, whatever the scale of the loss (Défossez et
-    al. 2022, section 3.4, "Balancer").
+    al. 2022, section 3.4, "Balancer"). The averages are over all processes. A step with a non-finite gradient
+    is not taken into them, where it would stay for ever.
 
     Args:
         weights: of the losses, by name.
@@ -138,8 +141,10 @@ class Balancer(nn.Module):
         """A scalar whose gradient at the output is the balanced one; its value means nothing."""
         gradients = [torch.autograd.grad(losses[name], output, retain_graph=True)[0] for name in self.weights]
         lengths = torch.stack([gradient.norm() for gradient in gradients])
-        self.sums.copy_(self.sums * self.decay + lengths)
-        self.count.copy_(self.count * self.decay + 1)
+        lengths = mean_over_processes(lengths)
+        is_finite = lengths.isfinite().all()  # a choice by tensors, for which no device is waited for
+        self.sums.copy_(torch.where(is_finite, self.sums * self.decay + lengths, self.sums))
+        self.count.copy_(torch.where(is_finite, self.count * self.decay + 1, self.count))
         averages = self.sums / self.count
         total = sum(self.weights.values())
         shares = [weight / total for weight in self.weights.values()]

@@ -26,9 +26,15 @@ from torchmetrics.functional.audio import scale_invariant_signal_distortion_rati
 from vector_quantize_pytorch import ResidualVQ
 
 from ...data.media.waveform import fit_length
-from ...training.gradients import clip_gradients
-from ...training.muon import Muon
+from ...training.ema import Weights, check_weights
+from ...training.gradients import clip_gradients, gradient_norm
+from ...training.group_report import group_report
+from ...training.interval_means import IntervalMeans
+from ...training.muon import Groups, Muon
+from ...training.processes import is_distributed, sum_over_processes
 from ...training.schedule import scheduled
+from ...training.skipped_steps import SkippedSteps
+from ...training.step_random import drawing_from, place_of, step_generator, step_seed
 from ...training.validations import Quality
 from .codec import AudioTokenizer, AudioTokenizerConfig
 from .discriminator import AudioAdversary, AudioDiscriminatorConfig, Balancer
@@ -36,6 +42,7 @@ from .losses import MultiScaleMelLoss, log_spectral_distance
 from .unit_gain import weight_norm_of
 
 _BETAS = (0.8, 0.99)
+_SOUND = ("waveform", "squared", "mel")  # losses that fall as long as the sound gets better
 _SHORTEST_PART, _LONGEST_PART = 2, 12  # hops of the parts of a spliced window
 
 
@@ -70,9 +77,11 @@ class AudioCodecTraining(LightningModule):
         idle_share: an entry that is used less than this share of the mean of its level is replaced by a
             latent of the step. Low, since with few latents a step most entries go unused in most steps.
         seed: of every random choice.
+        max_skipped_steps: a step with a non-finite loss or gradient is skipped, and the codebooks are put
+            back; after this many in a row the training ends.
     """
 
-    used: Int[Tensor, "levels codes"]
+    watched_loss: Tensor
 
     def __init__(
         self,
@@ -96,6 +105,7 @@ class AudioCodecTraining(LightningModule):
         codebook_decay: float = 0.95,
         idle_share: float = 0.1,
         seed: int = 0,
+        max_skipped_steps: int = 20,
     ):
         super().__init__()
         self.window = window_hops * tokenizer.hop_length
@@ -127,8 +137,14 @@ class AudioCodecTraining(LightningModule):
         )
         self.quantizer = self._new_quantizer()
         self.mel = MultiScaleMelLoss(tokenizer.sample_rate)
-        used = torch.zeros(tokenizer.num_levels, tokenizer.codebook_size, dtype=torch.long)
-        self.register_buffer("used", used, persistent=False)
+        # No buffer: DDP would overwrite it by the first process's.
+        self.used = torch.zeros(tokenizer.num_levels, tokenizer.codebook_size, dtype=torch.long)
+        self.skipped_steps = SkippedSteps(max_skipped_steps)
+        self.means = IntervalMeans()
+        self.watched_loss = torch.zeros(())
+        self._last_loss = torch.zeros(())
+        self._before: tuple[int, dict[str, Tensor]] = (-1, {})
+        self._reported_step = 0
 
     def forward(
         self, waveform: Float[Tensor, "batch 1 samples"]
@@ -149,14 +165,14 @@ class AudioCodecTraining(LightningModule):
 
     def _count_uses_of(self, latents: Float[Tensor, "batch frames dim"]) -> None:
         """Set the count below which an entry is idle, and the count that a replaced entry starts with."""
-        processes = distributed.get_world_size() if _is_distributed() else 1
+        processes = distributed.get_world_size() if is_distributed() else 1
         for layer in self.quantizer.layers:
             codebook: Any = layer._codebook  # the library declares no types
             codebook.reset_cluster_size = latents.shape[:2].numel() * processes / codebook.codebook_size
             codebook.threshold_ema_dead_code = self.idle_share * codebook.reset_cluster_size
 
     def setup(self, stage: str) -> None:
-        if _is_distributed():
+        if is_distributed():
             # That codebooks follow the sounds of all processes is settled when the quantizer is built, which
             # must not be before there are several. A checkpoint's weights come later.
             self.quantizer = self._new_quantizer(sync_codebook=True)
@@ -169,13 +185,18 @@ class AudioCodecTraining(LightningModule):
             )
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
-        # Windows, levels left out and revived entries follow from the step alone, so that a resumed run
-        # makes the choices of one that was never stopped.
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        if self._before[0] != self.global_step:  # of accumulated batches the first
+            states = self.quantizer.state_dict().items()
+            self._before = self.global_step, {name: value.clone() for name, value in states}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
-        real = spliced(random_windows(_sound(batch), self.window), self.spliced, self.tokenizer.hop_length)
-        decoded, _, commitment = self(real)
+        place = place_of(self, batch_idx)
+        generator = step_generator(self.seed, *place, self.global_rank)
+        windows = random_windows(_sound(batch), self.window, generator)
+        real = spliced(windows, self.spliced, self.tokenizer.hop_length, generator)
+        # The library leaves out levels and revives entries by the global generators, in all processes alike.
+        with drawing_from(step_seed(self.seed, *place), self.device):
+            decoded, _, commitment = self(real)
         difference = decoded - real
         heard = difference[..., 1:] - self.pre_emphasis * difference[..., :-1]
         losses = {
@@ -193,17 +214,29 @@ class AudioCodecTraining(LightningModule):
         if self.adversary is not None:
             losses["discriminator"] = self.adversary.discriminator_loss(decoded, real)
             loss = loss + losses["discriminator"]
-        self.log(
-            "train/loss", weighted.detach() + self.commitment_weight * commitment.detach(), prog_bar=True
-        )
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        self._last_loss = loss.detach()
+        watched = [each * losses[name].detach() for name, each in self.weights.items() if name in _SOUND]
+        self.watched_loss = torch.stack(watched).sum()
+        shown = weighted.detach() + self.commitment_weight * commitment.detach()
+        self.means.add({**losses, "loss": shown})
+        self.log("loss", shown, prog_bar=True, logger=False)
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+        """Report the means over the steps since the last report."""
+        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
+            self._reported_step = self.global_step
+            skipped = {"train/skipped_steps": self.skipped_steps.since_report()}
+            self.log_dict(self.means.report() | skipped)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         sound = _sound(batch)
         hop = self.tokenizer.hop_length
         real = sound[..., : sound.shape[-1] // hop * hop]
-        decoded, codes, _ = self(real)
+        # If no step was made with codebooks before, they begin here, drawn by the library.
+        with drawing_from(step_seed(self.seed, self.global_step, batch_idx), self.device):
+            decoded, codes, _ = self(real)
+        self.used = self.used.to(codes.device)
         for level, entries in enumerate(codes.unbind(1)):
             used = entries[entries >= 0]
             self.used[level] += used.bincount(minlength=self.used.shape[1])
@@ -221,22 +254,23 @@ class AudioCodecTraining(LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        for level, counts in enumerate(self.trainer.strategy.reduce(self.used.clone(), reduce_op="sum")):
+        for level, counts in enumerate(sum_over_processes(self.used)):
             self.log(f"val/code_use_{level}", (counts > 0).float().mean())
         self.used.zero_()
 
     def configure_optimizers(self) -> Any:
         if self.muon_learning_rate is None:
-            optimizer = torch.optim.AdamW(self.tokenizer.parameters(), self.learning_rate, betas=_BETAS)
+            weights = {"params": list(self.tokenizer.parameters()), "name": "codec"}
+            optimizer = torch.optim.AdamW([weights], self.learning_rate, betas=_BETAS)
         else:
             directions = _directions(self.tokenizer)
             ids = {id(direction) for direction in directions}
             others = [each for each in self.tokenizer.parameters() if id(each) not in ids]
             rates = self.muon_learning_rate, self.learning_rate
-            optimizer = Muon((directions, others), *rates, betas=_BETAS)
+            optimizer = Muon(Groups(directions, others), *rates, betas=_BETAS)
         if self.adversary is not None:
             judges = {"params": list(self.adversary.parameters()), "lr": self.discriminator_learning_rate}
-            optimizer.add_param_group(judges | {"is_matrix": False})
+            optimizer.add_param_group(judges | {"is_matrix": False, "name": "discriminators"})
         return scheduled(optimizer, self.warmup_steps, self.trainer.estimated_stepping_batches)
 
     def configure_gradient_clipping(
@@ -245,8 +279,22 @@ class AudioCodecTraining(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients of the codec and of the discriminators, each by its own norm."""
+        """Clip the gradients of the codec and of the discriminators, each by its own norm.
+
+        A step with a non-finite gradient is skipped: the codebooks, which follow the latents without one, are
+        put back to what they were before it.
+        """
+        norm = float(gradient_norm(self.parameters()))
+        if self._is_reported(self.global_step + 1):
+            self.means.add(group_report(optimizer))
+        if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
+            self.quantizer.load_state_dict(self._before[1])
+            return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
+
+    def _is_reported(self, step: int) -> bool:
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
+        return step % every == 0
 
     @property
     def codec(self) -> AudioTokenizer:
@@ -273,35 +321,46 @@ class AudioCodecTraining(LightningModule):
         )
 
     @rank_zero_only
-    def export(self, folder: str | Path) -> None:
-        """Write the codec to folder/audio_tokenizer."""
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the codec, of which there is no average, to folder/audio_tokenizer."""
+        check_weights(weights, has_average=False)
         self.codec.save_pretrained(Path(folder) / "audio_tokenizer")
 
 
 def random_windows(
-    waveform: Float[Tensor, "batch 1 samples"], length: int
+    waveform: Float[Tensor, "batch 1 samples"], length: int, generator: torch.Generator
 ) -> Float[Tensor, "batch 1 length"]:
-    """A random window of each sound; shorter sounds are padded with silence."""
+    """A random window of each sound; shorter sounds are padded with silence.
+
+    Args:
+        generator: of the CPU.
+    """
     waveform = fit_length(waveform, max(length, waveform.shape[-1]))
-    starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],))
+    starts = torch.randint(waveform.shape[-1] - length + 1, (waveform.shape[0],), generator=generator)
     return torch.stack(
         [row[:, start : start + length] for row, start in zip(waveform, starts.tolist(), strict=True)]
     )
 
 
 def spliced(
-    windows: Float[Tensor, "batch 1 samples"], share: float, hop: int
+    windows: Float[Tensor, "batch 1 samples"], share: float, hop: int, generator: torch.Generator
 ) -> Float[Tensor, "batch 1 samples"]:
-    """The windows, a share of them replaced by parts of any windows in a row, one part in ten silent."""
+    """The windows, a share of them replaced by parts of any windows in a row, one part in ten silent.
+
+    Args:
+        generator: of the CPU.
+    """
     if share == 0:
         return windows
     result = windows.clone()
-    for row in torch.nonzero(torch.rand(len(windows)) < share).flatten().tolist():
+    for row in torch.nonzero(torch.rand(len(windows), generator=generator) < share).flatten().tolist():
         start = 0
         while start < windows.shape[-1]:
-            end = start + int(torch.randint(_SHORTEST_PART * hop, _LONGEST_PART * hop, ()))
-            part = windows[int(torch.randint(len(windows), ())), :, start:end]
-            result[row, :, start:end] = part * (torch.rand(()) >= 0.1).item()
+            length = torch.randint(_SHORTEST_PART * hop, _LONGEST_PART * hop, (), generator=generator)
+            end = start + int(length)
+            source = int(torch.randint(len(windows), (), generator=generator))
+            is_heard = (torch.rand((), generator=generator) >= 0.1).item()
+            result[row, :, start:end] = windows[source, :, start:end] * is_heard
             start = end
     return result
 
@@ -311,10 +370,6 @@ def _directions(tokenizer: AudioTokenizer) -> list[nn.Parameter]:
     kinds = (nn.Conv1d, nn.ConvTranspose1d)
     directions = (weight_norm_of(each)[1] for each in tokenizer.modules() if isinstance(each, kinds))
     return [each for each in directions if min(each.flatten(1).shape) > 1]
-
-
-def _is_distributed() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
 
 
 def _sound(batch: dict[str, Any]) -> Float[Tensor, "batch 1 samples"]:

@@ -8,6 +8,7 @@ If that folder moves, `source` may be changed by hand: the fingerprint tells whe
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from ...data.runtime.notes import notify
 from ...data.runtime.pretrained import CONFIG_VERSION, fingerprint, read_config
 from ...data.runtime.transformers_loading import NO_CODE, quiet_transformers
 from ..audio.torchaudio_guard import tolerate_torchaudio
+from .kept_embeddings import KeptEmbeddings
 from .sentencepiece_tokenizer import TextTokenizer
 
 _KIND = "text_encoder"
@@ -55,7 +57,8 @@ class TextEncoder:
         source: where it is from.
         pieces: transformers' tokenizer.
         model: transformers' T5EncoderModel.
-        cache: folder in which embeddings are kept, each under a hash of its text.
+        cache: folder in which embeddings are kept: those of `videolm embed` (kept_embeddings.py), and others
+            each under a hash of its text.
     """
 
     def __init__(self, source: str, pieces: Any, model: Any, cache: Path | None = None):
@@ -116,6 +119,8 @@ class TextEncoder:
             return torch.zeros(0, self.width)
         if self.cache is None:
             return self._encode(text, most)
+        if (kept := self.kept.get(text, most)) is not None:
+            return kept.float()
         name = hashlib.sha256(f"{most} {text}".encode()).hexdigest()
         path = self.cache / self.fingerprint / name[:2] / f"{name[2:34]}.safetensors"
         if path.is_file():
@@ -125,6 +130,17 @@ class TextEncoder:
             save_file({"embeddings": embeddings.bfloat16()}, temporary)
         return embeddings
 
+    @cached_property
+    def kept(self) -> KeptEmbeddings:
+        """Those of `videolm embed`; none without a cache."""
+        return KeptEmbeddings(Path() if self.cache is None else self.packs)
+
+    @property
+    def packs(self) -> Path:
+        """The folder of what is kept."""
+        assert self.cache is not None
+        return self.cache / self.fingerprint / "packs"
+
     def count(self, text: str) -> int:
         """Embeddings of a text, with its end."""
         return len(self.pieces(text).input_ids) if text.strip() else 0
@@ -132,6 +148,15 @@ class TextEncoder:
     def after(self, text: str, most: int) -> str:
         """What `encode` with so many pieces does not read of a text: its end stays."""
         return self.pieces.decode(self.pieces(text).input_ids[max(most - 1, 0) :], skip_special_tokens=True)
+
+    @torch.no_grad()
+    def encode_batch(self, texts: Sequence[str], most: int) -> list[Tensor]:
+        """As `encode`, of several texts that are not empty, read together; nothing is kept."""
+        read = self.pieces(list(texts), truncation=True, max_length=most, padding=True, return_tensors="pt")
+        read = read.to(self.model.device)
+        states = self.model(input_ids=read.input_ids, attention_mask=read.attention_mask).last_hidden_state
+        lengths = read.attention_mask.sum(1).tolist()
+        return [own[:length].bfloat16().cpu() for own, length in zip(states, lengths, strict=True)]
 
     @torch.no_grad()
     def _encode(self, text: str, most: int | None) -> Tensor:

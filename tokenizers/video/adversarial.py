@@ -3,25 +3,36 @@
 Both may be stepped from one backward pass, as MAGVIT does, since neither reaches the other's parameters:
 
     fake = tokenizer(pixels)
-    real_logits, penalty = gradient_penalty(discriminator, pixels)
-    fake_logits = discriminator(fake.detach())
+    real_logits, fake_logits = discriminator(pixels), discriminator(fake.detach())
     loss = weight * generator_loss(frozen(discriminator)(fake))
-    loss += discriminator_loss(real_logits, fake_logits) + 10 * penalty
-    loss += 0.001 * lecam(real_logits, fake_logits)
+    loss += discriminator_loss(real_logits, fake_logits) + 0.001 * lecam(real_logits, fake_logits)
+    if step % every == 0:
+        loss += every * 10 * gradient_penalty(discriminator, pixels)
 
-The losses and these weights are those of MAGVIT-v2 (Yu et al. 2023, arXiv:2310.05737, appendix A.2).
-Everything here is float32, also where the networks run in less.
+The losses are those of MAGVIT-v2 (Yu et al. 2023, arXiv:2310.05737, appendix A.2). Its weights belong to
+pixels in [0, 1]; what they are for ours says configs/tokenizer/magvit2-128.yaml. The penalty is lazy: every
+so many steps, as many times stronger (Karras et al. 2020, arXiv:1912.04958, section 3.2).
+
+Real and fake clips take the same path through the discriminator, in the same types: a rounding that only one
+of them has would be a difference that the generator cannot remove. What is made of the logits is float32.
 """
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
+from ...training.processes import mean_over_processes
 from .discriminator import Discriminator, DiscriminatorConfig
+
+PenaltyForm = Literal["exact", "noise"]
+# Deviation of the noise of `noise_penalty`, for pixels in [-1, 1]. The rounding of bfloat16 is then a few per
+# cent of the differences; the curvature of the logits hardly counts yet.
+NOISE = 0.1
 
 
 def generator_loss(fake_logits: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
@@ -47,26 +58,53 @@ def frozen(discriminator: nn.Module) -> Callable[[Tensor], Tensor]:
 
 def gradient_penalty(
     discriminator: nn.Module, pixels: Float[Tensor, "batch 3 frames height width"]
-) -> tuple[Float[Tensor, " batch"], Float[Tensor, ""]]:
+) -> Float[Tensor, ""]:
     """R1, the squared length of the gradient of D(real) (Mescheder et al. 2018, arXiv:1801.04406, eq. 9).
 
     There is no factor inside: a cost of 10 here is gamma = 20 in that paper's gamma / 2, and it is what
     MAGVIT's code calls a penalty cost of 10. That code has pixels in [0, 1], ours are in [-1, 1] and their
     gradient half as long, so that its penalty of cost 10 is ours of cost 40.
 
+    Its own gradient needs second derivatives, which are float32 whatever the discriminator runs in. R3GAN
+    (Huang et al. 2024, arXiv:2501.05441, section 2.2) has the same penalty on generated clips too; here LeCAM
+    is beside it.
+
     Args:
         discriminator: logits of clips from their pixels, each clip on its own (no batch statistics).
         pixels: real clips.
 
     Returns:
-        the logits of the clips, with their gradient, so that no other pass over them is needed; and the
-        mean over clips of the sum over pixels of the squared gradient.
+        the mean over clips of the sum over pixels of the squared gradient.
     """
     with torch.enable_grad(), torch.autocast(pixels.device.type, enabled=False):
         pixels = pixels.detach().float().requires_grad_()
         logits = discriminator(pixels)
         (gradient,) = torch.autograd.grad(logits.sum(), pixels, create_graph=True)
-        return logits, gradient.square().flatten(1).sum(1).mean()
+        return gradient.square().flatten(1).sum(1).mean()
+
+
+def noise_penalty(
+    discriminator: nn.Module,
+    pixels: Float[Tensor, "batch 3 frames height width"],
+    logits: Float[Tensor, " batch"],
+    generator: torch.Generator,
+    noise: float = NOISE,
+) -> Float[Tensor, ""]:
+    """R1 from one more forward pass: the mean of (D(real + noise n) - D(real))^2 / noise^2 with normal n.
+
+    Its expectation over n is the squared length of the gradient, plus terms in noise^2 that curvature adds,
+    since E[(g n)^2] = |g|^2. A single draw has a deviation of sqrt(2) times that. It is the approximated R1
+    of Lin et al. 2025 (arXiv:2501.08316, section 3.3), whose weight is here divided by noise^2, so that both
+    forms take the same weight. No second derivative is needed, and it runs in the types that the
+    discriminator runs in.
+
+    Args:
+        logits: of `pixels`, with their gradient.
+        generator: of the noise, on the device of the pixels.
+    """
+    draw = torch.randn(pixels.shape, generator=generator, device=pixels.device)
+    moved = discriminator(pixels.detach() + noise * draw)
+    return ((moved.float() - logits.float()) / noise).square().mean()
 
 
 class LeCam(nn.Module):
@@ -78,6 +116,7 @@ class LeCam(nn.Module):
     A call measures with the averages of the earlier calls and updates them afterwards; the first call has
     none: it gives 0 and starts the averages with its own means. In evaluation mode nothing is updated. In
     a distributed run the averages are over all processes, which need the same number of clips each.
+    Non-finite logits are not taken into the averages, where they would stay for ever.
 
     Args:
         decay: share of the old average in the new one.
@@ -111,36 +150,56 @@ class LeCam(nn.Module):
         return penalty
 
     def _update(self, means: Float[Tensor, " kinds"]) -> None:
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(means)
-            means = means / distributed.get_world_size()
-        # A choice by tensors: asking for the flag's value would wait for the device.
-        self.averages.copy_(torch.where(self.has_averages, self.averages.lerp(means, 1 - self.decay), means))
-        self.has_averages.fill_(True)
+        means = mean_over_processes(means)
+        # Choices by tensors: asking for a flag's value would wait for the device.
+        is_finite = means.isfinite().all()
+        updated = torch.where(self.has_averages, self.averages.lerp(means, 1 - self.decay), means)
+        self.averages.copy_(torch.where(is_finite, updated, self.averages))
+        self.has_averages.logical_or_(is_finite)
 
 
 class Adversary(nn.Module):
-    """A discriminator with the losses of both sides, for one backward pass."""
+    """A discriminator with the losses of both sides, for one backward pass.
 
-    def __init__(self, config: DiscriminatorConfig):
+    Args:
+        penalty: "exact" is `gradient_penalty`, "noise" is `noise_penalty`.
+
+    Raises:
+        ValueError: if the penalty is neither.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, penalty: PenaltyForm = "exact"):
         super().__init__()
+        if penalty not in get_args(PenaltyForm):
+            raise ValueError(f"gradient_penalty is {penalty!r}; expected one of {get_args(PenaltyForm)}")
         self.discriminator = Discriminator(config)
         self.lecam = LeCam()
+        self.penalty = penalty
 
     def forward(
         self,
         reconstruction: Float[Tensor, "batch 3 frames height width"],
         pixels: Float[Tensor, "batch 3 frames height width"],
+        generator: torch.Generator | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
         """`generator`, with a gradient to the reconstruction only, and what the discriminator learns from.
 
-        These are `discriminator`, `gradient_penalty` and `lecam`, with gradients to its parameters only.
+        These are `discriminator`, `lecam` and `gradient_penalty`, with gradients to its parameters only.
+
+        Args:
+            generator: of random numbers for the penalty; None leaves it out in this step.
         """
-        real_logits, penalty = gradient_penalty(self.discriminator, pixels)
+        real_logits = self.discriminator(pixels)
         fake_logits = self.discriminator(reconstruction.detach())
-        return {
+        losses = {
             "generator": generator_loss(frozen(self.discriminator)(reconstruction)),
             "discriminator": discriminator_loss(real_logits, fake_logits),
-            "gradient_penalty": penalty,
             "lecam": self.lecam(real_logits, fake_logits),
+        }
+        if generator is None:
+            return losses
+        if self.penalty == "exact":
+            return losses | {"gradient_penalty": gradient_penalty(self.discriminator, pixels)}
+        return losses | {
+            "gradient_penalty": noise_penalty(self.discriminator, pixels, real_logits, generator)
         }

@@ -16,6 +16,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ...data.runtime.pretrained import PretrainedMixin
+
 _SLOPE = 0.2
 
 
@@ -48,13 +50,16 @@ class DiscriminatorConfig:
         return 2 ** len(self.multipliers)
 
 
-class Discriminator(nn.Module):
+class Discriminator(PretrainedMixin, nn.Module):
     """One logit for each clip: high for a real one.
 
     The paper flattens the last features into its first linear layer, which fixes the number of frames and
     the size and, at 17 frames of 128x128, holds 4.2 of the 68 million parameters. The mean over positions
     stands in its place, so that one network serves clips of any length and size, and single images.
     """
+
+    kind = "video_discriminator"
+    config_class = DiscriminatorConfig
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()
@@ -75,6 +80,9 @@ class Discriminator(nn.Module):
     def forward(self, pixels: Float[Tensor, "batch 3 frames height width"]) -> Float[Tensor, " batch"]:
         """Logits of clips.
 
+        Under autocast the convolutions run in half precision, and the head, which costs nothing beside them,
+        in that of the weights: logits rounded to bfloat16 would be multiples of 2^-8 of their size.
+
         Args:
             pixels: in [-1, 1]; any number of frames, height and width at least `config.least_size`.
 
@@ -88,7 +96,10 @@ class Discriminator(nn.Module):
                 f"frames are {height}x{width}; a discriminator with {len(self.config.multipliers)} "
                 f"multipliers expects at least {least}x{least}"
             )
-        return self.head(self.trunk(pixels).mean((2, 3, 4))).squeeze(1)
+        features = self.trunk(pixels)
+        with torch.autocast(pixels.device.type, enabled=False):
+            mean = features.to(self.head[0].weight.dtype).mean((2, 3, 4))
+            return self.head(mean).squeeze(1)
 
 
 class ResBlockDown(nn.Module):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from lightning import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -27,23 +27,29 @@ from torch import Tensor, nn
 
 from ...data.media.pixels import frames_from_pixels, pixels_from_frames
 from ...data.runtime.files import replacing
-from ...training.ema import averaged
+from ...training.ema import Weights, averaged
 from ...training.gradients import clip_gradients, gradient_norm
+from ...training.group_report import group_report
+from ...training.interval_means import IntervalMeans
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
+from ...training.step_random import place_of, step_generator
 from ...training.validations import Quality
-from .adversarial import Adversary
+from .adversarial import Adversary, PenaltyForm
+from .code_counts import CodeCounts
 from .config import VideoTokenizerConfig
 from .discriminator import DiscriminatorConfig
-from .inflation import start_from
-from .lfq import code_statistics, saturated_bits
+from .inflation import DISCRIMINATOR, start_discriminator, start_from
+from .lfq import saturated_bits
 from .losses import psnr, reconstruction_losses
+from .magvit2 import PointwiseConv
 from .perceptual import perceptual_loss
 from .video_tokenizer import VideoTokenizer
 
 _PICTURED_CLIPS = 6
 _DISCRIMINATOR_BETAS = (0.0, 0.99)  # of Adam, as in the paper
+_RECONSTRUCTION = ("squared", "absolute", "edges", "perceptual")  # they fall as long as frames get better
 
 
 class VideoTokenizerTraining(LightningModule):
@@ -71,19 +77,23 @@ class VideoTokenizerTraining(LightningModule):
         discriminator: shape of a discriminator; None trains without.
         discriminator_learning_rate: of the discriminator (Adam), along the same schedule.
         adversarial_weight: of the tokenizer's adversarial loss.
-        gradient_penalty_weight: of the discriminator's (see `gradient_penalty`).
+        gradient_penalty: the discriminator's: "exact" by second derivatives in float32 (`gradient_penalty`),
+            or "noise" by one more forward pass in the precision of the training (`noise_penalty`).
+        gradient_penalty_weight: of it, of both forms.
+        gradient_penalty_every: steps between two steps with it, in which it counts as many times as much.
         lecam_weight: of `LeCam`.
         perceptual: a folder of a ResNet or a file of LPIPS weights (see `perceptual_loss`); None goes
             without.
         perceptual_weight: of that loss.
         perceptual_frames: random frames of each clip that the perceptual loss sees; None is all frames.
-        init_from: folder of a video tokenizer to start from. One of single images is inflated.
+        init_from: folder of a video tokenizer to start from, with the discriminator beside it if one was
+            trained. Those of single images are inflated.
         max_skipped_steps: consecutive steps with a non-finite loss or gradient after which the training
             ends; each of them is skipped.
+        seed: of every random choice of a step.
     """
 
-    train_counts: Int[Tensor, " codes"]
-    val_counts: Int[Tensor, " codes"]
+    watched_loss: Tensor
 
     def __init__(
         self,
@@ -104,21 +114,30 @@ class VideoTokenizerTraining(LightningModule):
         discriminator: DiscriminatorConfig | None = None,
         discriminator_learning_rate: float = 1e-4,
         adversarial_weight: float = 0.1,
+        gradient_penalty: PenaltyForm = "exact",
         gradient_penalty_weight: float = 10.0,
+        gradient_penalty_every: int = 16,
         lecam_weight: float = 0.001,
         perceptual: Path | None = None,
         perceptual_weight: float = 0.1,
         perceptual_frames: int | None = None,
         init_from: Path | None = None,
         max_skipped_steps: int = 20,
+        seed: int = 0,
     ):
         super().__init__()
+        if gradient_penalty_every < 1:
+            raise ValueError(f"gradient_penalty_every is {gradient_penalty_every}; expected 1 or more")
+        self.seed = seed
         model = VideoTokenizer(tokenizer)
         if init_from is not None:
             start_from(model, init_from)
         self.tokenizer = _channels_last(model)
         self.average = averaged(self.tokenizer, ema_decay)
-        self.adversary = None if discriminator is None else Adversary(discriminator)
+        self.adversary = None if discriminator is None else Adversary(discriminator, gradient_penalty)
+        if self.adversary is not None and init_from is not None:
+            of_videos = tokenizer.temporal_kernel > 1
+            start_discriminator(self.adversary.discriminator, init_from, of_videos=of_videos)
         self.perceptual = None if perceptual is None else (perceptual_loss(perceptual, perceptual_frames),)
         self.learning_rate = learning_rate
         self.adam_learning_rate = adam_learning_rate
@@ -133,16 +152,17 @@ class VideoTokenizerTraining(LightningModule):
             "perceptual": perceptual_weight,
             "generator": adversarial_weight,
             "discriminator": 1.0,
-            "gradient_penalty": gradient_penalty_weight,
+            "gradient_penalty": gradient_penalty_weight * gradient_penalty_every,
             "lecam": lecam_weight,
         }
         self.entropy_start = entropy_start
         self.entropy_steps = entropy_steps
         self.temperature = temperature
         self.temperature_end = temperature if temperature_end is None else temperature_end
-        counts = torch.zeros(self.tokenizer.codebook_size, dtype=torch.long)
-        self.register_buffer("train_counts", counts, persistent=False)
-        self.register_buffer("val_counts", counts.clone(), persistent=False)
+        self.gradient_penalty_every = gradient_penalty_every
+        self.codes = {stage: CodeCounts(self.tokenizer.codebook_size) for stage in ("train", "val")}
+        self.means = IntervalMeans()
+        self.watched_loss = torch.zeros(())
         self.bad_steps = SkippedSteps(max_skipped_steps)
         self._last_loss = torch.zeros(())
         self._reported_step = 0
@@ -152,18 +172,23 @@ class VideoTokenizerTraining(LightningModule):
         reconstruction, latents = self.tokenizer(pixels)
         losses = reconstruction_losses(reconstruction, pixels) | self._penalties(latents)
         if self.perceptual is not None:
-            losses["perceptual"] = self.perceptual[0](reconstruction, pixels)
+            losses["perceptual"] = self.perceptual[0](reconstruction, pixels, self._generator(batch_idx))
         if self.adversary is not None:
-            losses |= self.adversary(reconstruction, pixels)
+            losses |= self.adversary(reconstruction, pixels, self._penalty_generator(batch_idx))
         loss = sum(self.weights[name] * value for name, value in losses.items())
         assert isinstance(loss, Tensor)  # not the 0 of a sum of nothing
         self._last_loss = loss.detach()
-        self._count(self.train_counts, latents)
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
-        self.log_dict(
-            {"train/loss": loss, "train/psnr_db": psnr(reconstruction.detach(), pixels).mean()}, prog_bar=True
-        )
+        watched = [self.weights[name] * losses[name].detach() for name in _RECONSTRUCTION if name in losses]
+        self.watched_loss = torch.stack(watched).sum()
+        self.codes["train"].add(self.tokenizer.quantizer.codes(latents.detach()))
+        quality = psnr(reconstruction.detach(), pixels).mean()
+        self.means.add({**losses, "loss": loss, "psnr_db": quality})
+        self.log_dict({"loss": loss.detach(), "psnr_db": quality}, prog_bar=True, logger=False)
         return loss
+
+    def _generator(self, batch_idx: int) -> torch.Generator:
+        """Draws what this batch of this process leaves to chance."""
+        return step_generator(self.seed, *place_of(self, batch_idx), self.global_rank, self.device)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Average the weights after each step, and so before any checkpoint of it."""
@@ -171,16 +196,16 @@ class VideoTokenizerTraining(LightningModule):
         self.average.update_parameters(self.tokenizer)
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
-        """Report the codes of the steps since the last report."""
-        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
-        if self.global_step % every == 0 and self.global_step > self._reported_step:
+        """Report the means and the codes of the steps since the last report."""
+        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
-            self._report("train", self.train_counts)
+            self.log_dict(self.means.report() | {"train/skipped_steps": self.bad_steps.since_report()})
+            self._report("train")
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         pixels = pixels_from_frames(batch["frames"])
         reconstruction, latents = self.average(pixels)
-        self._count(self.val_counts, latents)
+        self.codes["val"].add(self.tokenizer.quantizer.codes(latents))
         quality = psnr(reconstruction, pixels)
         scores = {"val/psnr_db": quality.mean()}
         scores |= {f"val/psnr_frame_{frame:02d}_db": each.mean() for frame, each in enumerate(quality.T)}
@@ -191,16 +216,17 @@ class VideoTokenizerTraining(LightningModule):
             log_picture(self.loggers, "reconstructions", path, self.global_step)
 
     def on_validation_epoch_end(self) -> None:
-        self._report("val", self.val_counts)
+        self._report("val")
 
     def configure_optimizers(self) -> Any:
-        kinds = (nn.Conv2d, nn.Conv3d)
+        kinds = (nn.Conv2d, nn.Conv3d, PointwiseConv)
         convolutions = [module for module in self.tokenizer.modules() if isinstance(module, kinds)]
         groups = parameter_groups(convolutions, self.tokenizer)
         optimizer = Muon(groups, self.learning_rate, self.adam_learning_rate)
         if self.adversary is not None:
             optimizer.add_param_group(
                 {
+                    "name": "discriminator",
                     "params": list(self.adversary.parameters()),
                     "lr": self.discriminator_learning_rate,
                     "betas": _DISCRIMINATOR_BETAS,
@@ -221,6 +247,8 @@ class VideoTokenizerTraining(LightningModule):
         is non-finite now and then, with a discriminator (PyTorch 2.11 and 2.13).
         """
         norm = float(gradient_norm(self.parameters()))
+        if self._is_reported(self.global_step + 1):
+            self.means.add(group_report(optimizer))
         if self.bad_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
@@ -241,9 +269,14 @@ class VideoTokenizerTraining(LightningModule):
         )
 
     @rank_zero_only
-    def export(self, folder: str | Path) -> None:
-        """Write the tokenizer with the averaged weights to folder/video_tokenizer."""
-        self.averaged.save_pretrained(Path(folder) / "video_tokenizer")
+    def export(self, folder: str | Path, weights: Weights | None = None) -> None:
+        """Write the tokenizer, with the averaged weights unless it is to be the raw ones, and the
+        discriminator, to folder/video_tokenizer."""
+        target = Path(folder) / "video_tokenizer"
+        tokenizer = self.tokenizer if weights == "raw" else self.averaged
+        tokenizer.save_pretrained(target)
+        if self.adversary is not None:
+            self.adversary.discriminator.save_pretrained(target / DISCRIMINATOR)
 
     @property
     def averaged(self) -> VideoTokenizer:
@@ -271,25 +304,26 @@ class VideoTokenizerTraining(LightningModule):
         if "sample_entropy" not in penalties:
             return penalties
         sample_entropy, batch_entropy = penalties.pop("sample_entropy"), penalties.pop("batch_entropy")
-        self.log_dict(
+        self.means.add(
             {
-                "train/sample_entropy": sample_entropy.detach(),
-                "train/batch_entropy": batch_entropy.detach(),
-                "train/saturated_bits": saturated_bits(latents.detach(), temperature),
+                "sample_entropy": sample_entropy,
+                "batch_entropy": batch_entropy,
+                "saturated_bits": saturated_bits(latents.detach(), temperature),
             }
         )
         scale = self.entropy_scale(self.global_step)
         return penalties | {"entropy": (sample_entropy - batch_entropy) * scale}
 
-    def _count(self, counts: Tensor, latents: Float[Tensor, "batch t h w bits"]) -> None:
-        counts += torch.bincount(
-            self.tokenizer.quantizer.codes(latents.detach()).flatten(), minlength=len(counts)
-        )
+    def _penalty_generator(self, batch_idx: int) -> torch.Generator | None:
+        """Random numbers of the gradient penalty, in a step that has one, for each of its batches."""
+        return None if self.global_step % self.gradient_penalty_every else self._generator(batch_idx)
 
-    def _report(self, stage: str, counts: Tensor) -> None:
-        statistics = code_statistics(self.trainer.strategy.reduce(counts.clone(), reduce_op="sum"))
-        self.log_dict({f"{stage}/{name}": value for name, value in statistics.items()})
-        counts.zero_()
+    def _is_reported(self, step: int) -> bool:
+        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
+        return step % every == 0
+
+    def _report(self, stage: str) -> None:
+        self.log_dict({f"{stage}/{name}": value for name, value in self.codes[stage].report().items()})
 
 
 def save_comparison(

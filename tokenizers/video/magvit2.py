@@ -35,6 +35,10 @@ def _norm(channels: int, affine: bool = True) -> FrameNorm:
     return FrameNorm(channels, affine, groups=gcd(_GROUPS, channels))
 
 
+class PointwiseConv(nn.Linear):
+    """A 1x1x1 convolution: features stand last here, so it is a linear map."""
+
+
 class ResidualBlock(Causal):
     """Two 3x3x3 convolutions, each after a norm and SiLU, around a skip; starts as the skip alone."""
 
@@ -50,7 +54,7 @@ class ResidualBlock(Causal):
             last,
         )
         same = in_channels == out_channels
-        self.skip = nn.Identity() if same else nn.Linear(in_channels, out_channels)  # a 1x1x1 convolution
+        self.skip = nn.Identity() if same else PointwiseConv(in_channels, out_channels)
         for parameter in last.conv.parameters():
             nn.init.zeros_(parameter)
 

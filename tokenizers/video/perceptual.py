@@ -45,8 +45,8 @@ class PerceptualLoss(nn.Module):
 
     Args:
         network: distances of images, as `ResNetLogits` and `Lpips`.
-        frames_per_clip: score so many frames, drawn anew for each clip and call from torch's generator of
-            the clip's device; None, or a clip that has no more, scores all.
+        frames_per_clip: score so many frames, drawn anew for each clip and call; None, or a clip that has
+            no more, scores all.
 
     Raises:
         ValueError: if frames_per_clip is less than 1.
@@ -63,23 +63,30 @@ class PerceptualLoss(nn.Module):
         self,
         reconstruction: Float[Tensor, "batch 3 frames height width"],
         pixels: Float[Tensor, "batch 3 frames height width"],
+        generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        """The loss of clips with pixels in [-1, 1]; a reconstruction may leave that range."""
+        """The loss of clips with pixels in [-1, 1]; a reconstruction may leave that range.
+
+        Args:
+            generator: on the device of the clips, draws the frames; None takes torch's own.
+        """
         if next(self.network.parameters()).device != pixels.device:
             self.network.to(pixels.device)
-        scored = self._scored_frames(pixels)
+        scored = self._scored_frames(pixels, generator)
         images, targets = (
             rearrange(clips, "batch c frames h w -> (batch frames) c h w")[scored]
             for clips in (reconstruction, pixels)
         )
         return self.network(images, targets).mean()
 
-    def _scored_frames(self, pixels: Float[Tensor, "batch 3 frames height width"]) -> Tensor | slice:
+    def _scored_frames(
+        self, pixels: Float[Tensor, "batch 3 frames height width"], generator: torch.Generator | None
+    ) -> Tensor | slice:
         """Which of the frames of all clips, one clip after the other."""
         batch, _, frames = pixels.shape[:3]
         if self.frames_per_clip is None or self.frames_per_clip >= frames:
             return slice(None)
-        order = torch.rand(batch, frames, device=pixels.device).argsort(1)
+        order = torch.rand(batch, frames, device=pixels.device, generator=generator).argsort(1)
         first_of_clip = torch.arange(batch, device=pixels.device) * frames
         return (first_of_clip[:, None] + order[:, : self.frames_per_clip]).flatten()
 

@@ -1,6 +1,9 @@
 """Training and encoding read the same clips, for they have one reader."""
 
+import signal
+import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from videolm.data.codes.clip_format import ClipFormat
 from videolm.data.codes.footage import Footage
 from videolm.data.loading.clip_reader import ClipReader, WindowReader
 from videolm.data.loading.clip_sources import FileSource, open_source
+from videolm.data.loading.guarded_reader import GuardedReader
 from videolm.data.loading.probes import Probes
 from videolm.data.media.clip import Clip
 from videolm.data.media.reading import read_clip
@@ -168,3 +172,31 @@ def test_pieces_beyond_the_end_of_a_film_are_empty_and_no_problem(tmp_path, monk
     readings = [source[number] for number in range(len(source))]
     assert sum(len(reading.clips) for reading in readings) == 25 and len(readings) == 50
     assert not any(reading.problem for reading in readings)
+
+
+def guarded(entries: list[Entry], limit: float = 60.0) -> WindowReader:
+    reader = GuardedReader(8.0, None, needs_sound=False, limit=limit)
+    return WindowReader(reader, entries, Probes(entries, probe=reader.probe), 2**20)
+
+
+def test_a_guarded_reader_gives_the_same_windows_and_reasons(tmp_path):
+    short = numbered_film(tmp_path / "short.mp4", num_frames=4)
+    entries = [numbered_film(tmp_path / "film.mp4"), short, Entry(tmp_path / "none.mp4")]
+    own, apart = windows_of(entries), guarded(entries)
+    for index, place in ((0, 0.0), (0, 0.7), (1, 0.0), (2, 0.0)):
+        one, other = (files.read(index, 16, 16, 9, place) for files in (own, apart))
+        if isinstance(one, Clip):
+            assert isinstance(other, Clip) and torch.equal(one.frames, other.frames)
+        else:
+            assert one == other
+
+
+def test_a_file_that_hangs_or_crashes_costs_itself_once(tmp_path):
+    hanging = Entry(tmp_path / "hangs.mp4", load=partial(time.sleep, 1000))
+    crashing = Entry(tmp_path / "crashes.mp4", load=partial(signal.raise_signal, signal.SIGSEGV))
+    files = guarded([hanging, crashing, numbered_film(tmp_path / "film.mp4")], limit=2.0)
+    assert "hangs.mp4: given up after 2 s" in files.read(0, 16, 16, 9)
+    assert "crashes.mp4: its reader died (signal 11)" in files.read(1, 16, 16, 9)
+    assert shown(files.read(2, 16, 16, 9)) == list(range(9))
+    start = time.monotonic()
+    assert "given up" in files.read(0, 16, 16, 9) and time.monotonic() - start < 1  # not tried again

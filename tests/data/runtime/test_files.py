@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from videolm.data.media.writing import write_media
 from videolm.data.runtime import files
-from videolm.data.runtime.files import read_json, remove_leftovers, replacing, write_json
+from videolm.data.runtime.files import changing, read_json, remove_leftovers, replacing, write_json
 
 STEPS = ("mkdtemp", "flush", "os.replace", "os.rename", "_exchange", "_flush_one", "shutil.rmtree")
 
@@ -174,3 +174,33 @@ def test_what_is_written_is_flushed_before_it_takes_its_place_and_the_folder_aft
     with replacing(tmp_path / "a") as temporary:
         temporary.write_text("a")
     assert events == ["flushed", "moved", "flushed"]
+
+
+def test_a_folder_changes_as_a_whole_and_keeps_what_is_not_replaced(tmp_path):
+    """Hidden files too, such as those of a sharded checkpoint; not locks, nor what killed writers left."""
+    folder = tmp_path / "model"
+    for name in ("a", "part/b", ".metadata", ".videolm.lock", ".b.x1y2z3w4/b"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("former")
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(RuntimeError), changing(folder) as temporary:
+        write_json(temporary / "a", 1)
+        raise RuntimeError
+    assert (folder / "a").read_text() == "former"
+    with changing(tmp_path / "link") as temporary:
+        write_json(temporary / "part/b", 2)
+        assert (folder / "part/b").read_text() == "former"
+    assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == {
+        "a", "part/b", ".metadata",
+    }  # fmt: skip
+    assert read_json(folder / "part/b") == 2 and (tmp_path / "link").is_symlink()
+
+
+def test_where_there_are_no_hard_links_files_are_copied(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(files.os, "link", refuse)
+    (tmp_path / "one").write_text("content")
+    files.link_tree(tmp_path / "one", tmp_path / "other")
+    assert (tmp_path / "other").read_text() == "content"

@@ -40,6 +40,25 @@ def test_perplexity_counts_the_codes_of_targets_only(make_model, make_example):
     assert usage.report() == ({}, {})
 
 
+def test_perplexity_is_of_the_codes_of_all_processes(make_model, make_example, in_two_processes):
+    """Each process has another code of the first block, and the second one alone has sound."""
+    from videolm.lm.batch import Batch
+
+    model = make_model()
+    start = model.blocks[1].start
+
+    def report(rank: int) -> dict[str, float]:
+        usage = CodeUsage()
+        example = make_example(3, grid=(1, 2, 3), audio=rank)
+        example.ids[example.block == 1] = rank + start
+        usage.add(model, Batch.collate([example]))
+        return usage.report()[0]
+
+    first, second = in_two_processes(report)
+    assert first == second
+    assert first["visual"] == pytest.approx(2.0) and "audio_0" in first
+
+
 def test_counts_become_histograms_of_the_loggers_that_show_them(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

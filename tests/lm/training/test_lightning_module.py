@@ -97,6 +97,9 @@ def test_reports_name_what_was_learnt(fit):
     learnt = {f"nats/{name}" for name in blocks} | {"loss", "task/text_to_video", "task/unconditional"}
     signs = {"padding", "gradient_norm", "tokens_per_second", "mfu_percent", "entropy/visual/1"}
     signs |= {f"entropy/{name}/0" for name in blocks} | {f"code_perplexity/{name}" for name in blocks}
+    groups = ("matrices", "others", "tables")
+    signs |= {f"{each}/{group}" for each in ("learning_rate", "gradient_norm") for group in groups}
+    signs |= {"skipped_steps"}
     for stage, names in {"train": learnt | signs, "validation": learnt}.items():
         found = {
             name.removeprefix(f"{stage}/") for name in trainer.callback_metrics if name.startswith(stage)

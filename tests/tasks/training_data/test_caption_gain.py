@@ -46,7 +46,7 @@ def test_the_gain_of_each_clip_is_what_the_wrong_caption_costs(coded_run):
     clips = data(coded_run)
     model, task = model_of(clips), load_task("text_to_video")
     gains = caption_gains(model, clips)
-    pool = usable(clips.validation_set, clips.validation, task)
+    pool = usable(clips.validation_set, clips.validation, task).tolist()
     captions = [first_caption(clips.validation_set, index) for index in pool]
     assert gains is not None and len(gains) == len(pool) > 2
 

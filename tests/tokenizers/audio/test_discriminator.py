@@ -103,6 +103,31 @@ def test_balancer_divides_by_the_running_average_of_the_length():
     assert found == pytest.approx([1.0, 4.0 / ((2 * 0.5 + 4) / 1.5)])
 
 
+@pytest.mark.parametrize("slope", [float("inf"), float("nan")])
+def test_balancer_forgets_a_step_with_a_non_finite_gradient(slope):
+    """Also in the first step, which has no average yet to keep."""
+    spoilt, plain = Balancer({"only": 1.0}, decay=0.5), Balancer({"only": 1.0}, decay=0.5)
+    output = torch.ones(1, requires_grad=True)
+    for balancer, slopes in ((spoilt, (slope, 2.0, slope, 4.0)), (plain, (2.0, 4.0))):
+        for each in slopes:
+            output.grad = None
+            balancer({"only": (each * output).sum()}, output).backward()
+        assert output.grad.item() == pytest.approx(4.0 / ((2 * 0.5 + 4) / 1.5))
+    assert torch.equal(spoilt.sums, plain.sums) and torch.equal(spoilt.count, plain.count)
+
+
+def test_balancers_averages_are_those_of_all_processes(in_two_processes):
+    def averages(rank: int) -> torch.Tensor:
+        balancer, output = Balancer({"only": 1.0}, decay=0.5), torch.ones(1, requires_grad=True)
+        for slope in (1.0, 3.0):
+            balancer({"only": ((slope + 2 * rank) * output).sum()}, output)
+        return balancer.sums / balancer.count
+
+    first, second = in_two_processes(averages)
+    assert torch.equal(first, second)
+    torch.testing.assert_close(first, torch.tensor([(2 * 0.5 + 4) / 1.5]))
+
+
 @pytest.mark.parametrize(
     "settings, said",
     [({"windows": ()}, "windows"), ({"windows": (30,)}, "windows"), ({"channels": 0}, "channels")],

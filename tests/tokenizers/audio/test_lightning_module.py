@@ -40,17 +40,24 @@ class CheckpointAt(Callback):
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "middle.ckpt")
 
 
-def fit(folder: Path, resume: Path | None = None, sample_rate: int | None = RATE) -> AudioCodecTraining:
+def fit(
+    folder: Path,
+    resume: Path | None = None,
+    sample_rate: int | None = RATE,
+    callbacks: tuple[Callback, ...] = (),
+    **more,
+) -> AudioCodecTraining:
     """Eight steps of epochs of three, with discriminators, balanced, and a validation after four."""
     seed_everything(0)
     judges = AudioDiscriminatorConfig(windows=(256, 64), channels=4)
-    module = AudioCodecTraining(TINY, window_hops=8, warmup_steps=2, discriminator=judges, balanced=True)
+    settings = {"window_hops": 8, "warmup_steps": 2, "discriminator": judges, "balanced": True}
+    module = AudioCodecTraining(TINY, **settings, **more)
     trainer = Trainer(
         max_steps=8,
         accelerator="cpu",
         default_root_dir=folder,
         logger=CSVLogger(folder, name="", version=""),
-        callbacks=[CheckpointAt(4)],
+        callbacks=[CheckpointAt(4), *callbacks],
         log_every_n_steps=2,
         gradient_clip_val=1.0,
         val_check_interval=4,
@@ -118,6 +125,44 @@ def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path):
     again = weights(resumed)
     for name, weight in weights(whole).items():
         assert torch.equal(again[name], weight), name
+
+
+class Spoilt(Callback):
+    """Makes the sound of some steps infinite, and keeps what was learnt before and after each of them."""
+
+    def __init__(self, *steps: int):
+        self.steps = steps
+        self.states: dict[int, list[dict[str, torch.Tensor]]] = {}
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_step in self.steps:
+            batch["waveform"][0, 0] = math.inf
+            self.keep(trainer.global_step, module)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step - 1 in self.steps:
+            self.keep(trainer.global_step - 1, module)
+
+    def keep(self, step: int, module: AudioCodecTraining) -> None:
+        state = {name: value.detach().clone() for name, value in weights(module).items()}
+        self.states.setdefault(step, []).append(state)
+
+
+def test_a_non_finite_step_leaves_no_trace_in_weights_codebooks_and_averages(tmp_path):
+    """Nor in codebooks that it would have filled first."""
+    spoilt = Spoilt(0, 5)
+    with pytest.warns(UserWarning, match="step 5 is skipped"):
+        module = fit(tmp_path, callbacks=(spoilt,))
+    for before, after in spoilt.states.values():
+        for name, value in before.items():
+            assert torch.equal(after[name], value), name
+    assert module.skipped_steps.skipped == 2
+    assert all(value.isfinite().all() for value in weights(module).values())
+
+
+def test_too_many_non_finite_steps_in_a_row_end_the_training(tmp_path):
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(ValueError, match="3 steps in a row"):
+        fit(tmp_path, callbacks=(Spoilt(*range(2, 8)),), max_skipped_steps=3)
 
 
 def started(hops: int = 100) -> tuple[AudioCodecTraining, torch.Tensor]:
@@ -224,14 +269,14 @@ def test_a_tiny_codec_learns_two_tones():
 
 def test_windows_are_parts_of_the_sound_from_anywhere():
     waveform = torch.arange(1000.0).expand(64, 1, -1)
-    windows = random_windows(waveform, 100)
+    windows = random_windows(waveform, 100, torch.Generator())
     assert windows.shape == (64, 1, 100)
     assert torch.equal(windows, windows[..., :1] + torch.arange(100.0))
     assert len(windows[:, 0, 0].unique()) > 32
 
 
 def test_sound_shorter_than_a_window_is_filled_with_silence():
-    (window,) = random_windows(torch.ones(1, 1, 30), 100)
+    (window,) = random_windows(torch.ones(1, 1, 30), 100, torch.Generator())
     assert torch.equal(window[0], torch.cat([torch.ones(30), torch.zeros(70)]))
 
 
@@ -286,10 +331,10 @@ def test_a_fresh_codec_lets_a_sound_through_at_every_layer() -> None:
 
 
 def test_spliced_windows_are_made_of_parts_of_the_others() -> None:
-    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     windows = torch.arange(1.0, 9.0)[:, None, None].expand(8, 1, 32 * 320)
-    assert torch.equal(spliced(windows, 0.0, 320), windows)
-    rows = spliced(windows, 1.0, 320)
+    assert torch.equal(spliced(windows, 0.0, 320, generator), windows)
+    rows = spliced(windows, 1.0, 320, generator)
     assert set(rows.unique().tolist()) <= set(range(9)) and len(rows.unique()) > 4
     for row in rows[:, 0]:
         lengths = torch.unique_consecutive(row, return_counts=True)[1]

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from videolm.tokenizers.video.config import VideoTokenizerConfig
-from videolm.tokenizers.video.inflation import start_from
+from videolm.tokenizers.video.discriminator import Discriminator, DiscriminatorConfig
+from videolm.tokenizers.video.inflation import DISCRIMINATOR, start_discriminator, start_from
 from videolm.tokenizers.video.video_tokenizer import VideoTokenizer
 
 
@@ -65,3 +66,38 @@ def test_another_shape_is_refused(pair, tmp_path):
     other = VideoTokenizer(replace(video.config, bits=5))
     with pytest.raises(ValueError, match="does not fit the tokenizer to be trained"):
         start_from(other, tmp_path / "image")
+
+
+def judge(seed: int, channels: int = 4) -> Discriminator:
+    torch.manual_seed(seed)
+    return Discriminator(DiscriminatorConfig(channels=channels, multipliers=(2, 2)))
+
+
+def test_a_still_clip_has_the_logit_of_its_image(pair, tmp_path, pixels):
+    images, videos = judge(1), judge(2)
+    images.save_pretrained(tmp_path / "image" / DISCRIMINATOR)
+    start_discriminator(videos, tmp_path / "image", of_videos=True)
+    frame = pixels[:, :, :1]
+    torch.testing.assert_close(videos(frame.expand(-1, -1, 9, -1, -1)), images(frame))
+
+
+def test_a_discriminator_of_videos_goes_on_as_it_is(pair, tmp_path, pixels):
+    _, video = pair
+    video.save_pretrained(tmp_path / "video")
+    first, second = judge(1), judge(2)
+    first.save_pretrained(tmp_path / "video" / DISCRIMINATOR)
+    start_discriminator(second, tmp_path / "video", of_videos=True)
+    assert torch.equal(second(pixels), first(pixels))
+
+
+def test_a_tokenizer_without_a_discriminator_is_named(pair, tmp_path, pixels):
+    video, before = judge(2), judge(2)
+    with pytest.warns(UserWarning, match="image has no discriminator to start from"):
+        start_discriminator(video, tmp_path / "image", of_videos=True)
+    assert torch.equal(video(pixels), before(pixels))
+
+
+def test_a_discriminator_of_another_shape_is_refused(pair, tmp_path):
+    judge(1).save_pretrained(tmp_path / "image" / DISCRIMINATOR)
+    with pytest.raises(ValueError, match="does not fit the discriminator to be trained"):
+        start_discriminator(judge(1, channels=8), tmp_path / "image", of_videos=True)

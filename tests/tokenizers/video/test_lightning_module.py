@@ -81,11 +81,16 @@ def test_a_run_logs_losses_quality_and_use_of_codes(trained):
     folder, _ = trained
     values = logged(folder)
     losses = ("loss", "squared", "absolute", "edges", "commitment", "entropy")
-    sides = ("generator", "discriminator", "gradient_penalty", "lecam")
+    sides = ("generator", "discriminator", "lecam")
     codes = ("sample_entropy", "batch_entropy", "saturated_bits")
     for name in (*losses, *sides, *codes, "psnr_db"):
         assert len(values[f"train/{name}"]) == 4
     assert len(values["val/psnr_frame_00_db"]) == len(values["val/psnr_frame_04_db"]) == 2
+    # Of the eight steps the first one has a gradient penalty.
+    assert len(values["train/gradient_penalty"]) == 1 and values["train/gradient_penalty"][0] > 0
+    for group in ("matrices", "others", "discriminator"):
+        assert len(values[f"train/learning_rate/{group}"]) == len(values[f"train/gradient_norm/{group}"]) == 4
+    assert values["train/skipped_steps"] == [0.0] * 4
     frames = [values[f"val/psnr_frame_{frame:02d}_db"][-1] for frame in range(5)]
     assert sum(frames) / 5 == pytest.approx(values["val/psnr_db"][-1], abs=1e-3)
     for name in ("code_use", "perplexity", "bit_balance"):
@@ -295,14 +300,62 @@ def test_a_training_may_start_from_an_image_tokenizer(tmp_path):
         torch.testing.assert_close(tokenizer.latents(frame), image.latents(frame), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["exact", "noise"])
+def test_a_lazy_penalty_follows_from_the_step_also_of_accumulated_batches(form):
+    """Every third step has it three times as strong, in each of its batches, with other noise in each."""
+    module = tiny_training(gradient_penalty=form, gradient_penalty_every=3, lecam_weight=0.0)
+    assert module.weights["gradient_penalty"] == 30.0
+    seen: list[tuple[int, int | None]] = []
+    forward = module.adversary.forward
+
+    def watched(reconstruction, pixels, generator):
+        seen.append((module.global_step, None if generator is None else generator.initial_seed()))
+        return forward(reconstruction, pixels, generator)
+
+    module.adversary.forward = watched
+    step(module, list(some_frames().split(1)) * 2, accumulate_grad_batches=2, max_steps=4)
+    assert [place for place, seed in seen if seed is not None] == [0, 0, 3, 3]
+    assert len(seen) == 8 and len({seed for _, seed in seen}) == 5
+
+
+def test_a_penalty_three_times_as_strong_has_the_same_gradient_over_three_steps():
+    """Of fixed weights and clips: every step, and every third."""
+    frames, sums = some_frames(), []
+    for every in (1, 3):
+        module = tiny_training(gradient_penalty_every=every, lecam_weight=0.0)
+        module.trainer = SimpleNamespace(global_step=0, global_rank=0)
+        module.log_dict = lambda *arguments, **settings: None
+        pixels = pixels_from_frames(frames)
+        for module.trainer.global_step in range(3):
+            losses = module.adversary(pixels.flip(0), pixels, module._penalty_generator(0))
+            sum(module.weights[name] * value for name, value in losses.items()).backward()
+        sums.append([each.grad.clone() for each in module.adversary.discriminator.parameters()])
+    for each, other in zip(*sums, strict=True):
+        torch.testing.assert_close(each, other, rtol=1e-3, atol=1e-5)
+
+
+def test_a_second_stage_starts_with_the_discriminator_of_the_first(tmp_path):
+    images = replace(TINY, temporal_kernel=1, temporal_strides=(1, 1))
+    first = VideoTokenizerTraining(images, discriminator=JUDGE)
+    first.export(tmp_path)
+    folder = tmp_path / "video_tokenizer"
+    assert VideoTokenizer.from_pretrained(folder).fingerprint == first.averaged.fingerprint
+    second = VideoTokenizerTraining(TINY, discriminator=JUDGE, init_from=folder)
+    frame = torch.rand(2, 3, 1, 32, 32) * 2 - 1
+    logits = first.adversary.discriminator(frame)
+    torch.testing.assert_close(second.adversary.discriminator(frame), logits)
+    other = VideoTokenizerTraining(images, discriminator=JUDGE, init_from=folder)
+    for name, weight in first.adversary.discriminator.state_dict().items():
+        assert torch.equal(other.adversary.discriminator.state_dict()[name], weight)
+
+
 def test_a_perceptual_loss_takes_part_and_stays_out_of_the_checkpoint(tmp_path):
     config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], num_labels=5)
     ResNetForImageClassification(config).save_pretrained(tmp_path)
     module = VideoTokenizerTraining(TINY, perceptual=tmp_path, perceptual_frames=1)
-    logged = {}
-    module.log_dict = lambda values, **settings: logged.update(values)
+    module.log_dict = lambda *arguments, **settings: None
     module.training_step({"frames": some_frames()}, 0)
-    assert logged["train/perceptual"] >= 0
+    assert module.means.report()["train/perceptual"] >= 0
     assert not any("perceptual" in name for name in module.state_dict())
 
 
@@ -383,3 +436,14 @@ def test_losses_of_a_known_error():
         "absolute": 0.5,
         "edges": 1.0,
     }
+
+
+def test_muon_takes_the_pointwise_skips_too_but_no_modulations():
+    module = VideoTokenizerTraining(replace(TINY, network="magvit2", multipliers=(1, 2, 2)))
+    module._trainer = Trainer(max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    names = {id(weight): name for name, weight in module.tokenizer.named_parameters()}
+    matrices = {names[id(each)] for each in groups[0]["params"]}
+    skips = {name for name in names.values() if name.endswith("skip.weight")}
+    assert skips and skips <= matrices
+    assert not [name for name in matrices if "scale" in name or "shift" in name or "bias" in name]

@@ -1,0 +1,129 @@
+"""The clips of a batch of jobs, by one model in memory."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ...data.analysis.geometry import Geometry
+from ...data.media.clip import Clip
+from ...data.media.timing import audio_samples
+from ...data.media.waveform import fit_length
+from ...generation.pipeline import VideoLM
+from ...generation.prompt import Prompt
+from ...tasks.clip_size import SizeChoice
+from .job import Job
+from .job_queue import Report
+from .job_store import JobStore
+
+SOUND_TASK = "video_to_audio"
+
+
+class ClipMaker:
+    """Makes what a `JobQueue` asks for.
+
+    Args:
+        geometry: how flow and depth of a video are found, for tasks that are led by them.
+    """
+
+    def __init__(self, model: VideoLM, store: JobStore, geometry: Geometry | None = None):
+        self.model, self.store, self.geometry = model, store, geometry
+
+    def __call__(self, jobs: Sequence[Job], report: Report) -> list[Clip]:
+        """A clip for each of jobs of one `company`; none depends on the others.
+
+        Args:
+            report: called with the share that is done.
+
+        Raises:
+            ValueError: if the model cannot use a prompt.
+            RuntimeError: if the media of a job cannot be read any more.
+        """
+        request = jobs[0].request
+        prompts = [replace(self._prompt(job), geometry=self.geometry) for job in jobs]
+        steps = 2 if request.sound else 1
+        tell = partial(_tell, report, steps * len(jobs))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # all there is to say was said when the jobs were taken
+            clips = self._generated(request.task, prompts, jobs, tell)
+            if request.sound:
+                clips = self._sounding(clips, jobs, tell)
+        if request.sound is False:
+            clips = [clip.silent() for clip in clips]
+        if request.extends:
+            media = [prompt.video for prompt in prompts]
+            return [_extended(*each) for each in zip(media, clips, jobs, strict=True)]
+        return clips
+
+    def _generated(
+        self, task: str, prompts: Sequence[Prompt], jobs: Sequence[Job], tell: Callable[[float], None]
+    ) -> list[Clip]:
+        request = jobs[0].request
+        return self.model.generate_batch(
+            task,
+            prompts,
+            seed=[job.request.seed for job in jobs],
+            sampling=request.drawn() if task == request.task else None,
+            progress=tell,
+            composite=request.composite,
+        )
+
+    def _prompt(self, job: Job) -> Prompt:
+        try:
+            return job.request.prompt(self.store.media(job))
+        except (ValueError, OSError) as error:
+            raise RuntimeError(f"the media of {job.id} cannot be read") from error
+
+    def _sounding(
+        self, clips: Sequence[Clip], jobs: Sequence[Job], tell: Callable[[float], None]
+    ) -> list[Clip]:
+        """The clips, those without sound with one that the model makes for them."""
+        silent = [number for number, clip in enumerate(clips) if clip.waveform is None]
+        if not silent:
+            return list(clips)
+        size = SizeChoice(f"{jobs[0].height}x{jobs[0].width}", clips[0].num_frames)
+        films = [Prompt(video=clips[number], size=size) for number in silent]
+        owners = [jobs[number] for number in silent]
+        made = self._generated(SOUND_TASK, films, owners, lambda done: tell(len(jobs) + done))
+        sounding = dict(zip(silent, made, strict=True))
+        return [
+            replace(clip, waveform=sounding[number].waveform, sample_rate=sounding[number].sample_rate)
+            if number in sounding
+            else clip
+            for number, clip in enumerate(clips)
+        ]
+
+
+def _tell(report: Report, most: int, done: float) -> None:
+    report(done / most)
+
+
+def _extended(video: object, made: Clip, job: Job) -> Clip:
+    """The given video and what follows it.
+
+    Args:
+        made: begins with the last frames of the video.
+    """
+    assert isinstance(video, Clip)
+    shared = made.num_frames - (job.num_frames - video.num_frames)
+    if shared == video.num_frames:
+        return made
+    before = video.window(0, video.num_frames - shared)
+    frames = torch.cat([before.frames, made.frames])
+    if before.waveform is None and made.waveform is None:
+        return replace(made, frames=frames)
+    rate = made.sample_rate or before.sample_rate or 0
+    length = audio_samples(before.num_frames, made.fps, rate)
+    first, second = _mono(before, rate), _mono(made, rate)
+    whole = audio_samples(len(frames), made.fps, rate)
+    waveform = fit_length(torch.cat([fit_length(first, length), second], dim=1), whole)
+    return replace(made, frames=frames, waveform=waveform, sample_rate=rate)
+
+
+def _mono(clip: Clip, sample_rate: int) -> Tensor:
+    """The sound of a clip, none if it has none."""
+    waveform = clip.resampled(sample_rate, channels=1).waveform
+    return torch.zeros(1, 0) if waveform is None else waveform

@@ -1,0 +1,115 @@
+"""`videolm serve`: one model behind /v1/videos, until it is stopped."""
+
+import socket
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import torch
+import uvicorn
+
+from ...data.analysis.geometry import Geometry
+from ...data.analysis.open_geometry import geometry_for
+from ...data.runtime.model_source import source_name
+from ...data.runtime.notes import Note
+from ...data.runtime.one_writer import only_writer
+from ...generation.pipeline import VideoLM
+from ...generation.run_request import Runtime
+from ...lm.decoding.quantized import quantize
+from ..jobs.admission import Admission
+from ..jobs.clip_maker import ClipMaker
+from ..jobs.intake import Intake
+from ..jobs.job_queue import JobQueue, QueueLimits
+from ..jobs.job_store import JobStore
+from .http_app import MEBIBYTE, Admittance, http_app
+from .options import Capacity, Service
+from .video_request import RequestReader
+
+_CONNECTIONS = 256
+_HEADER_BYTES = 2**15
+_END_SECONDS = 5
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+def serve(
+    model: Path,
+    service: Service,
+    capacity: Capacity,
+    runtime: Runtime,
+    depth: str | None,
+    tokens: Sequence[str],
+    listener: socket.socket,
+) -> None:
+    """Answer requests until a signal ends it; jobs that are not finished wait for the next start.
+
+    Args:
+        model: folder.
+        depth: how depth is found, as for `generate`.
+        tokens: of those who may ask; anybody if there are none.
+        listener: at the service's address.
+
+    Raises:
+        FileNotFoundError, ValueError: for what cannot be used.
+    """
+    admittance = Admittance(
+        service.named("allow_hosts"),
+        service.named("allow_origins"),
+        tuple(tokens),
+        service.allow_fetch,
+        service.max_upload * MEBIBYTE,
+    )
+    batch = capacity.batch if runtime.is_exact else 1
+    limits = QueueLimits(capacity.queue, capacity.keep, batch, capacity.hours * 3600)
+    with only_writer(service.jobs):
+        store = JobStore(service.jobs)
+        loaded = VideoLM.from_pretrained(model, runtime.device, getattr(torch, runtime.dtype))
+        if runtime.quantize is not None:
+            quantize(loaded.lm)
+        name, geometry = _served_name(model), _geometry(loaded, depth)
+        warnings.simplefilter("ignore", Note)  # what is said of a request is told to its caller
+        with closing(Intake(store.uploads)) as intake:
+            reader = RequestReader(Admission(loaded, geometry is not None), intake, name)
+            with JobQueue(store, ClipMaker(loaded, store, geometry), limits) as queue:
+                created = int((model / "config.json").stat().st_mtime)
+                app = http_app(queue, reader, created, admittance)
+                _announce(name, service, listener, admittance)
+                _server(app).run(sockets=[listener])
+
+
+def _geometry(model: VideoLM, depth: str | None) -> Geometry | None:
+    """How flow and depth are found, if a task of the model is led by them; a note says what is assumed."""
+    tasks = [model.config.task(name) for name in model.config.tasks]
+    return geometry_for([variant for task in tasks for variant in task.variants], depth)
+
+
+def _server(app: object) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_graceful_shutdown=_END_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def _served_name(model: Path) -> str:
+    """What clients call a model: a packaged one's or a hub's name, or its folder's; never a path."""
+    name = source_name(model)
+    return Path(name).name or "model" if Path(name).is_absolute() else name
+
+
+def _announce(name: str, service: Service, listener: socket.socket, admittance: Admittance) -> None:
+    host, port = service.host, listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"serving {name} at http://{shown}:{port}/v1 (jobs in {service.jobs}); Ctrl-C ends it", flush=True)
+    if not host.startswith(_LOOPBACK) and not admittance.tokens:
+        print("note: other machines may ask without a token (--tokens)", file=sys.stderr, flush=True)
