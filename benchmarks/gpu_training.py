@@ -75,7 +75,7 @@ def fit(module: LightningModule, batch: Any, settings: dict[str, Any], watch: St
     )  # fmt: skip
     count = watch.last + (watch.meter.profile is not None)
     trainer.fit(module, DataLoader([batch] * count, batch_size=None))
-    return float(trainer.callback_metrics["train/loss"])
+    return float(trainer.callback_metrics["loss"])
 
 
 def train_language_model(meter: Meter, name: str, eager: bool, rows: int | None) -> None:

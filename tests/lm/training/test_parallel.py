@@ -37,7 +37,7 @@ class Losses(Callback):
         self.values = []
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.values.append(trainer.callback_metrics["train/loss"].item())
+        self.values.append(trainer.callback_metrics["loss"].item())
 
 
 @dataclass(frozen=True)
