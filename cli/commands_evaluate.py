@@ -19,8 +19,9 @@ class EvaluateOptions:
         model: as for `videolm generate`, but it has to be given.
         protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound),
             shapes-all (the same with all tasks), prompt-forms (text_to_video with prompts as people write
-            them), or one of the literature: msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting,
-            davis or sound. shapes if not given.
+            them), super-resolution (its stages, on clips of the embedded corpus), or one of the literature:
+            msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting, davis or sound. shapes if not
+            given.
         real: real clips: a folder or list, as `videolm data inspect` takes it.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
         source: of the embedded corpus: where prompts are drawn from, synthetic, synthetic-plain or

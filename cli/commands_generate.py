@@ -88,6 +88,36 @@ def generate(
     return generate_files(request, out, prompts)
 
 
+def upscale(
+    source: Path,
+    target: Path,
+    *,
+    model: str | None = None,
+    text: str | None = None,
+    factor: int = 2,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[Path]:
+    """Enlarge a film of any length by the model's stages of super-resolution; its sound is kept.
+
+    The film must have the height and width that a stage takes (`videolm info` lists what they make). Only the
+    stages and their tokenizers are loaded.
+
+    Args:
+        source: a video or an image.
+        target: file to write; the suffix names the format.
+        model: as for `videolm generate`; it needs no language model.
+        text: what is to be seen, for a stage that reads text.
+        factor: of height and width, 2 or 4, by as many stages.
+        seed: the same seed gives the same film.
+        device: auto is a GPU if there is one; else cpu, cuda, cuda:1 and so on.
+    """
+    from ..generation.upscale_files import upscale_file
+
+    folder = model_folder(model)
+    return [upscale_file(source, target, folder, text=text, factor=factor, seed=seed, device=device)]
+
+
 def info(
     model: str,
     *,

@@ -16,7 +16,7 @@ def long_video(
     out: Path,
     seed: int = 0,
     prompt: LongOptions,
-    results: Annotated[Results, Options(skip=("num_samples", "raw", "preview"))],
+    results: Annotated[Results, Options(skip=("num_samples", "raw", "preview", "upscale"))],
     sampling: Sampling,
 ) -> list[Path]:
     """Make a video longer than a clip: each segment goes on from the last frames before it.

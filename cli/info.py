@@ -8,7 +8,7 @@ from ..data.runtime.files import read_object
 from ..data.runtime.hub import split_name
 from ..data.runtime.model_source import is_local, model_folder, source_name
 from ..data.runtime.pretrained import refuse_sharded, weights_of
-from ..tasks.model_config import PARTS, ModelConfig, check_model
+from ..tasks.model_config import PARTS, STAGES, ModelConfig, check_model, parts_of
 from ..tasks.recommended_sampling import RecommendedSampling
 
 
@@ -76,17 +76,21 @@ def describe_folder(folder: Path) -> str:
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {folder}")
     refuse_sharded(folder)
-    parts = [name for name in PARTS if (folder / name).is_dir()]
+    parts = [name for name in parts_of(folder) if (folder / name).is_dir()]
     if not parts and not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} holds neither a model nor a part of one")
+    has_config = (folder / "config.json").is_file()
+    if has_config and read_object(folder / "config.json").get("kind") == STAGES:
+        own = (_settings(name, folder / name) for name in parts)
+        return "\n\n".join([_settings(folder.name, folder), *own])
     blocks = []
-    if parts and (folder / "config.json").is_file():
+    if parts and has_config:
         config = ModelConfig.load(folder)
         blocks += [_in_words(source_name(folder), folder, config), _sizes(config)]
         if (recommended := RecommendedSampling.load(folder)).tasks:
             lines = (f"  {task:24} {sampling}" for task, sampling in recommended.tasks.items())
             blocks.append("\n".join(["recommended sampling", *lines]))
-    elif (folder / "config.json").is_file():
+    elif has_config:
         blocks.append(_settings(folder.name, folder))
     if (folder / "vocabulary.json").is_file():
         blocks.append(_vocabulary(folder))
@@ -100,7 +104,7 @@ def describe_folder(folder: Path) -> str:
 def _in_words(name: str, folder: Path, config: ModelConfig) -> str:
     """What a model is and does, in sentences."""
     clips = config.clips
-    parts = {part: weights_of(folder / part)[0] for part in PARTS if (folder / part).is_dir()}
+    parts = {part: weights_of(folder / part)[0] for part in parts_of(folder)}
     codes = sum(prod(clips.shapes[kind]) for kind in clips.shapes if kind not in clips.variants)
     sound = f", with sound at {clips.sample_rate} Hz" if clips.has_audio else ", without sound"
     reads = f"Of a text it reads {config.text_pieces} pieces" if config.text_tokenizer else "It reads no text"
@@ -112,6 +116,9 @@ def _in_words(name: str, folder: Path, config: ModelConfig) -> str:
         f"  {reads}.",
         f"  Its tasks ({len(config.tasks)}): {', '.join(config.tasks)}.",
     ]
+    stages = [Path(part).name for part in parts if Path(part).parent.name == STAGES]
+    if stages:
+        lines.append(f"  It enlarges clips to {', '.join(stages)} (frames x height x width).")
     if config.source:
         lines.append(f"  All of its sequences are of the source {config.source}.")
     for part, fingerprint in (("video", clips.video_tokenizer), ("audio", clips.audio_tokenizer)):

@@ -87,6 +87,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "super-resolution validate": commands_training.super_resolution_validate,
     "export": commands_training.export,
     "generate": commands_generate.generate,
+    "upscale": commands_generate.upscale,
     "long-video": commands_workflows.long_video,
     "chain": commands_workflows.chain,
     "evaluate": commands_evaluate.evaluate,

@@ -36,6 +36,8 @@ def describe_stage(path: Path, wanted: Wanted) -> str:
         ValueError: if it is not a config of `videolm super-resolution fit`, or nothing can be trained as is
         wanted.
     """
+    if wanted.batch_size == "auto":
+        raise ValueError("batch_size auto is for configs of the language model; give a number of clips")
     model, data, trainer = _read(path)
     stage, origin = _stage(data, wanted.size)
     with torch.device("meta"):

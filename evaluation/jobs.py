@@ -1,7 +1,8 @@
-"""The three jobs of `videolm evaluate`, each a record of the options that it uses.
+"""The four jobs of `videolm evaluate`, each a record of the options that it uses.
 
     CorpusJob      a protocol of the embedded corpus       --model M --protocol shapes
     BenchmarkJob   a benchmark of the literature           --model M --protocol ucf101 --data UCF-101
+    StagesJob      the stages of super-resolution          --model M --protocol super-resolution
     SetsJob        anybody's clips against real ones       --real DIR --generated DIR
 
 The fields of a job, and those of the records among them, have the names and defaults of the options.
@@ -18,6 +19,8 @@ from ..data.runtime.model_source import model_folder, place_beside
 from ..data.runtime.one_writer import only_writer
 from .benchmark_run import RunSettings, Sources, run_benchmark
 from .evaluate_model import PROTOCOLS, evaluate_model
+from .evaluate_super_resolution import PROTOCOL as STAGES_PROTOCOL
+from .evaluate_super_resolution import evaluate_super_resolution
 from .metrics.weights_folder import WeightsFolder
 from .protocols.registry import BENCHMARKS
 from .protocols.shapes_exam import ExamSettings
@@ -91,6 +94,29 @@ class BenchmarkJob:
 
 
 @dataclass(frozen=True)
+class StagesJob:
+    """Score a model's stages of super-resolution on held-out clips of the embedded corpus."""
+
+    title: ClassVar[str] = "protocol {}"
+    model: str
+    protocol: str
+    source: str = "synthetic"
+    clips: int = 32
+    seed: int = 0
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ValueError(f"clips is {self.clips}; expected at least 1")
+
+    def run(self) -> list[Path]:
+        model = model_folder(self.model)
+        out = self.out or place_beside(model, f"evaluation-{self.protocol}")
+        with _only_writer(out):
+            return evaluate_super_resolution(model, out, self.source, self.clips, self.seed)
+
+
+@dataclass(frozen=True)
 class SetsJob:
     """Score clips against real ones."""
 
@@ -118,7 +144,7 @@ class SetsJob:
             )
 
 
-Job = CorpusJob | BenchmarkJob | SetsJob
+Job = CorpusJob | BenchmarkJob | StagesJob | SetsJob
 
 
 def job_of(given: Mapping[str, Any]) -> Job:
@@ -160,8 +186,10 @@ def _kind(given: Mapping[str, Any]) -> type[Job]:
     if "model" not in given:
         raise ValueError("expected --model, or --real and --generated")
     protocol = given.get("protocol", CorpusJob.protocol)
-    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS)):
+    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS, STAGES_PROTOCOL)):
         raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(known)}")
+    if protocol == STAGES_PROTOCOL:
+        return StagesJob
     return CorpusJob if protocol in PROTOCOLS else BenchmarkJob
 
 

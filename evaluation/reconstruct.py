@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ..data.codes.trained_clips import ClipSize, TrainedClips
+from ..data.media.kept_sound import kept_sound
 from ..data.media.reading import FrameStream, stream_frames
 from ..data.media.sound import Sound, stream_sound
 from ..data.media.streams import MediaError
@@ -29,8 +30,6 @@ from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..tokenizers.video.tiling import TiledVideoTokenizer
 from .audio_reconstruct import decode_sound, encode_sound
 from .metrics.reconstruction import frame_quality
-
-_MOST_CHANNELS = 2  # of sound in films
 
 
 def reconstruct_file(
@@ -158,30 +157,18 @@ class _Quality:
 def _sound(
     source: Path, target: Path, model: Path, pictures: FrameStream, num_frames: int
 ) -> Iterator[Sound | None]:
-    """The sound of the pictures, coded and decoded where there is a codec; None where there is or fits none.
-
-    It is decoded once before it is written: a broken track costs the sound, not the film.
-    """
-    if not pictures.may_sound or target.suffix.lower() in SOUNDLESS:
-        yield None
+    """The sound of the pictures, through the codec if there is one; None where there is or fits none."""
+    has_codec = (model / "audio_tokenizer").is_dir()
+    if not has_codec or not pictures.may_sound or target.suffix.lower() in SOUNDLESS:
+        with kept_sound(source, target, pictures, num_frames) as sound:
+            yield sound
         return
-    begin, fps, codec, coded = pictures.begin, float(pictures.fps), None, None
-    if (model / "audio_tokenizer").is_dir():
-        codec = load_audio_tokenizer(model / "audio_tokenizer")
-    wanted = {} if codec is None else {"sample_rate": codec.sample_rate, "channels": 1}
+    codec, coded = load_audio_tokenizer(model / "audio_tokenizer"), None
+    wanted = {"sample_rate": codec.sample_rate, "channels": 1}
     try:
-        with stream_sound(source, begin, num_frames, fps, **wanted) as sound:
-            pieces = sound.pieces if sound is not None else ()
-            if codec is not None and sound is not None:
-                coded = encode_sound(codec, pieces)
-            deque(pieces, maxlen=0)
+        with stream_sound(source, pictures.begin, num_frames, float(pictures.fps), **wanted) as sound:
+            if sound is not None:
+                coded = encode_sound(codec, sound.pieces)
     except MediaError as error:
         notify(f"{error}; the film is written without its sound")
-        sound = None
-    if sound is None:
-        yield None
-    elif codec is not None and coded is not None:
-        yield Sound(decode_sound(codec, *coded), codec.sample_rate)
-    else:
-        with stream_sound(source, begin, num_frames, fps, max_channels=_MOST_CHANNELS) as sound:
-            yield sound
+    yield None if coded is None else Sound(decode_sound(codec, *coded), codec.sample_rate)

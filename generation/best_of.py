@@ -5,7 +5,7 @@ from a local folder (`ClipFit`). `nearest_known` compares paintings with the giv
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,9 +16,14 @@ from ..data.media.psnr import psnr
 from ..data.synthetic.caption_grammar import CAMERA_PHRASES, MOTION_PHRASES
 from ..data.synthetic.describing import describe
 from ..data.synthetic.scene import COLOURS, SHAPES
+from ..lm.decoding.sampling import Sampling
 from ..tasks.masks import Mask
 from ..tokenizers.text.clip_similarity import ClipSimilarity
+from .pipeline import VideoLM
+from .prompt import Prompt
+from .prompt_rows import composited
 from .run_request import DESCRIBE
+from .seeds import Seeds, seeds_of
 
 _FRAMES = 8  # that CLIP is shown
 _WORD = re.compile(r"\w+")
@@ -60,6 +65,49 @@ def nearest_known(tries: Sequence[Clip], given: Clip, known: Mask) -> Clip:
     """
     some = known.flatten(1).any(1)
     return max(tries, key=lambda clip: float(psnr(given.frames[some], clip.frames[some], known[some]).mean()))
+
+
+@torch.no_grad()
+def paint_best(
+    model: VideoLM,
+    task: str,
+    prompts: Sequence[Prompt],
+    tries: int,
+    *,
+    seed: Seeds,
+    sampling: Sampling | None = None,
+    batch_size: int = 32,
+    progress: Callable[[float], None] | None = None,
+    composite: bool = True,
+) -> list[Clip]:
+    """As `VideoLM.generate_batch`, of so many paintings of each prompt the one that `nearest_known` chooses.
+
+    Args:
+        tries: paintings of each prompt.
+        seed: of the first try of each prompt; the next has the next.
+        progress: called with the number of paintings done.
+
+    Raises:
+        ValueError: as `VideoLM.generate`, and if the task is not one that paints.
+    """
+    rows, _ = model.rows_of(model.config.task(task), prompts, sampling)
+    if any(row.known is None for row in rows):
+        raise ValueError(f"task {task} paints nothing; there are no known pixels to compare")
+    made = model.generate_batch(
+        task,
+        [prompt for prompt in prompts for _ in range(tries)],
+        seed=[first + own for first in seeds_of(seed, len(prompts)) for own in range(tries)],
+        sampling=sampling,
+        batch_size=batch_size,
+        progress=progress,
+        composite=False,
+    )
+    chosen = []
+    for number, row in enumerate(rows):
+        assert row.given is not None and row.known is not None
+        clip = nearest_known(made[number * tries : (number + 1) * tries], row.given, row.known)
+        chosen.append(composited(clip, row.given, row.known) if composite else clip)
+    return chosen
 
 
 class DescribedFit:

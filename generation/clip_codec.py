@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ..data.media.clip import Clip
 from ..data.media.pixels import frames_from_pixels, pixels_from_frames
-from ..data.media.timing import audio_samples
+from ..data.media.timing import audio_samples, video_frames
 from ..tasks.model_config import ModelConfig
 from ..tokenizers.audio.protocol import AudioCodec
+from ..tokenizers.video.clip_codes import ClipCodes
 from ..tokenizers.video.protocol import VideoCodec
 
 Codes = dict[str, Tensor]
@@ -92,6 +93,20 @@ class ClipCodec:
         clip = Clip(frames, usual.fps, sound, usual.sample_rate)
         samples = audio_samples(clip.num_frames, usual.fps, usual.sample_rate)
         return replace(clip, waveform=clip.sound(samples))
+
+    def clip_codes(self, visual: Int[Tensor, "t h w"]) -> ClipCodes:
+        """Codes of frames, with what they are of."""
+        t, h, w = visual.shape
+        tokenizer = self.video_tokenizer
+        return ClipCodes(
+            visual.cpu(),
+            num_frames=video_frames(t, tokenizer.temporal_stride),
+            height=h * tokenizer.spatial_stride,
+            width=w * tokenizer.spatial_stride,
+            fps=self.config.clips.fps,
+            codebook_size=tokenizer.codebook_size,
+            fingerprint=tokenizer.fingerprint,
+        )
 
     @torch.no_grad()
     def visual_codes(self, clip: Clip) -> Int[Tensor, "t h w"]:

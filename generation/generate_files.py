@@ -22,11 +22,12 @@ from ..data.runtime.files import replacing
 from ..data.runtime.one_writer import only_writer
 from ..data.runtime.progress import Report, progress
 from ..lm.decoding.quantized import quantize
+from ..tasks.clip_size import SizeChoice
 from ..tasks.conditions import Painting
 from ..tasks.model_config import ModelConfig, model_fingerprint
 from ..tasks.recommended_sampling import RecommendedSampling
 from ..tasks.task import Task, load_task
-from .best_of import Fit, best, fit_of, wanted_words
+from .best_of import Fit, best, fit_of, paint_best, wanted_words
 from .made_clips import MadeClips
 from .notes import notes
 from .pipeline import VideoLM
@@ -36,6 +37,7 @@ from .prompt_file import NamedPrompt, read_prompts
 from .run_request import DESCRIBE, Request, claim_folder
 from .seeds import seed_of
 from .streaming import write_preview
+from .upscaling import path_of, read_stages
 
 _TOGETHER = 32  # clips after which results are written
 _SUFFIX = ".mp4"  # of clips whose names come from a file of prompts
@@ -82,6 +84,9 @@ def _generate_files(request: Request, out: Path, prompts: Path | None) -> list[P
             each.options.prompt.check(task, request.sampling.guidance_scale)
         except ValueError as error:
             raise ValueError(str(error) if prompts is None else f"prompt {each.name}: {error}") from None
+    if request.results.upscale is not None:
+        prompts_given = [each.options.prompt for each in named]
+        _check_upscale(request.model, task, request.results.upscale, prompts_given)
     if request.results.best_of > 1:
         _check_judge(request, task, [each.options.text for each in named])
     fit = None
@@ -165,6 +170,14 @@ def _check_judge(request: Request, task: Task, texts: list[str | None]) -> None:
             wanted_words(text or "")
 
 
+def _check_upscale(model: Path, task: Task, factor: int, prompts: list[Prompt]) -> None:
+    """Refuse a model whose stages do not take its clips of the sizes that are asked for."""
+    stages, config = read_stages(model), ModelConfig.load(model)
+    for prompt in prompts:
+        clips = (prompt.size or SizeChoice()).of(config.formats, task)
+        path_of(stages, clips.height, clips.width, factor)
+
+
 def _expanded(request: Request, waiting: list[Waiting], folder: Path) -> list[Waiting]:
     """The prompts with their texts expanded, each printed and kept beside the clip that is to come."""
     wanted = request.expansion
@@ -201,6 +214,7 @@ def _make(
                 made = _made(model, request, group, fit, lambda done, at=start * tries: report(at + done))
             for each, clips in zip(group, made, strict=True):
                 if each.is_missing:
+                    clips = _upscaled(model, request, each, clips)
                     targets = _targets(folder, each.name, suffix, len(clips))
                     _write(clips, targets)
                     if written is not None:
@@ -237,7 +251,8 @@ def _made(
     firsts = [each.seed for each in group]
     prompts = [each.prompt for each in group]
     if results.compares_known:
-        best_clips = model.paint_best(
+        best_clips = paint_best(
+            model,
             request.task,
             prompts,
             count,
@@ -259,6 +274,19 @@ def _made(
     if fit is None:
         return samples
     return [[best(each, prompt.text, fit)] for each, prompt in zip(samples, prompts, strict=True)]
+
+
+def _upscaled(model: VideoLM, request: Request, waiting: Waiting, clips: list[Clip]) -> list[Clip]:
+    """The clips of a prompt as large as they are asked for, with its text where the stages read one."""
+    factor, text = request.results.upscale, waiting.prompt.text
+    if factor is None:
+        return clips
+    path = model.upscaler.path(clips[0].height, clips[0].width, factor)
+    known = text if any(stage.has_text for stage in path) else None
+    return [
+        model.upscale(clip, text=known, factor=factor, seed=waiting.seed + number)
+        for number, clip in enumerate(clips)
+    ]
 
 
 def _previewed(model: VideoLM, request: Request, waiting: Waiting, report: Report) -> Clip:

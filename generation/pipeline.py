@@ -5,7 +5,8 @@
     clip.save("out.mp4")
 
 A model folder holds config.json (sizes and tasks), vocabulary.json, lm/, video_tokenizer/ and, where its
-tasks need them, text_tokenizer/ and audio_tokenizer/; sampling.json if it recommends how to sample.
+tasks need them, text_tokenizer/ and audio_tokenizer/; sampling.json if it recommends how to sample, and
+super_resolution/ if it enlarges clips.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from ..lm.decoding.generate import generate as generate_ids
 from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
+from ..super_resolution.decoding import DecodeSettings
 from ..tasks.model_card import ModelCard, write_card
 from ..tasks.model_config import ModelConfig, check_model, model_fingerprint, save_model_files
 from ..tasks.recommended_sampling import RecommendedSampling
@@ -37,13 +39,13 @@ from ..tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ..tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ..tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from .batches import batches_of, part_of
-from .best_of import nearest_known
 from .clip_codec import ClipCodec, Codes
-from .model_files import fingerprint_of, push_model, save_parts
+from .model_files import fingerprint_of, push_model, save_parts, save_stages
 from .prompt import Prompt, PromptParts
-from .prompt_rows import Row, RowMaker, alike, composited, with_given
+from .prompt_rows import Row, RowMaker, alike, with_given
 from .seeds import Seed, Seeds, seed_of, seeds_of
 from .streaming import ClipStream
+from .upscaling import Upscaler
 
 
 class VideoLM:
@@ -55,6 +57,7 @@ class VideoLM:
 
     Attributes:
         recommended: how codes of each task are drawn where nothing else is asked for.
+        upscaler: the stages of super-resolution of the folder that it was loaded from.
 
     Raises:
         FileNotFoundError: if a tokenizer that the tasks need is missing.
@@ -83,6 +86,7 @@ class VideoLM:
         self.codec = ClipCodec(config, video_tokenizer, audio_tokenizer, self.device)
         self.text_tokenizer = text_tokenizer
         self.rows = RowMaker(config, vocabulary, text_tokenizer, self.codec)
+        self.upscaler = Upscaler()
 
     def __repr__(self) -> str:
         sizes = " ".join(each.name for each in self.config.formats)
@@ -118,6 +122,7 @@ class VideoLM:
     def to(self, device: torch.device | str) -> "VideoLM":
         self.lm.to(device)
         self.codec.to(self.device)
+        self.upscaler.to(self.device)
         if isinstance(self.text_tokenizer, TextEncoder):
             self.text_tokenizer.to(device)
         return self
@@ -166,6 +171,7 @@ class VideoLM:
         )
         loaded.recommended = RecommendedSampling.load(folder)
         loaded._fingerprint, loaded._folder = model_fingerprint(folder), folder
+        loaded.upscaler = Upscaler(folder, text_tokenizer=loaded.text_tokenizer)
         return loaded.to(target)
 
     def save_pretrained(
@@ -186,6 +192,7 @@ class VideoLM:
         if self.config.clips.has_audio:
             parts["audio_tokenizer"] = self.codec.audio_codec
         config = save_parts(folder, parts, self.config, weights)
+        save_stages(folder, self.upscaler.folder, self.config.clips, config.clips, weights)
         save_model_files(folder, config, self.vocabulary)
         self.recommended.save(folder)
         write_card(folder, card, like=self._folder)
@@ -288,7 +295,7 @@ class VideoLM:
         seeds = seeds_of(seed, len(prompts))
         definition = self.config.task(task)
         clips: dict[int, Clip] = {}
-        rows, settings = self._rows(definition, prompts, sampling)
+        rows, settings = self.rows_of(definition, prompts, sampling)
         kinds = {portion.kind for portion in definition.outputs}
         for indices in alike(rows, settings, batch_size):
             group = [rows[index] for index in indices]
@@ -299,47 +306,6 @@ class VideoLM:
             for index, clip in zip(indices, made, strict=True):
                 clips[index] = with_given(clip, rows[index], definition, composite)
         return [replace(clips[index], caption=prompt.text) for index, prompt in enumerate(prompts)]
-
-    def paint_best(
-        self,
-        task: str,
-        prompts: Sequence[Prompt],
-        tries: int,
-        *,
-        seed: Seeds,
-        sampling: Sampling | None = None,
-        batch_size: int = 32,
-        progress: Callable[[float], None] | None = None,
-        composite: bool = True,
-    ) -> list[Clip]:
-        """As `generate_batch`, of so many paintings of each prompt the one that `nearest_known` chooses.
-
-        Args:
-            tries: paintings of each prompt.
-            seed: of the first try of each prompt; the next has the next.
-            progress: called with the number of paintings done.
-
-        Raises:
-            ValueError: as `generate`, and if the task is not one that paints.
-        """
-        rows, _ = self._rows(self.config.task(task), prompts, sampling)
-        if any(row.known is None for row in rows):
-            raise ValueError(f"task {task} paints nothing; there are no known pixels to compare")
-        made = self.generate_batch(
-            task,
-            [prompt for prompt in prompts for _ in range(tries)],
-            seed=[first + own for first in seeds_of(seed, len(prompts)) for own in range(tries)],
-            sampling=sampling,
-            batch_size=batch_size,
-            progress=progress,
-            composite=False,
-        )
-        chosen = []
-        for number, row in enumerate(rows):
-            assert row.given is not None and row.known is not None
-            clip = nearest_known(made[number * tries : (number + 1) * tries], row.given, row.known)
-            chosen.append(composited(clip, row.given, row.known) if composite else clip)
-        return chosen
 
     def stream(
         self,
@@ -357,11 +323,37 @@ class VideoLM:
             ValueError: as `generate`, and if the task makes no frames.
         """
         prompt, definition = replace(prompt or Prompt(), **parts), self.config.task(task)
-        (row,), (settings,) = self._rows(definition, [prompt], sampling)
+        (row,), (settings,) = self.rows_of(definition, [prompt], sampling)
         generator = torch.Generator(self.device).manual_seed(seed_of(seed))
         batch, unconditional = batches_of([row], settings)
         generation = Generation(self.lm, batch, settings, [generator], unconditional)
         return ClipStream(definition, row, generation, self.codec, prompt.text, composite)
+
+    def upscale(
+        self,
+        given: Clip | Codes,
+        *,
+        text: str | None = None,
+        factor: int = 2,
+        seed: Seed = 0,
+        settings: DecodeSettings | None = None,
+    ) -> Clip:
+        """A clip of `factor` times the height and width, by the stages of super-resolution in its folder.
+
+        Args:
+            given: a clip of any length, whose sound is kept, or codes as `encode` gives them.
+            text: what is to be seen, for a stage that reads text.
+            settings: how the stages decode.
+
+        Raises:
+            ValueError: if the stages do not make this of it, were trained with other tokenizers, or know
+                no text and one is given.
+        """
+        options = {"text": text, "factor": factor, "seed": seed, "settings": settings}
+        if isinstance(given, Clip):
+            return self.upscaler.upscale(given, **options)
+        made = self.upscaler.upscale(self.codec.clip_codes(given["visual"]), **options)
+        return replace(self.decode(given), frames=made.frames)
 
     def encode(self, clip: Clip) -> Codes:
         """Codes of a clip: "visual" (t h w) and, if clip and model have sound, "audio" (levels frames).
@@ -381,7 +373,7 @@ class VideoLM:
         """As `decode` of each."""
         return self.codec.decode(codes)
 
-    def _rows(
+    def rows_of(
         self, task: Task, prompts: Sequence[Prompt], sampling: Sampling | None
     ) -> tuple[list[Row], list[DrawSettings]]:
         """What the model reads for each prompt, and how its codes are drawn."""

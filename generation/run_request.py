@@ -132,6 +132,8 @@ class Results:
             text).
         raw: leave a painted video as it is decoded; else its known pixels are put back.
         preview: file to show the frames in while they are generated; it grows.
+        upscale: 2 or 4: make the clips so many times as high and wide, by the model's stages of
+            super-resolution.
 
     Raises:
         ValueError: if these exclude each other.
@@ -142,8 +144,11 @@ class Results:
     judge: str = DESCRIBE
     raw: bool = False
     preview: Path | None = None
+    upscale: int | None = None
 
     def __post_init__(self) -> None:
+        if self.upscale not in (None, 2, 4):
+            raise ValueError(f"upscale is {self.upscale}; expected 2 or 4")
         if self.preview is not None and self.tries > 1:
             raise ValueError("a preview shows a single clip; leave out num_samples and best_of")
         if self.num_samples < 1 or self.best_of < 1:
@@ -252,6 +257,8 @@ class Request:
         values |= {"sampling": asdict(how), "seed": self.seed}
         values |= asdict(self.results) | asdict(self.expansion) | asdict(self.runtime)
         values["composite"] = not values.pop("raw")
+        if values["upscale"] is None:  # which earlier versions did not know
+            del values["upscale"]
         return {name: str(value) for name, value in values.items()}
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from ..data.codes.clip_format import ClipFormat
 from ..data.runtime.typed_fields import check_fields, check_least
 
+PART = "super_resolution"
+"""Folder of all stages in a model folder."""
+
 
 @dataclass(frozen=True)
 class StageClips:

@@ -27,11 +27,8 @@ from ..lm.vocabulary import Block
 from .batch import Condition
 from .heads import TiedHead
 from .layer import CrossAttention, Seen, Sight, WindowedLayer
-from .stage_clips import StageClips
+from .stage_clips import PART, StageClips
 from .windows import Grid, WindowAttention, Windows
-
-PART = "super_resolution"
-"""Folder of all stages in a model folder."""
 
 _MOST_BLOCKS = 300
 _NOISE_WAVES = 4

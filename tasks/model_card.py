@@ -18,7 +18,7 @@ from ..data.runtime.files import read_object, replacing, write_json
 from ..data.runtime.notes import notify
 from ..data.runtime.pretrained import weights_of
 from ..data.runtime.typed_fields import check_fields, from_fields
-from .model_config import PARTS, ModelConfig, model_fingerprint
+from .model_config import ModelConfig, model_fingerprint, parts_of
 from .model_scores import Evaluation, scores_of
 from .task import Task, task_names
 
@@ -182,7 +182,7 @@ def _size(clips: Any) -> str:
 def _parts(folder: Path) -> list[tuple[str, str, str]]:
     """Of each part its name, parameters and what they are stored as."""
     rows = []
-    for part in (name for name in PARTS if (folder / name).is_dir()):
+    for part in (name for name in parts_of(folder) if (folder / name).is_dir()):
         count, dtypes = weights_of(folder / part)
         megabytes = sum(path.stat().st_size for path in (folder / part).iterdir() if path.is_file()) / 1e6
         stored = f"{', '.join(dtypes) or 'no weights'}, {megabytes:.1f} MB"

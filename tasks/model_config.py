@@ -5,6 +5,8 @@ MODEL/vocabulary.json   blocks of ids
 MODEL/sampling.json     where it recommends how to sample (recommended_sampling.py)
 MODEL/checksums.json    of these; every part has one of its own
 MODEL/lm/ video_tokenizer/ audio_tokenizer/ text_tokenizer/
+MODEL/super_resolution/SIZE/
+                        a stage that makes clips of this size; video_tokenizer/ in it if it has its own
 """
 
 import hashlib
@@ -19,6 +21,7 @@ from ..data.runtime.checksums import CHECKSUMS, check_files, folder_digests, rec
 from ..data.runtime.files import read_json, write_json
 from ..data.runtime.pretrained import CONFIG_VERSION, refuse_sharded
 from ..lm.vocabulary import Vocabulary
+from ..super_resolution.stage_clips import PART as STAGES
 from .spans import AudioOrder, Lengths
 from .task import Task, configured, load_task
 from .text_budget import LEAST_PIECES
@@ -170,6 +173,18 @@ class ModelConfig:
             raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
 
 
+def parts_of(folder: Path) -> tuple[str, ...]:
+    """The names of the parts of a model folder: PARTS, whether they are there or not, and all stages."""
+    stages = stages_of(folder)
+    own = [path / "video_tokenizer" for path in stages if (path / "video_tokenizer").is_dir()]
+    return (*PARTS, *(path.relative_to(folder).as_posix() for path in sorted([*stages, *own])))
+
+
+def stages_of(folder: Path) -> list[Path]:
+    """The folders of the stages of super-resolution in a model folder, by their names."""
+    return sorted(path for path in (folder / STAGES).glob("[!.]*") if path.is_dir())
+
+
 def save_model_files(folder: Path, config: ModelConfig, vocabulary: Vocabulary) -> None:
     """Write what stands in a model folder beside its parts, and the checksums."""
     (folder / CHECKSUMS).unlink(missing_ok=True)  # whoever is stopped here leaves files without a list
@@ -184,7 +199,7 @@ def check_model(folder: Path, verify: bool = False) -> None:
     Args:
         verify: whole files, however large they are.
     """
-    for place in (folder, *(folder / part for part in PARTS)):
+    for place in (folder, *(folder / part for part in parts_of(folder))):
         check_files(place, verify)
 
 
@@ -199,7 +214,7 @@ def model_fingerprint(folder: Path) -> str:
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {folder}")
     own = {name: digest for name, digest in folder_digests(folder).items() if name in _FILES}
-    parts = {part: folder_digests(folder / part) for part in PARTS}
+    parts = {part: folder_digests(folder / part) for part in parts_of(folder)}
     return hashlib.sha256(json.dumps([own, parts], sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 from ..runtime.checksums import CHECKSUMS, record_checksums
 from ..runtime.files import read_json, write_json
+from ..runtime.notes import notify
 
 # The settings that say the size of a clip.
 SIZES = ("height", "width", "num_frames", "fps")
@@ -102,7 +102,7 @@ class ClipSize:
         given = {name: value for name, value in asdict(self).items() if value is not None}
         chosen = TrainedClips(**asdict(trained or USUAL_CLIPS) | given)
         if trained is not None and chosen != trained:
-            warn(f"clips are {chosen}; the tokenizer in {tokenizer} was trained on {trained}", stacklevel=2)
+            notify(f"clips are {chosen}; the tokenizer in {tokenizer} was trained on {trained}")
         return chosen
 
 

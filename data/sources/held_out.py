@@ -13,11 +13,11 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from warnings import warn
 
 import numpy as np
 from jaxtyping import Bool, UInt64
 
+from ..runtime.notes import notify
 from ..runtime.remote import is_address
 from .entry import Entry
 
@@ -135,11 +135,10 @@ def is_held_out(
     outside = np.isin(keys, ranked[:chosen])
     if (count := int(outside.sum())) > max(_MUCH * share * len(keys), 1):
         names = dict.fromkeys(name(int(index)) for index in np.flatnonzero(outside)[:_MOST_LOOKED_AT])
-        warn(
+        notify(
             f"{count} of {len(keys)} clips are held out, those of {', '.join(sorted(names)[:3])}: a file or "
             "group is never divided. Leave out `group` where it is a kind of clips, or give "
-            "--data.validation_source",
-            stacklevel=3,
+            "--data.validation_source"
         )
     return outside
 

@@ -16,6 +16,7 @@ from ...data.media.psnr import psnr
 from ...data.runtime.progress import progress
 from ...data.synthetic.corpus import Corpus, corpus_scenes
 from ...data.synthetic.scene import Scene
+from ...generation.best_of import paint_best
 from ...generation.pipeline import Codes, VideoLM
 from ...generation.prompt import Prompt
 from ...lm.decoding.sampling import Sampling
@@ -118,7 +119,7 @@ def run_exam(model: VideoLM, exam: Exam, settings: ExamSettings, best_of: int = 
 
     Args:
         best_of: paintings of each prompt, of which the one is scored that comes nearest to the known pixels
-            (`VideoLM.paint_best`); other tasks make one clip.
+            (`paint_best`); other tasks make one clip.
 
     Raises:
         ValueError: if a task is not known to both the exam and the model.
@@ -194,7 +195,8 @@ def generate_for(
     """Clips as the model generates them: known pixels are not put back."""
     seed, sampling = settings.seed, sampling_for(prompts, settings.sampling)
     if best_of > 1 and isinstance(model.config.task(task).conditions, Painting):
-        return model.paint_best(
+        return paint_best(
+            model,
             task,
             prompts,
             best_of,

@@ -20,8 +20,8 @@ from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
 from ..batch import PairBatch
-from ..stage_clips import StageClips
-from ..transformer import PART, StageConfig, SuperResolution, SuperResolutionConfig
+from ..stage_clips import PART, StageClips
+from ..transformer import StageConfig, SuperResolution, SuperResolutionConfig
 from .costs import pass_flops
 from .loss import codes_right, loss_of
 from .parallel import shard

@@ -20,8 +20,7 @@ from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
-from ...super_resolution.stage_clips import StageClips
-from ...super_resolution.transformer import PART
+from ...super_resolution.stage_clips import PART, StageClips
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank

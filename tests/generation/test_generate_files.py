@@ -21,6 +21,7 @@ from videolm.data.synthetic.caption_grammar import (
 )
 from videolm.data.synthetic.corpus import Corpus
 from videolm.data.synthetic.scene_sampling import SceneDistribution
+from videolm.generation import best_of
 from videolm.generation.best_of import ClipFit, DescribedFit, best, nearest_known, words_in
 from videolm.generation.generate_files import generate_files
 from videolm.generation.pipeline import VideoLM
@@ -226,13 +227,13 @@ def test_frames_of_which_nothing_is_known_do_not_count_in_a_choice(clip):
 def test_paintings_without_a_text_are_compared_by_what_is_known(files, monkeypatch):
     given = PromptOptions(video=files["clip"], mask="box")
     asked = []
-    paint_best = VideoLM.paint_best
+    paint_best = best_of.paint_best
 
-    def watched(self, task, prompts, tries, **settings):
+    def watched(model, task, prompts, tries, **settings):
         asked.append((task, len(prompts), tries, settings["seed"]))
-        return paint_best(self, task, prompts, tries, **settings)
+        return paint_best(model, task, prompts, tries, **settings)
 
-    monkeypatch.setattr(VideoLM, "paint_best", watched)
+    monkeypatch.setattr("videolm.generation.generate_files.paint_best", watched)
     results = Results(best_of=3, judge="known")
     request = Request(files["model"], "inpainting", given, seed=5, results=results)
     (written,) = generate_files(request, files["tmp"] / "x.mp4")

@@ -13,6 +13,7 @@ from videolm.cli.main import main
 from videolm.data.analysis.geometry import SceneGeometry
 from videolm.data.media.clip import Clip
 from videolm.data.synthetic.corpus import Corpus
+from videolm.generation.best_of import paint_best
 from videolm.generation.pipeline import VideoLM
 from videolm.generation.prompt import Prompt, fitted_video, given_frames
 from videolm.lm.batch import Batch
@@ -77,7 +78,7 @@ def test_the_best_painting_is_the_one_that_shows_best_what_is_known(model, corpu
     videos = [corpus[index] for index in range(2)]
     prompts = [Prompt(video=video, mask="box") for video in videos]
     mask = draw_mask("box", 9, 32, 32)
-    best = model.paint_best("inpainting", prompts, 3, seed=[20, 10], composite=composite)
+    best = paint_best(model, "inpainting", prompts, 3, seed=[20, 10], composite=composite)
     for video, seed, clip in zip(videos, (20, 10), best, strict=True):
         given = video.frames
         tries = model.generate_many(
@@ -88,7 +89,7 @@ def test_the_best_painting_is_the_one_that_shows_best_what_is_known(model, corpu
         expected = torch.where(mask[..., None], given, nearest) if composite else nearest
         assert (clip.frames.int() - expected.int()).abs().max() <= 1
     with pytest.raises(ValueError, match="task text_to_video paints nothing"):
-        model.paint_best("text_to_video", [Prompt(text="a red star spins")], 2, seed=[0])
+        paint_best(model, "text_to_video", [Prompt(text="a red star spins")], 2, seed=[0])
 
 
 def test_a_clip_of_a_batch_is_the_clip_generated_alone(model: VideoLM, corpus) -> None:

@@ -2,6 +2,7 @@
 import files of its own room and of the rooms above it in the list, of no others."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -185,6 +186,12 @@ def _calls_of_transformers(path: Path) -> list[ast.Call]:
         and node.func.attr == "from_pretrained"
         and (ast.unparse(node.func.value) in theirs or "getattr(transformers" in ast.unparse(node.func.value))
     ]
+
+
+def test_what_users_are_warned_of_goes_through_notify():
+    """A warning of another kind shows a line of our code (data/runtime/notes.py)."""
+    warns = re.compile(r"\bwarnings\.warn\(|from warnings import .*warn\b|rank_zero_warn\(")
+    assert not [identify(path) for path in SOURCES if warns.search(path.read_text())]
 
 
 def test_every_loading_by_transformers_refuses_code_of_the_folder():
