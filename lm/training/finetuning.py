@@ -62,7 +62,7 @@ def start_from(model: PrefixLM, vocabulary: Vocabulary, folder: Path) -> NewPart
     added = [block.name for block in vocabulary.blocks if block.name not in known]
     new = [f"{part}.{name}" for name in added for part in ("heads", "tokens.tables")]
     state = model.state_dict()
-    with safe_open(path, "pt") as file:
+    with torch.device("cpu"), safe_open(path, "pt") as file:  # also where the model is made without memory
         stored_names = set(file.keys())
         missing = sorted(name for name in state.keys() - stored_names if not _is_inside(name, new))
         unknown = sorted(stored_names - state.keys())

@@ -98,6 +98,7 @@ class LanguageModelTraining(LightningModule):
     ):
         super().__init__()
         self.vocabulary, self.init_from = vocabulary, init_from
+        self._drawn_from = torch.get_rng_state()  # the initial weights, whenever they are made
         with torch.device("meta") if sharded else nullcontext():
             self.model = PrefixLM(replace(model, feature_width=text_width), vocabulary)
             new = NewParts()
@@ -148,6 +149,7 @@ class LanguageModelTraining(LightningModule):
             self._materialise(self.trainer.strategy.root_device)
 
     def _materialise(self, device: torch.device) -> None:
+        torch.set_rng_state(self._drawn_from)
         materialise(self.model, self.vocabulary, device)
         if self.init_from is not None:
             start_from(self.model, self.vocabulary, self.init_from)

@@ -230,6 +230,7 @@ def test_a_model_made_in_parts_has_the_weights_of_one_made_whole(in_processes, v
         )
         if mesh is not None:
             assert all(weight.is_meta for weight in module.parameters())
+            torch.rand(5)  # whatever is drawn in the meantime
             module._device_mesh = mesh
             module._trainer = SimpleNamespace(
                 precision="32-true", strategy=SimpleNamespace(root_device=torch.device("cpu"))
