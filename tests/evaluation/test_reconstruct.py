@@ -126,7 +126,7 @@ BAD = {
     "no video": ("encode {tmp}/none.mp4 {tmp}/x.codes --model {model}", "none.mp4"),
     "another suffix": ("encode {clip} {tmp}/x.mp4 --model {model}", "expected a suffix of .codes"),
     "a folder": ("encode {clip} {tmp} --model {model}", "is a folder"),
-    "no folder": ("encode {clip} {tmp}/no/x.codes --model {model}", "there is no folder"),
+    "a file for a folder": ("encode {clip} {clip}/x.codes --model {model}", "exists"),
     "no format": ("decode {tmp}/good.codes {tmp}/x.flv --model {model}", "names no format"),
     "no model": ("encode {clip} {tmp}/x.codes --model {tmp}/nowhere", "no model folder"),
     "another kind": ("reconstruct {clip} {tmp}/x.mp4 --model {other}", "describes kind 'codec'; expected"),

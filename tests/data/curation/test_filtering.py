@@ -173,7 +173,6 @@ def test_a_filter_that_leaves_nothing_fails_and_writes_no_list(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no/such/list.jsonl", "there is no folder"),
         ("list.txt", "names no format; expected a suffix of .jsonl"),
         (".", "is a folder; name a file such as"),
     ],
