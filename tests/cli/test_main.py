@@ -175,32 +175,20 @@ HEAVY = (
 )
 
 
-def test_generating_starts_in_a_moment(files) -> None:
+def test_generating_imports_nothing_heavy(files) -> None:
     """Nothing that only training, scoring or sound needs is imported for a clip without sound."""
     target = Path(files["tmp"]) / "x.mp4"
     words = ["generate", "--model", files["model"], "--task", "text_to_video", "--text", "a red square"]
     code = f"""
-import sys, time
+import sys
 from videolm.cli.main import main
-from videolm.lm.decoding.choice import Chooser
 
-fill, seconds = Chooser.fill, []
-
-def timed(self, index):
-    fill(self, index)
-    seconds.append(time.process_time())
-
-Chooser.fill = timed
 assert main({[*words, "--out", str(target)]}) == 0
-print(seconds[0])
 print(*[name for name in {HEAVY} if name in sys.modules])
 """
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    seconds, imported = result.stdout.split(f"wrote {target}\n")[1].split("\n", 1)
-    assert imported.strip() == ""
-    assert float(seconds) < 3.0  # of the processor, before the first code is chosen
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.split(f"wrote {target}\n")[1].strip() == ""
     assert target.is_file()
 
 
