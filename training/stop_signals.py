@@ -23,6 +23,8 @@ from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvir
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from ..data.runtime.import_path import isolated_environment
+
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -87,7 +89,8 @@ def requeue(environment: ClusterEnvironment, number: int) -> bool:
         print(f"SLURM_JOB_ID is {job!r}; the job is not put back into the queue", file=sys.stderr)
         return False
     try:
-        done = subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
+        command = ["scontrol", "requeue", job]
+        done = subprocess.run(command, check=False, env=isolated_environment()).returncode == 0
     except FileNotFoundError:
         done = False
     if not done:

@@ -57,7 +57,7 @@ class CheckedFiles:
 
     def _opened(self) -> Int64[np.ndarray, "shards 4"]:
         try:
-            rows = np.load(self.path, mmap_mode="r+")
+            rows = np.load(self.path, mmap_mode="r+", allow_pickle=False)
             if rows.shape == (self.count, 4) and rows.dtype == np.int64:
                 return rows
         except (OSError, ValueError):
@@ -65,7 +65,7 @@ class CheckedFiles:
         try:
             with replacing(self.path) as temporary, temporary.open("wb") as file:
                 np.save(file, np.zeros((self.count, 4), np.int64))
-            return np.load(self.path, mmap_mode="r+")
+            return np.load(self.path, mmap_mode="r+", allow_pickle=False)
         except OSError as error:
             problem = f"{self.path} cannot be written ({error.strerror})"
             notify(f"{problem}: each process compares all checksums")

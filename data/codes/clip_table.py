@@ -115,7 +115,7 @@ class ClipTable:
 
     @classmethod
     def load(cls, folder: Path) -> "ClipTable":
-        found = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+        found = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")}
         lines, ends = found.pop("lines"), found.pop("ends")
         return cls(lines, ends, ClipColumns(**found))
 
@@ -289,5 +289,5 @@ def _numbers(texts: Sequence[str]) -> UInt64[np.ndarray, " clips"]:
 def _in_memory(index: dict[str, Any], files: Sequence[Path]) -> ClipTable:
     with tempfile.TemporaryDirectory() as folder:
         _write(Path(folder), index, files)
-        found = {path.stem: np.load(path) for path in Path(folder).glob("*.npy")}
+        found = {path.stem: np.load(path, allow_pickle=False) for path in Path(folder).glob("*.npy")}
     return ClipTable(found.pop("lines"), found.pop("ends"), ClipColumns(**found))

@@ -99,7 +99,7 @@ def round_trip(data: LMDataModule) -> list[Returned]:
     found: dict[int, Returned] = {}
     for number in range(_CLIPS if pools else 0):
         task, size, pool = pools[number % len(pools)]
-        index = pool[number % len(pool)]
+        index = int(pool[number % len(pool)])
         if index in found:
             continue
         draw = Draw(task, 1 if task.has_given else None, size)

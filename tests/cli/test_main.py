@@ -74,7 +74,10 @@ BAD = {
     ),
     "no model folder": ("evaluate --model {tmp}/nowhere", "nowhere"),
     "validation before training": ("audio validate --config debug --out {tmp}/run", "train it first"),
-    "output in a file": ("generate --model {model} --task unconditional --out {clip}/x.mp4", "exists"),
+    "output in a file": (
+        "generate --model {model} --task unconditional --out {model}/config.json/x.mp4",
+        "exists",
+    ),
     "a text that the judge cannot know": (
         "generate --model {model} --task text_to_video --text sunshine --best-of 2 --out {tmp}/x.mp4",
         "names no colour, shape or motion",

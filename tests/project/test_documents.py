@@ -73,7 +73,7 @@ def test_the_worked_example_on_own_clips_runs(capsys: pytest.CaptureFixture[str]
     listed.write_text(listed.read_text().replace('"caption"', '"group": "cats", "caption"'))
     story = [line for line in command_lines(ROOT / "README.md") if "runs/cats" in line and "…" not in line]
     names = [command_of(shlex.split(line)[1:]) for line in story]
-    assert names == ["tokenizer fit", "audio fit", "encode", "lm fit", "generate"]
+    assert names == ["tokenizer fit", "audio fit", "encode", "lm fit", "generate", "export"]
     for line in story:
         assert main(quick(line)) == 0, (line, capsys.readouterr())
     assert Path("cat.mp4").stat().st_size > 0

@@ -323,7 +323,7 @@ def test_a_penalty_three_times_as_strong_has_the_same_gradient_over_three_steps(
     frames, sums = some_frames(), []
     for every in (1, 3):
         module = tiny_training(gradient_penalty_every=every, lecam_weight=0.0)
-        module.trainer = SimpleNamespace(global_step=0, global_rank=0)
+        module.trainer = SimpleNamespace(global_step=0, global_rank=0, accumulate_grad_batches=1)
         module.log_dict = lambda *arguments, **settings: None
         pixels = pixels_from_frames(frames)
         for module.trainer.global_step in range(3):
