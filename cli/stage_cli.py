@@ -288,7 +288,7 @@ class StageCLI(LightningCLI):
 
     def save_config(self) -> None:
         config = self.config.clone()
-        if self.stage.reads_model:
+        if self.stage.keeps_text:
             config["data"]["kept_text"] = None  # follows from the run folder, which may be moved
         with replacing(self.folder / "config.yaml") as temporary:
             self.parser.save(config, temporary, skip_none=False)
