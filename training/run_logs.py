@@ -38,6 +38,14 @@ _CHATTER = (
 )
 
 
+class _NamedCSVLogger(CSVLogger):
+    """Names its file where there is no space left for it."""
+
+    def save(self) -> None:
+        with naming_full_disk(Path(self.log_dir) / "metrics.csv"):
+            super().save()
+
+
 def csv_logger(folder: Path, checkpoint: Path | None) -> CSVLogger:
     """A logger to folder/metrics.csv. Of a resumed run it keeps the rows up to its checkpoint.
 
@@ -50,10 +58,9 @@ def csv_logger(folder: Path, checkpoint: Path | None) -> CSVLogger:
         path.rename(before)
     if is_first and before.is_file() and checkpoint is not None:
         rows = _rows(before, batches_of(checkpoint))
-    logger = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=50)
+    logger = _NamedCSVLogger(folder, name="", version="", flush_logs_every_n_steps=50)
     logger.experiment.metrics = rows
-    with naming_full_disk(path):
-        logger.save()
+    logger.save()
     if is_first:
         before.unlink(missing_ok=True)
     return logger
