@@ -17,14 +17,13 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt64
+from jaxtyping import Bool, Int64, UInt8, UInt64
 
 from ..runtime.cache_folders import cache_of_codes
 from ..runtime.files import replacing
@@ -187,8 +186,27 @@ def path_in_source(path: str, name: str, source: dict[str, Any]) -> str:
 
 
 def _write(folder: Path, index: dict[str, Any], files: Sequence[Path]) -> None:
-    size = sum(path.stat().st_size for path in files)
-    lines = np.lib.format.open_memmap(folder / "lines.npy", "w+", np.uint8, (size,))
+    lines = np.lib.format.open_memmap(folder / "lines.npy", "w+", np.uint8, (_size(files),))
+    ends, columns = _read(lines, index, files)
+    lines.flush()
+    np.save(folder / "ends.npy", ends)
+    for each in fields(columns):
+        np.save(folder / f"{each.name}.npy", getattr(columns, each.name))
+
+
+def _in_memory(index: dict[str, Any], files: Sequence[Path]) -> ClipTable:
+    lines = np.empty(_size(files), np.uint8)
+    return ClipTable(lines, *_read(lines, index, files))
+
+
+def _size(files: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
+
+
+def _read(
+    lines: UInt8[np.ndarray, " bytes"], index: dict[str, Any], files: Sequence[Path]
+) -> tuple[Int64[np.ndarray, " clips"], ClipColumns]:
+    """Fill `lines` with the files, one behind the other; where each clip's ends, and the columns of all."""
     ends, columns, filled = [np.zeros(0, np.int64)], [ClipColumns.of([], [], [], [], [])], 0
     for shard, path in zip(index["shards"], files, strict=True):
         data = path.read_bytes()
@@ -201,11 +219,7 @@ def _write(folder: Path, index: dict[str, Any], files: Sequence[Path]) -> None:
         ends.append(own_ends + filled)
         columns.append(own_columns)
         filled += len(data)
-    lines.flush()
-    np.save(folder / "ends.npy", np.concatenate(ends))
-    joined = ClipColumns.joined(columns)
-    for each in fields(joined):
-        np.save(folder / f"{each.name}.npy", getattr(joined, each.name))
+    return np.concatenate(ends), ClipColumns.joined(columns)
 
 
 def _columns(
@@ -284,10 +298,3 @@ def _numbers(texts: Sequence[str]) -> UInt64[np.ndarray, " clips"]:
     """`key_number` of each; 0 where there is none. Windows of a file share theirs."""
     numbers = {each: key_number(each) if each else 0 for each in set(texts)}
     return np.array([numbers[each] for each in texts], np.uint64)
-
-
-def _in_memory(index: dict[str, Any], files: Sequence[Path]) -> ClipTable:
-    with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder), index, files)
-        found = {path.stem: np.load(path, allow_pickle=False) for path in Path(folder).glob("*.npy")}
-    return ClipTable(found.pop("lines"), found.pop("ends"), ClipColumns(**found))

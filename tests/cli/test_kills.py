@@ -155,12 +155,7 @@ def test_a_second_one_into_the_same_folder_says_who_is_at_work(name, table, plac
     assert {path.suffix for path in out.rglob("*") if path.is_file()} == {".lock"}
 
 
-UNNAMED = pytest.mark.xfail(reason="a fit that cannot write says so without the name of the file")
-
-
-@pytest.mark.parametrize(
-    ("name", "limit"), [("generate", 2500), ("encode", 600), pytest.param("lm fit", 2500, marks=UNNAMED)]
-)
+@pytest.mark.parametrize(("name", "limit"), [("generate", 2500), ("encode", 600), ("lm fit", 2500)])
 def test_a_full_disk_is_one_line_with_the_file_and_exit_code_1(name, limit, table, place, start_forked):
     """A bound on the size of files stands for it; what was finished stays, and the next run goes on."""
     runs = Runs(table[name], Path(mkdtemp(dir=place)) / "runs", start_forked)

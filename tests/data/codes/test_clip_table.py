@@ -97,6 +97,7 @@ def test_a_checksum_is_compared_once_on_a_machine_and_again_for_a_changed_file(t
 def test_without_a_place_for_tables_captions_stay_in_memory(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("VIDEOLM_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     write(tmp_path / "shards")
     with pytest.warns(UserWarning, match="cannot be written"):
         reader = ShardReader(tmp_path / "shards")
