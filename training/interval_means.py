@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
+from lightning import LightningModule
 from torch import Tensor
 
-from .processes import of_all_processes
+from .named_sums import NamedSums
 
 
 class IntervalMeans:
@@ -47,15 +48,14 @@ class IntervalMeans:
 
     def report(self, prefix: str = "train/") -> dict[str, float]:
         """The means of all that was counted, by name, which are then forgotten; called by all processes."""
-        own: dict[str, tuple[float, float]] = {}
+        sums = NamedSums()
         parts, self._parts = self._parts, {}
         for names, part in parts.items():
             for name, total, count in zip(names, *part.tolist(), strict=True):
-                before = own.get(name, (0.0, 0.0))
-                own[name] = (before[0] + total, before[1] + count)
-        sums: dict[str, tuple[float, float]] = {}
-        for process in of_all_processes(own):
-            for name, (total, count) in process.items():
-                before = sums.get(name, (0.0, 0.0))
-                sums[name] = (before[0] + total, before[1] + count)
-        return {prefix + name: total / count for name, (total, count) in sorted(sums.items()) if count}
+                sums.add(name, total, count)
+        return {prefix + name: total / count for name, (total, count) in sums.of_all().items() if count}
+
+
+def is_reported(module: LightningModule, step: int) -> bool:
+    """Whether what is gathered over several steps is logged at this one."""
+    return step % module.trainer.log_every_n_steps == 0  # pyright: ignore[reportAttributeAccessIssue]  set late

@@ -1,6 +1,5 @@
 """The Lightning module that trains the language model; run by `videolm lm fit --config ...`."""
 
-from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +7,15 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
-from ...training.interval_means import IntervalMeans
+from ...training.interval_means import IntervalMeans, is_reported
 from ...training.muon import Groups, Muon, parameter_groups
+from ...training.named_sums import NamedSums
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -134,7 +134,7 @@ class LanguageModelTraining(LightningModule):
         self._interval = IntervalMeans()
         self.watched_loss = torch.zeros(())
         self._reported_step = 0
-        self._sums: dict[str, tuple[float, float]] = {}
+        self._sums = NamedSums()
 
     @property
     def trained(self) -> PrefixLM:
@@ -175,7 +175,7 @@ class LanguageModelTraining(LightningModule):
         self._add_to_interval(loss, batch)
         self._usage.add(self.model, batch)
         self._count_work(loss, batch)
-        if self._is_reported(self.global_step + 1):
+        if is_reported(self, self.global_step + 1):
             entropies = head_entropies(self.model, batch, hidden[0])
             self._interval.add({f"entropy/{name}": value for name, value in entropies.items()})
         return self._mean.loss(loss.total, weight)
@@ -191,7 +191,7 @@ class LanguageModelTraining(LightningModule):
         factor = self._mean.correction(self.trainer.accumulate_grad_batches)
         norm = float(gradient_norm(weights)) * factor
         self._interval.add({"gradient_norm": norm})
-        if self._is_reported(self.global_step + 1):
+        if is_reported(self, self.global_step + 1):
             self._interval.add(group_report(optimizer, factor))
         if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self.watched_loss)):
             return
@@ -212,7 +212,7 @@ class LanguageModelTraining(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Report what is gathered over several steps."""
-        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
+        if is_reported(self, self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             means = self._interval.report() | {"train/skipped_steps": self.skipped_steps.since_report()}
             self.log_dict(means, batch_size=1)
@@ -227,31 +227,21 @@ class LanguageModelTraining(LightningModule):
             self.log_dict({f"train/{name}": value for name, value in speed.items()}, batch_size=1)
 
     def on_validation_start(self) -> None:
-        self._sums = {}
+        self._sums = NamedSums()
         if self._throughput is not None:
             self._throughput.pause()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         loss = loss_of(self.trained, batch)
-        self._sum("loss", loss.total.item(), loss.weight.item())
+        self._sums.add("loss", loss.total.item(), loss.weight.item())
         for name, (nats, count) in self._parts(loss, batch).items():
-            self._sum(name, nats * count, count)
+            self._sums.add(name, nats * count, count)
 
     def on_validation_epoch_end(self) -> None:
         """Means over all targets of all processes, which need not have seen the same tasks."""
         reshard(self.trained)
-        everywhere = [self._sums]
-        if distributed.is_available() and distributed.is_initialized():
-            everywhere = [{} for _ in range(distributed.get_world_size())]
-            distributed.all_gather_object(everywhere, self._sums)
-        sums: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for own in everywhere:
-            for name, pair in own.items():
-                sums[name].append(pair)
-        for name, pairs in sorted(sums.items()):
-            totals, counts = zip(*pairs, strict=True)
-            mean = sum(totals) / sum(counts)
-            self.log(f"validation/{name}", mean, prog_bar=name == "loss", sync_dist=True)
+        for name, (total, count) in self._sums.of_all().items():
+            self.log(f"validation/{name}", total / count, prog_bar=name == "loss", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         steps = self.trainer.estimated_stepping_batches
@@ -313,10 +303,6 @@ class LanguageModelTraining(LightningModule):
         check_weights(weights, self.average is not None)
         save_whole(self.model if weights == "raw" else self.trained, Path(folder) / "lm")
 
-    def _is_reported(self, step: int) -> bool:
-        """Whether what is gathered over several steps is logged at this one."""
-        return step % self.trainer.log_every_n_steps == 0  # pyright: ignore[reportAttributeAccessIssue]  # set late
-
     def _add_to_interval(self, loss: Loss, batch: Batch) -> None:
         """Sums over the targets of a batch, by block and by task."""
         self._interval.add_sums(("loss",), loss.total.detach()[None], loss.weight[None])
@@ -333,10 +319,6 @@ class LanguageModelTraining(LightningModule):
         names = tuple(block.name for block in self.model.blocks)
         blocks = {f"nats/{name}": part for name, part in nats_by_block(loss, names).items()}
         return blocks | {f"task/{name}": part for name, part in nats_by_task(loss, batch.tasks).items()}
-
-    def _sum(self, name: str, nats: float, count: float) -> None:
-        total, before = self._sums.get(name, (0.0, 0.0))
-        self._sums[name] = (total + nats, before + count)
 
     def _count_work(self, loss: Loss, batch: Batch) -> None:
         if self._throughput is None:

@@ -1,12 +1,11 @@
 """The Lightning module that trains a stage of super-resolution; run by `videolm super-resolution fit`."""
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
 from lightning import LightningModule
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from ...lm.model.activation_checkpointing import checkpoint_layers
 from ...lm.training.parallel import is_sharded, reshard, save_whole
@@ -14,8 +13,9 @@ from ...lm.training.throughput import Throughput, peak_flops
 from ...training.ema import Weights, averaged, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
-from ...training.interval_means import IntervalMeans
+from ...training.interval_means import IntervalMeans, is_reported
 from ...training.muon import Muon, parameter_groups
+from ...training.named_sums import NamedSums
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -103,7 +103,7 @@ class SuperResolutionTraining(LightningModule):
         self._means = IntervalMeans()
         self.watched_loss = torch.zeros(())
         self._reported_step = 0
-        self._sums: dict[str, tuple[float, float]] = {}
+        self._sums = NamedSums()
 
     @property
     def trained(self) -> SuperResolution:
@@ -142,7 +142,7 @@ class SuperResolutionTraining(LightningModule):
         """Measure and clip the gradients; skip the step if they are non-finite."""
         norm = float(gradient_norm(self.model.parameters()))
         self._means.add({"gradient_norm": norm})
-        if self._is_reported(self.global_step + 1):
+        if is_reported(self, self.global_step + 1):
             self._means.add(group_report(optimizer))
         if not self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self.watched_loss)):
             clip_gradients([self.model], gradient_clip_val, gradient_clip_algorithm)
@@ -155,7 +155,7 @@ class SuperResolutionTraining(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: PairBatch, batch_idx: int) -> None:
         """Report the means and the speed since the last report."""
-        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
+        if is_reported(self, self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             means = self._means.report() | {"train/skipped_steps": self.skipped_steps.since_report()}
             self.log_dict(means, batch_size=1)
@@ -164,31 +164,21 @@ class SuperResolutionTraining(LightningModule):
             self.log_dict({f"train/{name}": value for name, value in speed.items()}, batch_size=1)
 
     def on_validation_start(self) -> None:
-        self._sums = {}
+        self._sums = NamedSums()
         if self._throughput is not None:
             self._throughput.pause()
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
         loss = loss_of(self.trained, batch)
         hidden = float(batch.masked.sum())
-        self._sum("nats", float(loss.by_clip.sum()), len(batch))
-        self._sum("codes_right", float(codes_right(self.trained, batch)), hidden)
+        self._sums.add("nats", float(loss.by_clip.sum()), len(batch))
+        self._sums.add("codes_right", float(codes_right(self.trained, batch)), hidden)
 
     def on_validation_epoch_end(self) -> None:
         """Means over the clips of all processes."""
         reshard(self.trained)
-        everywhere = [self._sums]
-        if distributed.is_available() and distributed.is_initialized():
-            everywhere = [{} for _ in range(distributed.get_world_size())]
-            distributed.all_gather_object(everywhere, self._sums)
-        sums: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for own in everywhere:
-            for name, pair in own.items():
-                sums[name].append(pair)
-        for name, pairs in sorted(sums.items()):
-            totals, counts = zip(*pairs, strict=True)
-            mean = sum(totals) / sum(counts)
-            self.log(f"validation/{name}", mean, prog_bar=name == "nats", sync_dist=True)
+        for name, (total, count) in self._sums.of_all().items():
+            self.log(f"validation/{name}", total / count, prog_bar=name == "nats", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         steps = self.trainer.estimated_stepping_batches
@@ -242,14 +232,6 @@ class SuperResolutionTraining(LightningModule):
         """
         check_weights(weights, self.average is not None)
         save_whole(self.model if weights == "raw" else self.trained, Path(folder) / self.part)
-
-    def _is_reported(self, step: int) -> bool:
-        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
-        return step % every == 0
-
-    def _sum(self, name: str, value: float, count: float) -> None:
-        total, before = self._sums.get(name, (0.0, 0.0))
-        self._sums[name] = (total + value, before + count)
 
     def _count_work(self, batch: PairBatch) -> None:
         if self._throughput is None:

@@ -29,7 +29,7 @@ from ...data.media.waveform import fit_length
 from ...training.ema import Weights, check_weights
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
-from ...training.interval_means import IntervalMeans
+from ...training.interval_means import IntervalMeans, is_reported
 from ...training.muon import Groups, Muon
 from ...training.processes import is_distributed, sum_over_processes
 from ...training.schedule import scheduled
@@ -224,7 +224,7 @@ class AudioCodecTraining(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Report the means over the steps since the last report."""
-        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
+        if is_reported(self, self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             skipped = {"train/skipped_steps": self.skipped_steps.since_report()}
             self.log_dict(self.means.report() | skipped)
@@ -285,16 +285,12 @@ class AudioCodecTraining(LightningModule):
         put back to what they were before it.
         """
         norm = float(gradient_norm(self.parameters()))
-        if self._is_reported(self.global_step + 1):
+        if is_reported(self, self.global_step + 1):
             self.means.add(group_report(optimizer))
         if self.skipped_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             self.quantizer.load_state_dict(self._before[1])
             return
         clip_gradients((self.tokenizer, self.adversary), gradient_clip_val, gradient_clip_algorithm)
-
-    def _is_reported(self, step: int) -> bool:
-        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
-        return step % every == 0
 
     @property
     def codec(self) -> AudioTokenizer:

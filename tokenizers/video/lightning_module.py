@@ -30,7 +30,7 @@ from ...data.runtime.files import replacing
 from ...training.ema import Weights, averaged
 from ...training.gradients import clip_gradients, gradient_norm
 from ...training.group_report import group_report
-from ...training.interval_means import IntervalMeans
+from ...training.interval_means import IntervalMeans, is_reported
 from ...training.muon import Muon, parameter_groups
 from ...training.schedule import scheduled
 from ...training.skipped_steps import SkippedSteps
@@ -197,7 +197,7 @@ class VideoTokenizerTraining(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Report the means and the codes of the steps since the last report."""
-        if self._is_reported(self.global_step) and self.global_step > self._reported_step:
+        if is_reported(self, self.global_step) and self.global_step > self._reported_step:
             self._reported_step = self.global_step
             self.log_dict(self.means.report() | {"train/skipped_steps": self.bad_steps.since_report()})
             self._report("train")
@@ -247,7 +247,7 @@ class VideoTokenizerTraining(LightningModule):
         is non-finite now and then, with a discriminator (PyTorch 2.11 and 2.13).
         """
         norm = float(gradient_norm(self.parameters()))
-        if self._is_reported(self.global_step + 1):
+        if is_reported(self, self.global_step + 1):
             self.means.add(group_report(optimizer))
         if self.bad_steps.skip_if_non_finite(self, optimizer, norm, float(self._last_loss)):
             return
@@ -317,10 +317,6 @@ class VideoTokenizerTraining(LightningModule):
     def _penalty_generator(self, batch_idx: int) -> torch.Generator | None:
         """Random numbers of the gradient penalty, in a step that has one, for each of its batches."""
         return None if self.global_step % self.gradient_penalty_every else self._generator(batch_idx)
-
-    def _is_reported(self, step: int) -> bool:
-        every = self.trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]  set undeclared
-        return step % every == 0
 
     def _report(self, stage: str) -> None:
         self.log_dict({f"{stage}/{name}": value for name, value in self.codes[stage].report().items()})
