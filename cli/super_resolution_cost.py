@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
 
 from ..data.codes.bucketed_shards import holds_shards, read_shards
 from ..lm.training.memory import Plan
@@ -22,9 +21,7 @@ from ..super_resolution.transformer import SuperResolution, SuperResolutionConfi
 from ..tasks.text_budget import LEAST_PIECES, LEAST_VOCABULARY
 from ..tasks.training_data.low_codes import stage_clips
 from ..tasks.training_data.super_resolution_datamodule import SuperResolutionDataModule
-from .code_in_configs import restrict_classes
-from .config_files import read_config
-from .training_cost import Wanted, memory_lines, setting_of, table_lines, videopoet_format
+from .training_cost import Wanted, memory_lines, setting_of, settings_of, table_lines, videopoet_format
 
 _LARGEST = (17, 448, 256)
 
@@ -56,20 +53,9 @@ def describe_stage(path: Path, wanted: Wanted) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Settings of model, data and trainer; the first two as their signatures say, with defaults."""
-    config = read_config(path)
-    if not {"model", "data"} <= config.keys():
-        raise ValueError(
-            f"{path} is not a config of `videolm super-resolution fit`: it has no sections model and data"
-        )
-    restrict_classes(())
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(SuperResolutionTraining, "model", skip={"stage"}, instantiate=False)
-    parser.add_class_arguments(SuperResolutionDataModule, "data", instantiate=False)
-    given = {"model": config["model"], "data": {"model": ""} | config["data"]}
-    parsed = parser.parse_object(given).as_dict()
-    sizes = SuperResolutionConfig(**parsed["model"]["model"])
-    return parsed["model"] | {"model": sizes, "init_from": None}, parsed["data"], config.get("trainer") or {}
+    """Settings of model, data and trainer."""
+    stage = SuperResolutionTraining, SuperResolutionDataModule
+    return settings_of(path, "super-resolution", *stage, sizes=SuperResolutionConfig, from_data="stage")
 
 
 def _stage(data: dict[str, Any], size: str | None) -> tuple[StageClips, str]:

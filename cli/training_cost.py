@@ -117,19 +117,39 @@ def describe_config(path: Path, wanted: Wanted) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Settings of model, data and trainer; the first two as their signatures say, with defaults."""
+    """Settings of model, data and trainer."""
+    stage = LanguageModelTraining, LMDataModule
+    model, data, trainer = settings_of(path, "lm", *stage, sizes=LMConfig, from_data="vocabulary")
+    return model | {"compile": False}, data, trainer  # compiled layers cost what others do
+
+
+def settings_of(
+    path: Path, stage: str, module: type, datamodule: type, *, sizes: type, from_data: str
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Settings of model, data and trainer of a config; the first two as their signatures say, with defaults.
+
+    Weights to start from change nothing of the costs, and are left out.
+
+    Args:
+        stage: whose config it has to be.
+        sizes: class of the model's sizes.
+        from_data: the parameter that the module has from its data.
+
+    Raises:
+        ValueError: if it is a config of something else.
+    """
     config = read_config(path)
     if not {"model", "data"} <= config.keys():
-        raise ValueError(f"{path} is not a config of `videolm lm fit`: it has no sections model and data")
+        raise ValueError(
+            f"{path} is not a config of `videolm {stage} fit`: it has no sections model and data"
+        )
     restrict_classes(())
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(LanguageModelTraining, "model", skip={"vocabulary"}, instantiate=False)
-    parser.add_class_arguments(LMDataModule, "data", instantiate=False)
+    parser.add_class_arguments(module, "model", skip={from_data}, instantiate=False)
+    parser.add_class_arguments(datamodule, "data", instantiate=False)
     given = {"model": config["model"], "data": {"model": ""} | config["data"]}
     parsed = parser.parse_object(given).as_dict()
-    sizes = LMConfig(**parsed["model"]["model"])
-    # Weights to start from, and compiled layers, change nothing of the costs.
-    model = parsed["model"] | {"model": sizes, "init_from": None, "compile": False}
+    model = parsed["model"] | {"model": sizes(**parsed["model"]["model"]), "init_from": None}
     return model, parsed["data"], config.get("trainer") or {}
 
 

@@ -38,3 +38,8 @@ def _seconds(dtype: torch.dtype) -> float:
         matrix @ matrix
         seconds.append(time.perf_counter() - started)
     return min(seconds)
+
+
+def is_half(precision: str | int) -> bool:
+    """Whether a trainer computes in 16 bits, such as with "bf16-mixed"."""
+    return "16" in str(precision)

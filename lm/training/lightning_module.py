@@ -16,6 +16,7 @@ from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans, is_reported
 from ...training.muon import Groups, Muon, parameter_groups
 from ...training.named_sums import NamedSums
+from ...training.precision import is_half
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -150,7 +151,7 @@ class LanguageModelTraining(LightningModule):
                 "lora_rank and share_bits go with one process or --trainer.strategy ddp, not with fsdp2"
             )
         for model in (self.model, *(() if self.average is None else (self.trained,))):
-            shard(model, self.device_mesh, half=_is_half(self.trainer.precision))
+            shard(model, self.device_mesh, half=is_half(self.trainer.precision))
         if self.model.norm.weight.is_meta:
             self._materialise(self.trainer.strategy.root_device)
 
@@ -322,10 +323,6 @@ class LanguageModelTraining(LightningModule):
 
     def _count_work(self, loss: Loss, batch: Batch) -> None:
         if self._throughput is None:
-            dtype = torch.bfloat16 if _is_half(self.trainer.precision) else torch.float32
+            dtype = torch.bfloat16 if is_half(self.trainer.precision) else torch.float32
             self._throughput = Throughput(peak_flops(self.device, dtype))
         self._throughput.step(batch.length.sum(), training_flops(self.model, batch, loss.block))
-
-
-def _is_half(precision: str | int) -> bool:
-    return "16" in str(precision)

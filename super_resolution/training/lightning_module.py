@@ -16,6 +16,7 @@ from ...training.group_report import group_report
 from ...training.interval_means import IntervalMeans, is_reported
 from ...training.muon import Muon, parameter_groups
 from ...training.named_sums import NamedSums
+from ...training.precision import is_half
 from ...training.schedule import Schedule, scheduled
 from ...training.skipped_steps import SkippedSteps
 from ...training.validations import Quality
@@ -122,7 +123,7 @@ class SuperResolutionTraining(LightningModule):
         if self.shares_bits:
             raise ValueError("share_bits goes with one process or --trainer.strategy ddp, not with fsdp2")
         for model in (self.model, *(() if self.average is None else (self.trained,))):
-            shard(model, self.device_mesh, half="16" in str(self.trainer.precision))
+            shard(model, self.device_mesh, half=is_half(self.trainer.precision))
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         loss = loss_of(self.model, batch)
@@ -235,8 +236,8 @@ class SuperResolutionTraining(LightningModule):
 
     def _count_work(self, batch: PairBatch) -> None:
         if self._throughput is None:
-            half = "16" in str(self.trainer.precision)
-            self._throughput = Throughput(peak_flops(self.device, torch.bfloat16 if half else torch.float32))
+            dtype = torch.bfloat16 if is_half(self.trainer.precision) else torch.float32
+            self._throughput = Throughput(peak_flops(self.device, dtype))
             self._pass_flops = pass_flops(self.model).total
         codes = torch.tensor(float(batch.codes.numel()))
         self._throughput.step(codes, torch.tensor(3.0 * self._pass_flops * len(batch)))
