@@ -30,7 +30,8 @@ def fuzz(cases: int, folder: Path, *around: str) -> dict[str, Any]:
     command = [*around, sys.executable, str(PROGRAM), str(cases), str(folder)]
     path = os.pathsep.join([str(PROGRAM.parent), *filter(None, sys.path)])
     # All that libraries keep stays in the folder, too.
-    homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "HF_HOME", "MPLCONFIGDIR", "TMPDIR"), str(folder))
+    names = ("HOME", "XDG_CACHE_HOME", "VIDEOLM_CACHE", "HF_HOME", "MPLCONFIGDIR", "TMPDIR")
+    homes = dict.fromkeys(names, str(folder))
     environment = os.environ | homes | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     case = folder / "case"

@@ -180,7 +180,7 @@ def test_slurm_is_asked_to_queue_the_job_again_where_lightning_would(
 ):
     asked: list[list[str]] = []
 
-    def run(words, check):
+    def run(words, **_):
         asked.append(words)
         return type("Done", (), {"returncode": 0})
 
