@@ -59,6 +59,7 @@ def test_validate_prints_the_scores_beside_those_of_other_methods(run: Path, cap
     assert (run / "training/audio/spectrograms.png").is_file()
 
 
+@pytest.mark.long
 def test_the_draws_of_accumulated_batches_are_those_of_an_unbroken_run(
     tmp_path: Path, run_until_killed, monkeypatch
 ) -> None:

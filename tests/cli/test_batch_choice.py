@@ -23,6 +23,7 @@ def test_one_row_that_does_not_fit_is_refused():
         most_rows(lambda rows: rows * 2**32, 2**31)
 
 
+@pytest.mark.long
 def test_info_chooses_a_batch_by_the_memory_that_is_named(capsys: pytest.CaptureFixture[str]):
     assert main(["info", "debug", "--batch-size", "auto", "--device-memory", "1"]) == 0
     said = capsys.readouterr().out

@@ -23,6 +23,7 @@ def gibibytes(text: str, name: str = "together") -> float:
     return float(re.search(rf"^  {name} +([\d.]+)$", text, re.MULTILINE)[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_packaged_config_is_described(name):
     text = described(name)

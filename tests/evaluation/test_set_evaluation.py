@@ -154,6 +154,7 @@ def test_results_of_an_earlier_version_go_on(evaluations, sets) -> None:
     assert record.keys() - own.keys() == {"real", "generated", "networks", "lpips"}
 
 
+@pytest.mark.long
 def test_scores_are_those_of_the_clips_that_are_there_now(sets, clips, tmp_path, capsys, monkeypatch) -> None:
     """The set is replaced under its name, then a clip is added and one goes."""
     made, out = tmp_path / "made", tmp_path / "out"

@@ -26,6 +26,7 @@ def tensors_of(clip: Clip) -> list[torch.Tensor]:
     return [each for each in (clip.frames, clip.waveform) if each is not None]
 
 
+@pytest.mark.long
 def test_results_are_tensors_that_training_takes(model, clip):
     results = tensors_of(model.generate("text_to_video", text=TEXT))
     results += tensors_of(model.generate("video_to_audio", video=clip))
@@ -49,6 +50,7 @@ def test_a_model_is_pickled_whole(model, clip):
     assert torch.equal(other.decode(codes).waveform, model.decode(codes).waveform)
 
 
+@pytest.mark.long
 def test_a_fork_after_generation_makes_the_same_clips(model):
     """PyTorch's threads do not survive a fork: without care the children wait for ever."""
     global held
@@ -77,6 +79,7 @@ def _spawned(pickled: bytes) -> np.ndarray:
     return frames_of(1, pickle.loads(pickled))
 
 
+@pytest.mark.long
 def test_threads_make_the_same_clips(model):
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda seed: frames_of(seed, model), range(8)))

@@ -19,7 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from damage import damaged, damaged_text, with_another_value
@@ -260,7 +260,11 @@ def refused_or(read: Callable[..., Any], *arguments: Any) -> None:
 class Watch:
     """What this process does to the rest of the machine, as far as Python is asked (PEP 578)."""
 
-    _CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate")
+    # Event -> which of its arguments is the folder that a relative path stands in, if it has one.
+    _CHANGES: ClassVar[dict[str, int | None]] = {
+        "os.remove": 1, "os.rename": 2, "os.mkdir": 2, "os.rmdir": 1, "os.link": 2, "os.symlink": 2,
+        "os.truncate": None,
+    }  # fmt: skip
     _PROCESSES = ("os.fork", "os.exec", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.connect")
 
     def __init__(self, folder: Path):
@@ -272,8 +276,17 @@ class Watch:
             self.found.append(f"{event} {arguments[:2]}")
         elif event in self._CHANGES or (event == "open" and self._writes(arguments)):
             path = arguments[0]
-            if isinstance(path, (str, bytes, os.PathLike)) and not self._is_ours(os.fsdecode(path)):
-                self.found.append(f"{event} {path!r}")
+            if isinstance(path, (str, bytes, os.PathLike)):
+                path = self._whole(os.fsdecode(path), self._CHANGES.get(event), arguments)
+                if not self._is_ours(path):
+                    self.found.append(f"{event} {path!r}")
+
+    @staticmethod
+    def _whole(path: str, folder_at: int | None, arguments: tuple[Any, ...]) -> str:
+        """A path that is relative to an open folder, as shutil.rmtree removes files, with that folder's."""
+        if folder_at is None or arguments[folder_at] < 0 or os.path.isabs(path):
+            return path
+        return os.path.join(os.readlink(f"/proc/self/fd/{arguments[folder_at]}"), path)
 
     def _is_ours(self, path: str) -> bool:
         return path == os.devnull or os.path.realpath(path).startswith(self.folder)

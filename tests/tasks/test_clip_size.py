@@ -128,6 +128,7 @@ def test_an_epoch_shows_every_clip_of_every_size_once_and_goes_on_from_its_middl
     assert {data.clips.size_of(index) for index in data.training.tolist()} == set(range(len(COUNTS)))
 
 
+@pytest.mark.long
 def test_processes_share_task_and_size_of_a_step_and_divide_its_clips(settings):
     data = LMDataModule(**settings)
     ranks = [data._training_batches(rank, world_size=2) for rank in range(2)]
@@ -140,6 +141,7 @@ def test_processes_share_task_and_size_of_a_step_and_divide_its_clips(settings):
     assert max(shown.values()) == 1 and missing.total() <= len(COUNTS)  # the odd clip of a size waits
 
 
+@pytest.mark.long
 def test_packed_rows_hold_clips_of_all_sizes(settings):
     data = LMDataModule(**settings | {"batching": "packed", "batch_size": 2, "row_tokens": 400})
     batches = data._training_batches()
@@ -181,6 +183,7 @@ def test_tasks_keep_their_weights_over_sizes_as_far_as_these_allow():
     assert shares(0.5) == pytest.approx({"video": 0.5, "image": 0.5}, abs=1e-3)
 
 
+@pytest.mark.long
 def test_shares_of_sizes_can_be_chosen(settings, run):
     names = [reader.clips.name for reader in read_shards(run / "shards")]
     data = LMDataModule(**settings | {"sizes": dict(zip(names, (1.0, 1.0, 1.0, 7.0), strict=True))})

@@ -46,6 +46,7 @@ def test_it_stays_with_the_tokenizer_when_that_is_loaded_and_saved(model, tmp_pa
     assert TrainedClips.load(tmp_path / "copy") == TRAINED
 
 
+@pytest.mark.long
 def test_encode_takes_size_and_all_windows_from_the_tokenizer_and_says_what_it_used(
     model, clips, tmp_path, capsys
 ):
@@ -59,6 +60,7 @@ def test_encode_takes_size_and_all_windows_from_the_tokenizer_and_says_what_it_u
     assert "short.mp4: 2 frames at 10 fps; expected at least 5" in text
 
 
+@pytest.mark.long
 def test_windows_are_bounded_on_demand(model, clips, tmp_path, capsys):
     command = f"encode {clips} --model {model} --out {tmp_path / 'shards'} --windows 2"
     assert main(command.split()) == 0
@@ -66,6 +68,7 @@ def test_windows_are_bounded_on_demand(model, clips, tmp_path, capsys):
     assert "2 windows of 1 files, 40 % of 2 s; at most 2 windows of a file" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["encode", "tokenizer score"])
 def test_another_size_is_warned_of_with_both(model, clips, tmp_path, command, capsys):
     options = f"{command} {clips} --model {model} --out {tmp_path / 'out'} --height 32 --fps 5"

@@ -244,6 +244,7 @@ def test_buckets_of_the_corpus_show_different_clips():
     assert len(set(shown)) == 20
 
 
+@pytest.mark.long
 def test_bucketed_batches_are_the_same_for_any_number_of_workers(folder):
     for source in ("synthetic", folder):
         expected = batches(module(source, buckets=BUCKETS, clips=24), epoch=1)
@@ -463,6 +464,7 @@ def test_a_slip_in_the_yaml_of_a_bucket_is_named():
             parser.instantiate(parser.parse_string(YAML.replace("share: 0.6", wrong)))
 
 
+@pytest.mark.long
 def test_two_processes_with_two_workers_each_see_every_clip_once(tmp_path, in_two_processes):
     for index in range(25):  # one of them is held out
         Image.new("RGB", (8, 8), (index, index, index)).save(tmp_path / f"{index:02d}.png")

@@ -143,6 +143,7 @@ def test_a_film_of_more_than_half_an_hour_is_drawn_from(tmp_path):
     assert files.read(0, 16, 16, 9, 0.9999).num_frames == 9
 
 
+@pytest.mark.long
 def test_a_part_of_a_film_is_drawn_from_within_its_bounds(tmp_path):
     film = numbered_film(tmp_path / "film.mp4")
     files = windows_of([replace(film, start=1.0, end=11.0)])
@@ -191,6 +192,7 @@ def test_a_guarded_reader_gives_the_same_windows_and_reasons(tmp_path):
             assert one == other
 
 
+@pytest.mark.long
 def test_a_file_that_hangs_or_crashes_costs_itself_once(tmp_path):
     hanging = Entry(tmp_path / "hangs.mp4", load=partial(time.sleep, 1000))
     crashing = Entry(tmp_path / "crashes.mp4", load=partial(signal.raise_signal, signal.SIGSEGV))

@@ -68,6 +68,7 @@ def test_processes_add_to_what_others_have_written(clips, tmp_path, probed):
     assert third[0] and third[1] and probed == []
 
 
+@pytest.mark.long
 def test_workers_find_the_same(clips, tmp_path):
     alone, together = (opened(clips, tmp_path / name) for name in ("one", "two"))
     alone.look_up(range(4))

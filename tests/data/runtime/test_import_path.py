@@ -70,6 +70,7 @@ def run(program: str, arguments: list[str], hostile: Path, tmp_path: Path) -> tu
     return result.stdout, log.read_text().split() if log.exists() else []
 
 
+@pytest.mark.long
 def test_commands_with_workers_run_no_file_of_the_current_folder(hostile, tmp_path, model_folder):
     size = "--data.height 32 --data.width 32 --data.num_frames 9 --data.fps 8"
     lines = [

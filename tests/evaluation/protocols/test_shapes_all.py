@@ -223,6 +223,7 @@ def evaluation(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return out
 
 
+@pytest.mark.long
 def test_the_report_scores_every_task_with_chance_and_ceiling(evaluation: Path) -> None:
     report = json.loads((evaluation / "report.json").read_text())
     assert set(report["tasks"]) == set(task_names())
@@ -245,6 +246,7 @@ def test_the_best_of_several_paintings_shows_more_of_what_is_known(model_folder:
     assert best[0] >= one[0] and best[1] >= one[1] and best != one
 
 
+@pytest.mark.long
 def test_the_page_shows_pictures_and_clips_that_stand_beside_it(evaluation: Path) -> None:
     page = (evaluation / "index.html").read_text()
     links = re.findall(r'src="([^"]+)"', page)
@@ -271,6 +273,7 @@ def test_the_altered_clips_that_lead_a_task_are_what_the_model_is_given(model: V
     assert leading(model, "text_to_video", held_out) == []
 
 
+@pytest.mark.long
 def test_shares_of_the_page_are_drawn_within_their_bars(evaluation: Path) -> None:
     page = (evaluation / "index.html").read_text()
     widths = [float(each) for each in re.findall(r"width:([-.\d]+)%", page)]

@@ -72,6 +72,7 @@ def test_every_step_is_what_the_model_makes_of_the_results_before_it(model):
     assert clips["sound"].waveform is not None
 
 
+@pytest.mark.long
 def test_what_is_not_named_comes_from_the_step_before(model):
     short = [STEPS[0], Step("film", "image_to_video", seed=2), Step("sound", "video_to_audio", seed=3)]
     full = [STEPS[0], Step("film", "image_to_video", image="picture", seed=2)]
@@ -80,6 +81,7 @@ def test_what_is_not_named_comes_from_the_step_before(model):
     assert torch.equal(clips["sound"].frames, clips["film"].frames)
 
 
+@pytest.mark.long
 def test_a_step_made_again_from_what_is_kept_gives_the_same_bytes(model, tmp_path, asked):
     clips = run_chain(model, STEPS, keep=tmp_path)
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -95,6 +97,7 @@ def test_a_step_made_again_from_what_is_kept_gives_the_same_bytes(model, tmp_pat
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
 
 
+@pytest.mark.long
 def test_a_changed_step_is_made_again_with_those_that_follow_from_it(model, tmp_path, asked):
     steps = [*STEPS[:2], Step("aside", "unconditional"), STEPS[2]]
     run_chain(model, steps, keep=tmp_path)
@@ -104,6 +107,7 @@ def test_a_changed_step_is_made_again_with_those_that_follow_from_it(model, tmp_
     assert asked == ["image_to_video", "outpainting"]
 
 
+@pytest.mark.long
 def test_steps_of_another_model_and_foreign_results_are_made_again(model, make_model, tmp_path, asked):
     steps = STEPS[:2]
     run_chain(model, steps, keep=tmp_path)

@@ -88,6 +88,7 @@ def test_the_best_of_several_tries_is_gone_on_from(model, asked):
         generate_long(model, prompt, best_of=2)
 
 
+@pytest.mark.long
 def test_sound_goes_on_with_the_sound_or_is_made_for_each_window_or_not_at_all(model, asked):
     prompt = LongPrompt([Line(TEXT)], seconds=1.5)
     visual = ("text_to_video", "frame_prediction")
@@ -163,6 +164,7 @@ def test_a_stopped_run_goes_on_to_the_same_video(model, tmp_path, monkeypatch):
     assert runs == [5, 5, 6, 7, 7, 8]
 
 
+@pytest.mark.long
 def test_windows_of_another_model_or_prompt_are_made_again(model, make_model, tmp_path, capsys):
     prompt, keep = LongPrompt([Line(TEXT)], seconds=1.5), tmp_path / "segments"
     generate_long(model, prompt, seed=5, keep=keep)

@@ -7,6 +7,8 @@ import pickle
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import functools, pickle, sys
 import torch
@@ -36,6 +38,7 @@ for backend, *case in cases:
 """
 
 
+@pytest.mark.long
 def test_ids_are_those_of_sequential_decoding(make_model, make_batch, tmp_path):
     """Also for the next clip with other weights, for which nothing is compiled again."""
     how = {"grid": (3, 2, 3), "given": 5}

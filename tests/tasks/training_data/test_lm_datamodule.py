@@ -214,6 +214,7 @@ def fit(settings, folder: Path, checkpoint: Path | None = None) -> list[float]:
     return noted.losses
 
 
+@pytest.mark.long
 def test_a_stopped_fit_on_packed_rows_goes_on_to_the_same_losses(settings, tmp_path):
     settings = settings | {"batching": "packed", "batch_size": 2, "row_tokens": 200}
     whole = fit(settings, tmp_path / "whole")
@@ -263,6 +264,7 @@ def packed(settings, **changes) -> LMDataModule:
     return LMDataModule(**settings | {"batching": "packed", "batch_size": 4, "row_tokens": 400} | changes)
 
 
+@pytest.mark.long
 def test_packed_rows_hold_examples_of_many_tasks_and_little_padding(settings):
     batches = some_batches(packed(settings), 8)
     examples = sum(len(batch.tasks) for batch in batches)
@@ -335,6 +337,7 @@ def test_rows_too_short_for_a_task_are_refused(settings):
         packed(settings, row_tokens=30)
 
 
+@pytest.mark.long
 def test_images_first_counts_the_batches_of_the_whole_training(settings):
     weights = {"text_to_video": 1.0, "text_to_image": 1.0}
     data = LMDataModule(**settings | {"tasks": weights, "images_first": True})
@@ -385,6 +388,7 @@ def test_tasks_that_need_a_text_see_clips_with_captions_only(run, settings, tmp_
     some_batches(data, 3)
 
 
+@pytest.mark.long
 def test_all_captions_of_a_clip_are_shown(run, settings, tmp_path):
     words = ("red", "blue", "green")
     shards = rewritten(run, tmp_path / "shards", lambda number, clip: replace(clip, captions=words))
@@ -402,6 +406,7 @@ def prefixes_of(data: LMDataModule) -> set[tuple[int, ...]]:
     }
 
 
+@pytest.mark.long
 def test_captions_are_shown_in_forms_that_the_tokenizer_has_seen_and_never_cut(run, settings, tmp_path):
     caption = "Two dogs, of which one is red, run over a green meadow."
     shards = rewritten(run, tmp_path / "shards", lambda number, clip: replace(clip, captions=(caption,)))
@@ -427,6 +432,7 @@ def test_captions_are_shown_in_forms_that_the_tokenizer_has_seen_and_never_cut(r
     assert data.maker.written(None, 3) is None and data.maker.written(caption, None) == caption
 
 
+@pytest.mark.long
 def test_windows_of_one_source_are_on_one_side(run, settings, tmp_path):
     def windows(number, clip):
         return replace(clip, source=f"file-{number // 4}", path="", extra={})
@@ -453,6 +459,7 @@ def test_export_writes_what_a_model_folder_needs(settings, tmp_path):
     config.check_tokenizers(data.encoder.video, data.encoder.audio, text)
 
 
+@pytest.mark.long
 def test_the_order_of_the_sound_reaches_batches_and_model_folder(settings, tmp_path):
     settings = settings | {"tasks": {"video_to_audio": 1.0}}
     levels, latents = (LMDataModule(**settings, audio_order=order) for order in ("level", "time"))
@@ -470,6 +477,7 @@ def copy_of_model(run: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_same_captions_give_the_same_text_tokenizer(settings):
     one, other = LMDataModule(**settings), LMDataModule(**settings)
     assert one.text_tokenizer.fingerprint == other.text_tokenizer.fingerprint
@@ -526,6 +534,7 @@ def test_a_task_whose_condition_was_not_encoded_is_refused_by_name(run, settings
         LMDataModule(**settings | change)
 
 
+@pytest.mark.long
 def test_clips_tokenised_on_the_fly_are_the_encoded_ones(run, settings, tmp_path):
     encoder = ClipEncoder.from_pretrained(run / "model", **SIZES, tasks=all_tasks())
     encode_source(encoder, "synthetic", tmp_path, clips=12)
@@ -550,6 +559,7 @@ def test_a_folder_of_files_is_tokenised_on_the_fly(run, settings, tmp_path):
     assert load_task("video_to_audio").name in some_batches(data, 1)[0].tasks
 
 
+@pytest.mark.long
 def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tmp_path):
     def long_too(number, clip):
         extra = clip.extra | {"long_caption": f"at length {'zebra ' * (number + 1)}"}
@@ -573,6 +583,7 @@ def test_both_kinds_of_captions_come_from_shards_and_are_mixed(run, settings, tm
         assert zebras == 1 if share else 0.3 < zebras < 0.7
 
 
+@pytest.mark.long
 def test_the_tokenizer_never_saw_what_the_language_model_is_validated_on(run, tmp_path):
     """From files, with other seeds and settings, through shards, and in another folder."""
     corpus = Corpus(height=16, width=16, num_frames=20, fps=8.0)
@@ -594,6 +605,7 @@ def test_the_tokenizer_never_saw_what_the_language_model_is_validated_on(run, tm
     assert captions and not captions & trained and len(trained) > 50
 
 
+@pytest.mark.long
 def test_validation_of_many_files_is_bounded_and_the_rest_is_trained_on(run, settings, tmp_path):
     data = LMDataModule(**settings, validation_clips=3)
     assert len(data.validation) == 3 and len(data.training) == 37
@@ -609,6 +621,7 @@ def test_validation_of_many_files_is_bounded_and_the_rest_is_trained_on(run, set
     assert len(film.validation) <= 4
 
 
+@pytest.mark.long
 def test_shards_of_ones_own_are_validated_on_and_nothing_is_held_out(run, settings, tmp_path):
     own = rewritten(run, tmp_path / "own", lambda number, clip: replace(clip, captions=(f"own {number}",)))
     data = LMDataModule(**settings, validation_source=own, validation_clips=10)

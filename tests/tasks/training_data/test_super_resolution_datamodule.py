@@ -62,6 +62,7 @@ def test_low_resolution_codes_are_those_of_the_reduced_frames(model_folder, corp
     assert torch.equal(codes[LOW], small[0])
 
 
+@pytest.mark.long
 def test_two_tokenizers_code_a_size_each(model_folder, tmp_path, pairs):
     torch.manual_seed(1)
     config = VideoTokenizerConfig(bits=8, channels=8, multipliers=(1, 1, 1), patch=4, spatial_strides=(2, 1))
