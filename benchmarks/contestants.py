@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from videolm.cli.config_files import packaged_config, read_config
+from videolm.tokenizers.video.causal_conv import PointwiseConv
 from videolm.tokenizers.video.config import VideoTokenizerConfig
 from videolm.tokenizers.video.lightning_module import VideoTokenizerTraining
 from videolm.tokenizers.video.losses import reconstruction_losses
-from videolm.tokenizers.video.magvit2 import PointwiseConv
 from videolm.training.muon import Muon, parameter_groups
 
 Pixels = Float[Tensor, "batch 3 frames height width"]

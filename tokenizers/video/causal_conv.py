@@ -45,6 +45,10 @@ class CausalSequential(Causal):
         return latents
 
 
+class PointwiseConv(nn.Linear):
+    """A 1x1x1 convolution: features stand last here, so it is a linear map."""
+
+
 class SpatialConv(nn.Module):
     """A convolution of each frame on its own; the kernel is odd."""
 

@@ -14,34 +14,39 @@ class VideoTokenizerConfig:
     """What a video tokenizer is built from.
 
     Args:
-        network: `compact` (patches and factorised convolutions) or `magvit2` (the paper's drawing).
+        network: `compact` (patches and factorised convolutions), `magvit2` (the paper's drawing) or `vit`
+            (large patches and a transformer of one stage).
         quantizer: `lfq`, or for comparison `bsq` or `fsq` (see `quantizers`).
         bits: bits of a code; the codebook has 2 ** bits entries. Not read by `fsq`.
         levels: values that each channel of an `fsq` code may have, such as (8, 8, 8, 5, 5, 5).
         channels: width of the first stage.
         multipliers: width of each stage in units of `channels`.
         blocks: residual blocks of a stage.
+        decoder_blocks: of the decoder of a `vit`; 0 is as many as `blocks`.
         patch: height and width of the square of pixels that the first convolution sees as one position.
+        temporal_patch: frames that a patch of a `vit` covers; the first patch of a clip covers one.
         spatial_strides: between each stage and the next; a code covers patch * their product pixels.
         temporal_strides: between each stage and the next; a later code covers their product in frames.
         temporal_kernel: frames that a convolution over time sees; 1 makes a tokenizer of single images.
     """
 
-    network: Literal["compact", "magvit2"] = "compact"
+    network: Literal["compact", "magvit2", "vit"] = "compact"
     quantizer: Literal["lfq", "bsq", "fsq"] = "lfq"
     bits: int = 10
     levels: tuple[int, ...] = ()
     channels: int = 48
     multipliers: tuple[int, ...] = (1, 2, 2)
     blocks: int = 1
+    decoder_blocks: int = 0
     patch: int = 4
+    temporal_patch: int = 1
     spatial_strides: tuple[int, ...] = (2, 1)
     temporal_strides: tuple[int, ...] = (2, 2)
     temporal_kernel: int = 3
 
     def __post_init__(self) -> None:
-        if self.network not in ("compact", "magvit2"):
-            raise ValueError(f"network is {self.network!r}; expected 'compact' or 'magvit2'")
+        if self.network not in ("compact", "magvit2", "vit"):
+            raise ValueError(f"network is {self.network!r}; expected 'compact', 'magvit2' or 'vit'")
         if self.quantizer not in ("lfq", "bsq", "fsq"):
             raise ValueError(f"quantizer is {self.quantizer!r}; expected 'lfq', 'bsq' or 'fsq'")
         check_fields(self)
@@ -52,14 +57,16 @@ class VideoTokenizerConfig:
                 f"levels are {self.levels} with quantizer {self.quantizer!r}; "
                 "fsq needs levels of 3 or more each, the others none"
             )
-        names = ("channels", "blocks", "patch", "multipliers", "spatial_strides", "temporal_strides")
-        check_least(self, **dict.fromkeys(names, 1))
-        if not self.multipliers or max(self.blocks, len(self.multipliers)) > _MOST:
+        names = ("channels", "blocks", "patch", "temporal_patch", "multipliers")
+        strides = ("spatial_strides", "temporal_strides")
+        check_least(self, **dict.fromkeys((*names, *strides), 1), decoder_blocks=0)
+        if not self.multipliers or max(self.blocks, self.decoder_blocks, len(self.multipliers)) > _MOST:
             raise ValueError(
                 f"there are {len(self.multipliers)} stages of {self.blocks} blocks; expected 1 to {_MOST}"
             )
+        self._check_network()
         between = len(self.multipliers) - 1
-        for name in ("spatial_strides", "temporal_strides"):
+        for name in strides:
             if len(getattr(self, name)) != between:
                 raise ValueError(
                     f"{name} are {getattr(self, name)}; expected {between}, one between each of the "
@@ -70,6 +77,21 @@ class VideoTokenizerConfig:
                 f"temporal_kernel is {self.temporal_kernel}; a stride of {max(self.temporal_strides)} frames "
                 "needs at least as many"
             )
+
+    def _check_network(self) -> None:
+        """What only one kind of network has."""
+        if self.network == "vit" and self.multipliers != (1,):
+            raise ValueError(
+                f"multipliers are {self.multipliers}; a vit has one stage: multipliers (1,), spatial_strides "
+                "() and temporal_strides (), its strides are patch and temporal_patch"
+            )
+        if self.network != "vit" and (self.temporal_patch, self.decoder_blocks) != (1, 0):
+            raise ValueError(
+                f"temporal_patch is {self.temporal_patch} and decoder_blocks {self.decoder_blocks}; "
+                f"only a vit has them, {self.network} has temporal_strides and blocks"
+            )
+        if self.network == "vit" and self.temporal_patch > 1 and self.temporal_kernel == 1:
+            raise ValueError("temporal_kernel 1 makes a tokenizer of single images; its temporal_patch is 1")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -87,4 +109,4 @@ class VideoTokenizerConfig:
 
     @property
     def temporal_stride(self) -> int:
-        return prod(self.temporal_strides)
+        return self.temporal_patch * prod(self.temporal_strides)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ...data.runtime.notes import notify
 from ...data.runtime.pretrained import read_config
-from . import compact, magvit2
+from . import compact, magvit2, vit
 from .causal_conv import CausalConv3d, TemporalConv
 from .config import VideoTokenizerConfig
 from .discriminator import Discriminator
@@ -96,12 +96,12 @@ def _inflated(source: VideoTokenizer, model: VideoTokenizer) -> dict[str, Tensor
 def _frames_made(modules: Mapping[str, nn.Module], name: str) -> int:
     """Frames that depth to time makes of a result of this convolution."""
     parent = modules[name.rpartition(".")[0]]
-    ups = (compact.Upsample, magvit2.Upsample)
+    ups = (compact.Upsample, magvit2.Upsample, vit.PatchUpsample)
     return parent.temporal_stride if isinstance(parent, ups) else 1
 
 
 def _for_each(values: Tensor, frames: int) -> Tensor:
-    """Outputs repeated for each frame; frames are the outermost part of the channels in both networks."""
+    """Outputs repeated for each frame; frames are the outermost part of the channels in all networks."""
     return repeat(values, "channels ... -> (frames channels) ...", frames=frames)
 
 

@@ -37,13 +37,13 @@ from ...training.skipped_steps import SkippedSteps
 from ...training.step_random import place_of, step_generator
 from ...training.validations import Quality
 from .adversarial import Adversary, PenaltyForm
+from .causal_conv import PointwiseConv
 from .code_counts import CodeCounts
 from .config import VideoTokenizerConfig
 from .discriminator import DiscriminatorConfig
 from .inflation import DISCRIMINATOR, start_discriminator, start_from
 from .lfq import saturated_bits
 from .losses import psnr, reconstruction_losses
-from .magvit2 import PointwiseConv
 from .perceptual import perceptual_loss
 from .video_tokenizer import VideoTokenizer
 

@@ -22,6 +22,7 @@ from .causal_conv import (
     CausalSequential,
     FrameNorm,
     Memory,
+    PointwiseConv,
     patches_from_pixels,
     pixels_from_patches,
     repeat_frames,
@@ -33,10 +34,6 @@ _GROUPS = 32
 
 def _norm(channels: int, affine: bool = True) -> FrameNorm:
     return FrameNorm(channels, affine, groups=gcd(_GROUPS, channels))
-
-
-class PointwiseConv(nn.Linear):
-    """A 1x1x1 convolution: features stand last here, so it is a linear map."""
 
 
 class ResidualBlock(Causal):

@@ -21,8 +21,13 @@ from .config import VideoTokenizerConfig
 from .magvit2 import Magvit2Decoder, Magvit2Encoder
 from .protocol import check_codes, code_grid
 from .quantizers import build_quantizer
+from .vit import VitDecoder, VitEncoder
 
-_NETWORKS = {"compact": (CompactEncoder, CompactDecoder), "magvit2": (Magvit2Encoder, Magvit2Decoder)}
+_NETWORKS = {
+    "compact": (CompactEncoder, CompactDecoder),
+    "magvit2": (Magvit2Encoder, Magvit2Decoder),
+    "vit": (VitEncoder, VitDecoder),
+}
 
 
 class VideoTokenizer(PretrainedMixin, nn.Module):

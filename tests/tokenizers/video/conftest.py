@@ -13,10 +13,21 @@ NETWORKS = {
         spatial_strides=(2, 2, 2),
         temporal_strides=(1, 2, 2),
     ),
+    "vit": VideoTokenizerConfig(
+        network="vit",
+        bits=6,
+        channels=32,
+        multipliers=(1,),
+        patch=8,
+        temporal_patch=4,
+        spatial_strides=(),
+        temporal_strides=(),
+        decoder_blocks=2,
+    ),
 }
 
 
 @pytest.fixture(scope="session", params=NETWORKS)
 def network(request) -> VideoTokenizerConfig:
-    """A very small tokenizer of either network, 4x8x8."""
+    """A very small tokenizer of each network, 4x8x8."""
     return NETWORKS[request.param]

@@ -10,7 +10,8 @@ from videolm.tokenizers.video.video_tokenizer import VideoTokenizer
 
 
 def as_image_config(config: VideoTokenizerConfig) -> VideoTokenizerConfig:
-    return replace(config, temporal_kernel=1, temporal_strides=(1,) * len(config.temporal_strides))
+    strides = (1,) * len(config.temporal_strides)
+    return replace(config, temporal_kernel=1, temporal_patch=1, temporal_strides=strides)
 
 
 @pytest.fixture
