@@ -12,7 +12,7 @@ from ...generation.prompt_text import TextNote, TextNotes
 from ...tasks.conditions import Motion
 from ...tasks.task import Task
 from ...tokenizers.text.frozen_encoder import TextEncoder
-from .clip_maker import SOUND_TASK
+from .clip_maker import SOUND_TASK, upscaling_text
 from .job import JobRequest
 
 
@@ -24,16 +24,19 @@ class Admitted:
         clips: the size of what the model makes.
         num_frames: of the result, which may be longer.
         notes: what of the texts is not read.
+        factor: by which the result is higher and wider.
     """
 
     clips: ClipFormat
     num_frames: int
     notes: tuple[str, ...]
+    factor: int = 1
 
     @property
     def size(self) -> tuple[int, int, int, float]:
         """Height, width, frames and frames a second of the result."""
-        return self.clips.height, self.clips.width, self.num_frames, self.clips.fps
+        height, width = self.clips.height * self.factor, self.clips.width * self.factor
+        return height, width, self.num_frames, self.clips.fps
 
 
 class Admission:
@@ -84,7 +87,12 @@ class Admission:
                 fitted_mask(prompt.mask, video.resized(clips.height, clips.width))
             if video.waveform is None and any(each.part == "audio" for each in task.inputs):
                 raise ValueError(f"task {task.name} takes a video with sound; the one given has none")
-        return Admitted(clips, self._num_frames(request, task, clips, media), self._notes(request))
+        if (factor := request.upscale) is not None:
+            if request.extends:
+                raise ValueError("a film that is gone on from cannot be upscaled with what follows it")
+            upscaling_text(self.model, clips.height, clips.width, factor, request.text)
+        num_frames = self._num_frames(request, task, clips, media)
+        return Admitted(clips, num_frames, self._notes(request), factor or 1)
 
     def _check_sound(self, task: Task) -> None:
         if task.makes_image:

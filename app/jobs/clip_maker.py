@@ -18,6 +18,7 @@ from ...tasks.clip_size import SizeChoice
 from .job import Job
 from .job_queue import Report
 from .job_store import JobStore
+from .previews import Previews
 
 SOUND_TASK = "video_to_audio"
 
@@ -27,10 +28,18 @@ class ClipMaker:
 
     Args:
         geometry: how flow and depth of a video are found, for tasks that are led by them.
+        previews: where frames are shown while they are made.
     """
 
-    def __init__(self, model: VideoLM, store: JobStore, geometry: Geometry | None = None):
+    def __init__(
+        self,
+        model: VideoLM,
+        store: JobStore,
+        geometry: Geometry | None = None,
+        previews: Previews | None = None,
+    ):
         self.model, self.store, self.geometry = model, store, geometry
+        self.previews = previews or Previews()
 
     def __call__(self, jobs: Sequence[Job], report: Report) -> list[Clip]:
         """A clip for each of jobs of one `company`; none depends on the others.
@@ -51,6 +60,7 @@ class ClipMaker:
             clips = self._generated(request.task, prompts, jobs, tell)
             if request.sound:
                 clips = self._sounding(clips, jobs, tell)
+            clips = [self._upscaled(clip, job) for clip, job in zip(clips, jobs, strict=True)]
         if request.sound is False:
             clips = [clip.silent() for clip in clips]
         if request.extends:
@@ -61,15 +71,27 @@ class ClipMaker:
     def _generated(
         self, task: str, prompts: Sequence[Prompt], jobs: Sequence[Job], tell: Callable[[float], None]
     ) -> list[Clip]:
-        request = jobs[0].request
+        request, previews = jobs[0].request, self.previews
+        is_asked_for = task == request.task
+        is_watched = is_asked_for and any(previews.is_watched(job.id) for job in jobs)
+        for job in jobs:
+            previews.restart(job.id)
         return self.model.generate_batch(
             task,
             prompts,
             seed=[job.request.seed for job in jobs],
-            sampling=request.drawn() if task == request.task else None,
+            sampling=request.drawn() if is_asked_for else None,
             progress=tell,
             composite=request.composite,
+            show=(lambda number, clip: previews.add(jobs[number].id, clip)) if is_watched else None,
         )
+
+    def _upscaled(self, clip: Clip, job: Job) -> Clip:
+        factor, request = job.request.upscale, job.request
+        if factor is None:
+            return clip
+        text = upscaling_text(self.model, clip.height, clip.width, factor, request.text)
+        return self.model.upscale(clip, text=text, factor=factor, seed=request.seed)
 
     def _prompt(self, job: Job) -> Prompt:
         try:
@@ -84,7 +106,7 @@ class ClipMaker:
         silent = [number for number, clip in enumerate(clips) if clip.waveform is None]
         if not silent:
             return list(clips)
-        size = SizeChoice(f"{jobs[0].height}x{jobs[0].width}", clips[0].num_frames)
+        size = SizeChoice(f"{clips[0].height}x{clips[0].width}", clips[0].num_frames)
         films = [Prompt(video=clips[number], size=size) for number in silent]
         owners = [jobs[number] for number in silent]
         made = self._generated(SOUND_TASK, films, owners, lambda done: tell(len(jobs) + done))
@@ -95,6 +117,16 @@ class ClipMaker:
             else clip
             for number, clip in enumerate(clips)
         ]
+
+
+def upscaling_text(model: VideoLM, height: int, width: int, factor: int, text: str | None) -> str | None:
+    """The text of a clip if the stages that enlarge it read one.
+
+    Raises:
+        ValueError: if the model has no stages that do this.
+    """
+    path = model.upscaler.path(height, width, factor)
+    return text if any(stage.has_text for stage in path) else None
 
 
 def _tell(report: Report, most: int, done: float) -> None:

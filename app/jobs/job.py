@@ -37,6 +37,7 @@ class JobRequest:
         composite: put the known pixels of a painted video back.
         sound: false leaves the sound out; true has one made for a film without (video_to_audio).
         extends: the clip follows the given video, which the result begins with.
+        upscale: make it 2 or 4 times as high and wide, by the model's stages of super-resolution.
 
     Raises:
         ValueError: if a value is of another kind or out of its range.
@@ -55,6 +56,7 @@ class JobRequest:
     composite: bool = True
     sound: bool | None = None
     extends: bool = False
+    upscale: Literal[2, 4] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -142,7 +144,8 @@ class Job:
         request = self.request
         sampling = tuple(sorted(request.sampling.items()))
         size = (self.height, self.width) if request.extends else (self.height, self.width, self.num_frames)
-        return request.task, size, sampling, request.composite, request.sound, request.extends
+        how = (request.composite, request.sound, request.extends, request.upscale)
+        return request.task, size, sampling, *how
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
