@@ -12,7 +12,7 @@ from ...generation.seeds import seed_of
 from ...tasks.masks import KINDS
 from ...tasks.task import Task
 from ..jobs.admission import Admission, Admitted
-from ..jobs.intake import Intake, Reading, Unreadable, Upload, mask_of_json
+from ..jobs.intake import Intake, Unreadable, Upload, mask_of_json, reading_of
 from ..jobs.job import JobRequest
 from .errors import ApiError
 from .fields import Fields
@@ -160,7 +160,7 @@ class RequestReader:
         clips = self.admission.clips(wanted)
         if role == "mask" and (data := _json_mask(upload)) is not None:
             return mask_of_json(data, clips), ()
-        return self.intake.read(upload, _reading(role, task, wanted), clips)
+        return self.intake.read(upload, reading_of(role, task, wanted.aspect), clips)
 
     def _with_sound(
         self, wanted: JobRequest, extra: Mapping[str, Any], media: Mapping[str, Clip]
@@ -189,14 +189,6 @@ def _usual_tasks(prompt: str | None, given: frozenset[str], purpose: str) -> tup
     if "image" in given:
         return ("image_to_video",)
     return ("text_to_video", "text_to_image") if prompt else ()
-
-
-def _reading(role: str, task: Task, wanted: JobRequest) -> Reading:
-    if role == "video":
-        if task.has_given:
-            return "whole"
-        return "shown" if task.widens and wanted.aspect is not None else "start"
-    return {"image": "image", "audio": "sound", "mask": "mask"}[role]  # type: ignore[return-value]
 
 
 def _extra(fields: Fields) -> dict[str, Any]:
