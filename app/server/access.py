@@ -58,6 +58,8 @@ class Access:
         self.owners = {owner_of(token) for token in tokens}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
         if scope["type"] != "http":
             return
         headers: dict[str, str] = {}

@@ -47,6 +47,23 @@ def chromium() -> str:
     pytest.skip("no Chromium is installed here")
 
 
+# The middle of an element that has not moved for a moment and that nothing covers.
+_STANDING = """async it => {
+  if (!it) return null;
+  it.scrollIntoView({block: 'center'});
+  const middle = () => {
+    const box = it.getBoundingClientRect();
+    return box.width ? [box.x + box.width / 2, box.y + box.height / 2] : null;
+  };
+  const before = middle();
+  await new Promise(done => setTimeout(done, 100));
+  const now = middle();
+  if (!before || !now || before[0] !== now[0] || before[1] !== now[1]) return null;
+  const hit = document.elementFromPoint(...now);
+  return hit && (it.contains(hit) || hit.contains(it)) ? now : null;
+}"""
+
+
 class Page:
     """One page of a browser.
 
@@ -102,7 +119,8 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, script: str, seconds: float = SECONDS) -> Any:
-        """The value of an expression as soon as it is true; fails the test if that takes too long."""
+        """The value of an expression as soon as it is true, of an element true; else the test fails."""
+        script = f"Promise.resolve({script}).then(it => it instanceof Node ? true : it)"
         deadline = time.monotonic() + seconds
         while not (value := self.evaluate(script)):
             if time.monotonic() > deadline:
@@ -124,12 +142,8 @@ class Page:
         self.call("Input.insertText", text=text)
 
     def click(self, script: str) -> None:
-        """The mouse, at the middle of the element that an expression gives."""
-        x, y = self.wait(
-            f"(() => {{ const it = {script}; if (!it) return null; it.scrollIntoView({{block: 'center'}});"
-            "const box = it.getBoundingClientRect(); return box.width ?"
-            "[box.x + box.width / 2, box.y + box.height / 2] : null })()"
-        )
+        """The mouse, at the middle of the element that an expression gives, once it stands still."""
+        x, y = self.wait(f"({_STANDING})({script})")
         self.mouse("mousePressed", x, y)
         self.mouse("mouseReleased", x, y)
 
