@@ -82,6 +82,40 @@ def generate_python(request: Request, out: Path) -> str:
     return "\n".join(lines + _made(request, arguments, out)) + "\n"
 
 
+def long_python(model: Path, options: LongOptions, seed: int, sampling: Sampling, out: Path) -> str:
+    """The lines of Python that make a long video of a script."""
+    given = {name: value for name, value in _changed(options).items() if name not in ("script", "text")}
+    arguments = [f"{name}={_literal(value)}" for name, value in given.items()]
+    if options.script is not None:
+        arguments.insert(0, f"read_script(Path({_literal(options.script)}))")
+    drawn = f", sampling={sampling_python(sampling)}" if sampling != Sampling() else ""
+    return f"""from pathlib import Path
+
+from videolm import {"Sampling, " if drawn else ""}VideoLM
+from videolm.generation.long_video.long_video import LongPrompt, generate_long
+from videolm.generation.long_video.script import read_script
+
+{model_python(model)}
+prompt = LongPrompt({", ".join(arguments)})
+clip, report = generate_long(model, prompt, seed={seed}{drawn})
+clip.save({_literal(out)})
+"""
+
+
+def chain_python(model: Path, chain: str, out: str) -> str:
+    """The lines of Python that run the chain of a file."""
+    return f"""from pathlib import Path
+
+from videolm import VideoLM
+from videolm.generation.chain.chain import run_chain
+from videolm.generation.chain.chain_file import read_chain
+
+{model_python(model)}
+Path({_text(out)}).mkdir(exist_ok=True)
+clips = run_chain(model, read_chain(Path({_text(chain)})), keep=Path({_text(out)}))
+"""
+
+
 def python_call(name: str, arguments: Mapping[str, Any]) -> str:
     """A call with the arguments that are not None, in one line."""
     given = (f"{key}={_literal(value)}" for key, value in arguments.items() if value is not None)

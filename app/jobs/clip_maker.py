@@ -15,10 +15,11 @@ from ...data.media.waveform import fit_length
 from ...generation.pipeline import VideoLM
 from ...generation.prompt import Prompt
 from ...tasks.clip_size import SizeChoice
-from .job import Job
+from .job import LONG_VIDEO, WORKFLOWS, Job
 from .job_queue import Report
 from .job_store import JobStore
 from .previews import Previews
+from .workflows import make_chain, make_long
 
 SOUND_TASK = "video_to_audio"
 
@@ -52,6 +53,8 @@ class ClipMaker:
             RuntimeError: if the media of a job cannot be read any more.
         """
         request = jobs[0].request
+        if request.task in WORKFLOWS:
+            return [self._of_workflow(job, report) for job in jobs]
         prompts = [replace(self._prompt(job), geometry=self.geometry) for job in jobs]
         steps = 2 if request.sound else 1
         tell = partial(_tell, report, steps * len(jobs))
@@ -67,6 +70,17 @@ class ClipMaker:
             media = [prompt.video for prompt in prompts]
             return [_extended(*each) for each in zip(media, clips, jobs, strict=True)]
         return clips
+
+    def _of_workflow(self, job: Job, report: Report) -> Clip:
+        """What a long video or a chain comes to."""
+        parts, media = self.store.parts(job), self._media(job)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if job.request.task == LONG_VIDEO:
+                return make_long(self.model, job.request, media, parts, report)
+            clip, files = make_chain(self.model, job.request, media, parts, report)
+        self.store.keep_steps(job, files)
+        return clip
 
     def _generated(
         self, task: str, prompts: Sequence[Prompt], jobs: Sequence[Job], tell: Callable[[float], None]
@@ -94,8 +108,11 @@ class ClipMaker:
         return self.model.upscale(clip, text=text, factor=factor, seed=request.seed)
 
     def _prompt(self, job: Job) -> Prompt:
+        return job.request.prompt(self._media(job))
+
+    def _media(self, job: Job) -> dict[str, Clip]:
         try:
-            return job.request.prompt(self.store.media(job))
+            return self.store.media(job)
         except (ValueError, OSError) as error:
             raise RuntimeError(f"the media of {job.id} cannot be read") from error
 

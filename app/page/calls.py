@@ -4,9 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...generation.call_lines import generate_command, generate_python
+import yaml
+
+from ...data.runtime.model_source import source_name
+from ...generation.call_lines import (
+    chain_python,
+    command_line,
+    generate_command,
+    generate_python,
+    long_command,
+    long_python,
+)
+from ...generation.chain.chain import MEDIA
+from ...generation.long_video.long_options import LongOptions
 from ...generation.run_request import PromptOptions, Request, Results, Runtime
-from ..jobs.job import JobRequest
+from ..jobs.job import INPUT, JobRequest
 
 # What a file is called whose owner's name for it is not known.
 _USUAL = {"image": "image.png", "video": "video.mp4", "audio": "audio.wav", "mask": "mask.png"}
@@ -14,10 +26,15 @@ _USUAL = {"image": "image.png", "video": "video.mp4", "audio": "audio.wav", "mas
 
 @dataclass(frozen=True)
 class Calls:
-    """The same call in two languages."""
+    """The same call in two languages.
+
+    Args:
+        file: the content of the file that both read, if they read one.
+    """
 
     python: str
     command: str
+    file: str = ""
 
 
 class Caller:
@@ -62,3 +79,36 @@ class Caller:
         )
         out = Path(f"{wanted.task}.{'png' if wanted.task.endswith('_to_image') else 'mp4'}")
         return Calls(generate_python(request, out), generate_command(request, out))
+
+    def of_long(self, wanted: JobRequest, names: Mapping[str, str]) -> Calls:
+        """The calls of a long video, whose lines of script are of one segment each."""
+        lines = [str(each["text"]) for each in wanted.script]
+        options = LongOptions(
+            script=Path("script.txt") if lines else None,
+            seconds=wanted.seconds,
+            negative=wanted.negative,
+            given=wanted.given,
+            silent=wanted.silent,
+            aspect=wanted.aspect,
+            image=Path(names["image"]) if "image" in names else None,
+            video=Path(names["video"]) if "video" in names else None,
+        )
+        command = long_command(self.model, options, wanted.seed, wanted.drawn(), Path("long"))
+        python = long_python(self.model, options, wanted.seed, wanted.drawn(), Path("long.mp4"))
+        return Calls(python, command, "\n".join(lines) + "\n" if lines else "")
+
+    def of_chain(self, wanted: JobRequest, input_name: str | None) -> Calls:
+        """The calls of a chain.
+
+        Args:
+            input_name: of the file that it is given.
+        """
+        steps = [dict(each) for each in wanted.steps]
+        for step in steps:
+            named = [name for name in MEDIA if step.get(name) == INPUT and input_name is not None]
+            step |= dict.fromkeys(named, input_name)
+        content = {"seed": wanted.seed, "sampling": wanted.sampling or None, "aspect": wanted.aspect}
+        content = {name: value for name, value in content.items() if value is not None} | {"steps": steps}
+        file = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        command = command_line("chain", {"model": source_name(self.model), "out": "chain"}, ["chain.yaml"])
+        return Calls(chain_python(self.model, "chain.yaml", "chain"), command, file)

@@ -1,7 +1,7 @@
 """The tab of the page that makes clips: every task of the model with the inputs that it takes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ import gradio as gr
 from ...data.runtime.typed_fields import from_fields
 from ...tasks.masks import KINDS
 from ..jobs.job import JobRequest
-from ..jobs.job_queue import NoSuchJob
 from . import painter
 from .desk import Desk
 from .file_fields import own_files
 from .orders import MOST_CLIPS, Given
-from .results import NOTHING, picture_of, problem
+from .results import picture_of
+from .results_column import ResultsColumn
 from .sampling_fields import SamplingFields
 
 _PAINTED = "what I paint"
@@ -84,18 +84,8 @@ class ClipTab:
                     self.example = gr.Button(
                         "Example", elem_id="example", min_width=100, visible=self.desk.examples is not None
                     )
-            with gr.Column(scale=6, min_width=320):
-                self.shown = gr.HTML(NOTHING, elem_id="results")
-                with gr.Accordion("The same without this page", elem_id="calls", visible=False) as self.calls:
-                    self.command = gr.Code(
-                        language="shell", label="On the command line", interactive=False, elem_id="command",
-                        wrap_lines=True, show_line_numbers=False,
-                    )  # fmt: skip
-                    self.python = gr.Code(
-                        language="python", label="In Python", interactive=False, elem_id="python",
-                        wrap_lines=True, show_line_numbers=False,
-                    )  # fmt: skip
-        self.made, self.number = gr.State([]), gr.State(-1)
+            self.results = ResultsColumn(self.desk, "", ("On the command line", "In Python"))
+        self.number = gr.State(-1)
 
     def _draw_media(self) -> None:
         fields = self.fields
@@ -141,11 +131,7 @@ class ClipTab:
             fields.painted, fields.aspect, fields.upscale, fields.seed, fields.count,
             *self.sampling.components,
         ]  # fmt: skip
-        self.make.click(
-            self.on_make, set(inputs), [self.shown, self.made, self.calls, self.command, self.python],
-            show_progress="hidden", concurrency_limit=16, trigger_mode="once", **private,
-        )  # fmt: skip
-        self.stop.click(self.on_stop, [self.made], [], queue=False, show_progress="hidden", **private)
+        self.results.make_with(self.make, self.stop, self.on_make, set(inputs))
         media = [fields.about, fields.text, fields.negative, fields.image, fields.video, fields.audio]
         fields.task.change(
             self.on_task, [fields.task],
@@ -195,30 +181,17 @@ class ClipTab:
         media = [str(found.files[name]) if name in found.files else None for name in _MEDIA]
         return [number + 1, found.text, *media]
 
-    def on_stop(self, made: list[str], request: gr.Request) -> None:
-        """Cancel the clips that are being made."""
-        owner = self.desk.owner(request)
-        for name in made:
-            try:
-                self.desk.queue.cancel(name, owner)
-            except NoSuchJob:
-                continue  # it has expired
-
     def on_make(self, values: dict[Any, Any], request: gr.Request) -> Iterator[list[Any]]:
-        """Order clips, and show them while they are made: the results, their ids, and the calls below."""
-        owner = self.desk.owner(request)
-        try:
+        """Order clips, and show them while they are made."""
+        count = int(values[self.fields.count])
+
+        def order() -> tuple[JobRequest, dict[str, Given], list[str]]:
             wanted, given = self._wanted(values)
-            count = int(values[self.fields.count])
-            jobs = self.desk.orders.submit(wanted, given, owner, count)
-        except Exception as error:
-            yield [problem(self.desk.told(error)), [], gr.update(visible=False), "", ""]
-            return
-        names = {role: file.name for role, file in given.items()}
-        calls = self.desk.calls(jobs[0].request, names, count)
-        ids = [job.id for job in jobs]
-        for shown in self.desk.watched(ids, owner):
-            yield [shown, ids, gr.update(visible=True), calls.command, calls.python]
+            wanted = replace(wanted, media=tuple(given))
+            calls = self.desk.calls(wanted, {role: file.name for role, file in given.items()}, count)
+            return wanted, given, [calls.command, calls.python]
+
+        yield from self.results.made(order, request, count)
 
     def _wanted(self, values: dict[Any, Any]) -> tuple[JobRequest, dict[str, Given]]:
         """The request that the form says, and its files."""

@@ -10,7 +10,7 @@ from ...data.codes.clip_format import ClipFormat
 from ...data.media.clip import Clip
 from ...generation.seeds import seed_of
 from ..jobs.admission import Admission
-from ..jobs.intake import Intake, Reading, reading_of
+from ..jobs.intake import Intake, Reading
 from ..jobs.job import Job, JobRequest
 from ..jobs.job_queue import JobQueue, QueueFull
 
@@ -51,8 +51,8 @@ class Orders:
         if not 1 <= count <= MOST_CLIPS:
             raise ValueError(f"{count} clips are asked for; expected 1 to {MOST_CLIPS}")
         first = seed_of(wanted.seed, count)
+        wanted = replace(wanted, media=tuple(given))
         media, said = self.media(wanted, given)
-        wanted = replace(wanted, media=tuple(media))
         admitted = self.admission.check(wanted, media)
         jobs: list[Job] = []
         try:
@@ -78,7 +78,7 @@ class Orders:
         said: list[str] = []
         with ExitStack() as stack:
             for role, file in given.items():
-                reading, clips = self._reading(role, wanted)
+                reading, clips = self.admission.reading(role, wanted), self.admission.clips(wanted)
                 media[role], notes = self.read(role, file, reading, clips, stack)
                 said += notes
         return media, said
@@ -103,9 +103,3 @@ class Orders:
         with ExitStack() as stack:
             clip, _ = self.read("video", video, "start", self.admission.clips(wanted), stack)
         return clip.window(0, 1)
-
-    def _reading(self, role: str, wanted: JobRequest) -> tuple[Reading, ClipFormat]:
-        task = self.admission.task(wanted.task)
-        if role not in task.takes:
-            raise ValueError(f"task {task.name} has no use for the {role}")
-        return reading_of(role, task, wanted.aspect), self.admission.clips(wanted)

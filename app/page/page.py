@@ -9,6 +9,7 @@ from .clip_tab import ClipTab
 from .desk import Desk
 from .earlier_tab import EarlierTab
 from .style import CSS, FONTS, MONO_FONTS
+from .workflow_tabs import ChainTab, LongTab
 
 _KEPT_SECONDS = (3600, 24 * 3600)  # uploads: how often is looked, and how old they become
 
@@ -26,9 +27,19 @@ def page(desk: Desk, name: str) -> gr.Blocks:
         gr.Markdown(f"# videolm\n{name}: {len(desk.model.config.tasks)} tasks, {size}", elem_id="heading")
         with gr.Tab("Clip", elem_id="tab-clip"):
             ClipTab(desk)
+        if can_go_on(desk):
+            with gr.Tab("Long video", elem_id="tab-long"):
+                LongTab(desk)
+        with gr.Tab("Chain", elem_id="tab-chain"):
+            ChainTab(desk)
         with gr.Tab("Made before", elem_id="tab-earlier") as tab:
             EarlierTab(desk).load_when(tab)
     return blocks
+
+
+def can_go_on(desk: Desk) -> bool:
+    """Whether the model can go on with a video, of which longer ones are made."""
+    return bool({"frame_prediction", "audio_video_continuation"} & set(desk.model.config.tasks))
 
 
 def mount(app: FastAPI, blocks: gr.Blocks, allowed: Path, most_bytes: int) -> FastAPI:

@@ -21,6 +21,7 @@ HTML = """
     <button type="button" data-does="erase" aria-pressed="false">erase</button>
     <button type="button" data-does="invert">invert</button>
     <button type="button" data-does="clear">clear</button>
+    <a download="mask.png" href="#" hidden>save the mask</a>
   </div>
 </div>
 """
@@ -59,7 +60,8 @@ function dab(from, to, erases) {
   paint.fillStyle = erases ? 'black' : 'white';
   for (let step = 0; step <= steps; step++) {
     paint.beginPath();
-    paint.arc(from.x + (to.x - from.x) * step / steps, from.y + (to.y - from.y) * step / steps, radius(), 0, 7);
+    const share = step / steps;
+    paint.arc(from.x + (to.x - from.x) * share, from.y + (to.y - from.y) * share, radius(), 0, 7);
     paint.fill();
   }
   draw();
@@ -67,6 +69,11 @@ function dab(from, to, erases) {
 function tell() {
   told = mask.toDataURL('image/png');
   props.value = {picture: shown, mask: told};
+  link();
+}
+function link() {
+  const save = part('a');
+  if (save) { save.hidden = !told; save.href = told || '#'; }
 }
 function place(event) {
   const box = part('canvas').getBoundingClientRect();
@@ -75,6 +82,7 @@ function place(event) {
 }
 function take() {
   const value = props.value || {};
+  link();
   if (!value.picture || value.picture === shown) { draw(); return; }
   shown = value.picture; told = '';
   const loaded = new Image();

@@ -4,11 +4,13 @@ from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from io import BytesIO
+from urllib.parse import quote
 
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from ...tasks.task import load_task
 from ..jobs.job import Job
 from ..jobs.job_store import sprite_sheet
 from ..jobs.previews import Previews
@@ -72,16 +74,15 @@ def _card(job: Job, previews: Previews) -> str:
     else:
         shown, below = _unfinished(job, previews, name), ""
     words = f'<span class="words">{escape(request.text)}</span>' if request.text else ""
-    return f"<figure>{shown}<figcaption>{escape(name)}{words}{below}</figcaption></figure>"
+    before = _steps(job) if job.status == "completed" else ""
+    return f"{before}<figure>{shown}<figcaption>{escape(name)}{words}{below}</figcaption></figure>"
 
 
 def _finished(job: Job, name: str) -> str:
     """The film, or the picture. It is fetched from the server by its own address, for its owner alone."""
-    label, width = escape(name, quote=True), max(job.width, _LEAST_WIDTH)
     if job.num_frames == 1:
-        return f'<img alt="{label}" width="{width}" src="{_address(job)}?variant=thumbnail">'
-    switches = "controls loop autoplay muted playsinline"
-    return f'<video aria-label="{label}" width="{width}" src="{_address(job)}" {switches}></video>'
+        return _picture(name, f"{_address(job)}?variant=thumbnail", job.width)
+    return _film(name, _address(job), job.width)
 
 
 def _unfinished(job: Job, previews: Previews, name: str) -> str:
@@ -93,6 +94,30 @@ def _unfinished(job: Job, previews: Previews, name: str) -> str:
     frames_so_far = picture_of(sprite_sheet(frames), "jpeg")
     count = "frame" if len(frames) == 1 else "frames"
     return f'<img alt="the first {len(frames)} {count}" width="{_LEAST_WIDTH}" src="{frames_so_far}">{bar}'
+
+
+def _steps(job: Job) -> str:
+    """Cards of the steps of a finished chain before its last."""
+    cards = ""
+    for name, step in zip(job.step_names[:-1], job.request.steps, strict=False):
+        address = f"{_address(job)}?step={quote(name)}"
+        is_picture = load_task(str(step["task"])).makes_image
+        shown = _picture if is_picture else _film
+        suffix = "png" if is_picture else "mp4"
+        save = f'<a download="{escape(name, quote=True)}.{suffix}" href="{address}">save</a>'
+        words = shown(f"step {name}", address, job.width)
+        cards += f"<figure>{words}<figcaption>step {escape(name)}{save}</figcaption></figure>"
+    return cards
+
+
+def _picture(name: str, address: str, width: int) -> str:
+    return f'<img alt="{escape(name, quote=True)}" width="{max(width, _LEAST_WIDTH)}" src="{address}">'
+
+
+def _film(name: str, address: str, width: int) -> str:
+    switches = "controls loop autoplay muted playsinline"
+    label, width = escape(name, quote=True), max(width, _LEAST_WIDTH)
+    return f'<video aria-label="{label}" width="{width}" src="{address}" {switches}></video>'
 
 
 def _links(job: Job) -> str:

@@ -79,9 +79,8 @@ class SamplingFields:
         *numbers, schedule = values
         given = dict(zip(self.numbers, numbers, strict=True))
         given["guidance_schedule"] = None if schedule == _RECOMMENDED else schedule
-        return {
-            name: int(value) if name in _WHOLE else value for name, value in given.items() if value is not None
-        }
+        given = {name: value for name, value in given.items() if value is not None}
+        return {name: int(value) if name in _WHOLE else value for name, value in given.items()}
 
 
 def _shown(usual: DrawSettings, name: str) -> str:

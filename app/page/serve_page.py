@@ -37,12 +37,14 @@ def serve_page(
 ) -> None:
     """Show the page until a signal ends it; arguments and errors as `serve`."""
     admittance = admittance_of(service, tokens, PATH)
-    with started(model, service.jobs, capacity, runtime, depth, admittance) as running:
-        with page_files(service.jobs) as files:
-            app = with_page(running, Caller(model, runtime, depth), files, PACKAGED in model.parents)
-            address = address_of(service, listener, admittance)
-            print(f"open {address} in a browser (programs: {address}/v1); Ctrl-C ends it", flush=True)
-            server_of(app, lifespan="on").run(sockets=[listener])
+    with (
+        started(model, service.jobs, capacity, runtime, depth, admittance) as running,
+        page_files(service.jobs) as files,
+    ):
+        app = with_page(running, Caller(model, runtime, depth), files, PACKAGED in model.parents)
+        address = address_of(service, listener, admittance)
+        print(f"open {address} in a browser (programs: {address}/v1); Ctrl-C ends it", flush=True)
+        server_of(app, lifespan="on").run(sockets=[listener])
 
 
 @contextmanager

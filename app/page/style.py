@@ -1,10 +1,10 @@
-"""How the page looks: nothing is fetched from elsewhere, and every colour follows the theme, light or dark."""
+"""How the page looks: nothing is fetched from elsewhere, and colours follow the theme, light or dark."""
 
 CSS = """
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
 .told { margin: 0 0 .6rem 0; color: var(--body-text-color); }
-.problem { margin: 0 0 .6rem 0; padding: .6rem .8rem; border-left: 4px solid #c2410c; color: var(--body-text-color);
-  background: var(--background-fill-secondary); }
+.problem { margin: 0 0 .6rem 0; padding: .6rem .8rem; border-left: 4px solid #c2410c;
+  color: var(--body-text-color); background: var(--background-fill-secondary); }
 .notes { margin: .6rem 0 0 1.2rem; list-style: disc; color: var(--body-text-color-subdued); }
 .cards { display: flex; flex-wrap: wrap; gap: 12px; }
 .cards figure { margin: 0; max-width: 100%; }
@@ -16,7 +16,8 @@ CSS = """
 .cards figcaption a, .cards figcaption a:visited { color: var(--link-text-color); text-decoration: underline;
   width: fit-content; padding: 0; margin: 0; }
 .cards .words { color: var(--body-text-color-subdued); }
-.painter canvas { width: min(100%, 384px); height: auto; display: block; touch-action: none; cursor: crosshair;
+.painter canvas { width: min(100%, 384px); height: auto; display: block; touch-action: none;
+  cursor: crosshair;
   image-rendering: pixelated; border-radius: 6px; background: var(--background-fill-secondary); }
 .painter canvas:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 2px; }
 .painter p { margin: 0 0 .4rem 0; font-size: .85rem; color: var(--body-text-color); }
