@@ -1,7 +1,7 @@
 """The part of a tab that shows what is made, and below it the call that makes the same."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, no_type_check
 
 import gradio as gr
 
@@ -51,7 +51,15 @@ class ResultsColumn:
     ) -> None:
         """Let buttons make clips and stop that."""
         outputs = [self.shown, self.ids, self.calls, *self.codes]
-        make.click(on_make, inputs, outputs, concurrency_limit=16, trigger_mode="once", **_PRIVATE)
+
+        # Gradio asks whether it is a generator function, which one that checks its types at each call is not,
+        # and reads its annotations.
+        @no_type_check
+        def generate(values: dict[Any, Any], request: gr.Request) -> Iterator[list[Any]]:
+            yield from on_make(values, request)
+
+        generate.__no_type_check__ = False
+        make.click(generate, inputs, outputs, concurrency_limit=16, trigger_mode="once", **_PRIVATE)
         stop.click(self.on_stop, [self.ids], [], queue=False, **_PRIVATE)
 
     def made(self, order: Order, request: gr.Request, count: int = 1) -> Iterator[list[Any]]:

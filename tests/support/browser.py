@@ -36,7 +36,7 @@ _KEYS = {
     "Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "Escape": (27, ""),
     "ArrowLeft": (37, ""), "ArrowUp": (38, ""), "ArrowRight": (39, ""), "ArrowDown": (40, ""),
 }  # fmt: skip
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 def chromium() -> str:

@@ -29,10 +29,12 @@ class PageServer:
     Args:
         address: http://127.0.0.1:PORT.
         queue: behind it.
+        files: uploads and examples.
     """
 
     address: str
     queue: JobQueue
+    files: Path
 
 
 @contextmanager
@@ -48,7 +50,7 @@ def page_server(model: Path, folder: Path, tokens: tuple[str, ...] = ()) -> Iter
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         wait_until(lambda: server.started)
-        yield PageServer(f"http://127.0.0.1:{listener.getsockname()[1]}", running.queue)
+        yield PageServer(f"http://127.0.0.1:{listener.getsockname()[1]}", running.queue, files)
         server.should_exit = True
         thread.join()
 
@@ -88,6 +90,18 @@ class Visitor:
         self.page.wait(of(field, "input[type=file]"))
         self.page.give_files(of(field, "input[type=file]"), path)
         self.page.wait(f"!{of(field, 'input[type=file]')}")
+
+    def open_tab(self, name: str) -> None:
+        """A tab, which a narrow window may hide in a menu."""
+        tabs = "[...document.querySelectorAll('button[role=tab]')]"
+        is_seen = "it.checkVisibility({visibilityProperty: true})"
+        visible = f"{tabs}.find(it => it.innerText == {dumps(name)} && {is_seen})"
+        if not self.page.evaluate(f"!!{visible}"):
+            self.page.click("document.querySelector('.overflow-menu > button')")
+            self.page.click(f"[...document.querySelectorAll('.overflow-dropdown button')].find("
+                            f"it => it.innerText.trim() == {dumps(name)})")  # fmt: skip
+        else:
+            self.page.click(visible)
 
     def press(self, button: str) -> None:
         self.page.click(of(button))
