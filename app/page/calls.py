@@ -1,8 +1,10 @@
 """The call under a result, in Python and on the command line: what makes the same clip without the page."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -81,10 +83,10 @@ class Caller:
         return Calls(generate_python(request, out), generate_command(request, out))
 
     def of_long(self, wanted: JobRequest, names: Mapping[str, str]) -> Calls:
-        """The calls of a long video, whose lines of script are of one segment each."""
-        lines = [str(each["text"]) for each in wanted.script]
+        """The calls of a long video."""
+        name, script = _script(wanted.script)
         options = LongOptions(
-            script=Path("script.txt") if lines else None,
+            script=Path(name) if script else None,
             seconds=wanted.seconds,
             negative=wanted.negative,
             given=wanted.given,
@@ -95,7 +97,7 @@ class Caller:
         )
         command = long_command(self.model, options, wanted.seed, wanted.drawn(), Path("long"))
         python = long_python(self.model, options, wanted.seed, wanted.drawn(), Path("long.mp4"))
-        return Calls(python, command, "\n".join(lines) + "\n" if lines else "")
+        return Calls(python, command, script)
 
     def of_chain(self, wanted: JobRequest, input_name: str | None) -> Calls:
         """The calls of a chain.
@@ -112,3 +114,12 @@ class Caller:
         file = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         command = command_line("chain", {"model": source_name(self.model), "out": "chain"}, ["chain.yaml"])
         return Calls(chain_python(self.model, "chain.yaml", "chain"), command, file)
+
+
+def _script(lines: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """A script as a file, its name and content: a text a line where that says it all, else JSON."""
+    texts = [str(each["text"]) for each in lines]
+    is_plain = all(text.isprintable() and text == text.strip() and text[:1] not in "#{" for text in texts)
+    if is_plain and not any("seconds" in each for each in lines):
+        return "script.txt", "".join(f"{text}\n" for text in texts)
+    return "script.jsonl", "".join(f"{json.dumps(each, ensure_ascii=False)}\n" for each in lines)

@@ -66,7 +66,7 @@ class LongTab:
                 self.silent = gr.Checkbox(False, label="Without sound", elem_id="long-silent")
                 self.sampling = SamplingFields("long")
                 make, stop = _buttons("long")
-            self.results = ResultsColumn(desk, "long", ("videolm long-video", "In Python", "script.txt"))
+            self.results = ResultsColumn(desk, "long", ("On the command line", "In Python", "The script"))
         inputs = {self.script, self.seconds, self.seed, self.silent, *self.start.values()}
         inputs |= {self.sampling.negative, *self.sampling.components}
         self.results.make_with(make, stop, self.on_make, inputs)
@@ -88,7 +88,7 @@ class LongTab:
         lines = [line.strip() for line in (values[self.script] or "").splitlines()]
         request = {
             "task": LONG_VIDEO,
-            "script": [{"text": line} for line in lines if line],
+            "script": [{"text": line} for line in lines if line and not line.startswith("#")],
             "seconds": values[self.seconds],
             "negative": (values[self.sampling.negative] or "").strip() or None,
             "silent": bool(values[self.silent]),
@@ -126,7 +126,7 @@ class ChainTab:
                     ),
                 }  # fmt: skip
                 make, stop = _buttons("chain")
-            self.results = ResultsColumn(desk, "chain", ("videolm chain", "In Python", "chain.yaml"))
+            self.results = ResultsColumn(desk, "chain", ("On the command line", "In Python", "chain.yaml"))
         self.results.make_with(make, stop, self.on_make, {self.steps, *self.start.values()})
 
     def on_make(self, values: dict[Any, Any], request: gr.Request) -> Iterator[list[Any]]:
