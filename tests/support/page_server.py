@@ -89,7 +89,13 @@ class Visitor:
         """A file."""
         self.page.wait(of(field, "input[type=file]"))
         self.page.give_files(of(field, "input[type=file]"), path)
-        self.page.wait(f"!{of(field, 'input[type=file]')}")
+        self.wait_for(field)
+
+    def wait_for(self, field: str) -> None:
+        """Until a field is filled: a text, or a medium that is shown."""
+        shown = {"text": "textarea", "image": "img", "video": "video", "audio": "button[aria-label*=lay]"}
+        has_text = "it.value.length > 5" if field == "text" else "true"
+        self.page.wait(f"(it => it && {has_text})({of(field, shown[field])})")
 
     def open_tab(self, name: str) -> None:
         """A tab, which a narrow window may hide in a menu."""

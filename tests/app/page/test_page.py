@@ -52,11 +52,8 @@ def test_each_task_is_made_from_its_example_and_again_by_the_call_below(task, vi
     visitor.choose("task", task)
     visitor.page.wait(told_about(task))
     visitor.press("example")
-    for name in load_task(task).takes:
-        if name in ("image", "video", "audio"):
-            visitor.page.wait(f"!{of(name, 'input[type=file]')}")
-        if name == "text":
-            visitor.page.wait(f"{of('text', 'textarea')}.value.length > 5")
+    for name in load_task(task).needs:
+        visitor.wait_for(name)
     (job,) = visitor.made()
     assert (job.status, job.request.task) == ("completed", task), job.error
     tag = "img" if load_task(task).makes_image else "video"
@@ -96,7 +93,7 @@ def test_what_is_painted_is_made_anew(visitor):
     visitor.choose("task", "inpainting")
     visitor.page.wait(told_about("inpainting"))
     visitor.press("example")
-    visitor.page.wait(f"!{of('video', 'input[type=file]')}")
+    visitor.wait_for("video")
     visitor.choose("mask", "what I paint")
     canvas = of("painted", "canvas")
     visitor.page.wait(f"{canvas}?.width > 300")
