@@ -96,6 +96,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
     "push": commands_hub.push,
+    "app": commands_serve.app,
     "serve": commands_serve.serve,
     "completion": completion,
 }
