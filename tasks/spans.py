@@ -89,6 +89,15 @@ class Lengths:
         """Audio latents within the given latents."""
         return self.audio_ends[self.given_latents - 1]
 
+    def of_latents(self, t: int) -> "Lengths":
+        """The lengths of a clip of at most so many latents."""
+        if t >= self.t:
+            return self
+        ends = self.audio_ends[:t]
+        sound = ends[-1] if ends else self.audio_frames
+        given = None if self.given is None else min(self.given, t - 1)
+        return replace(self, t=t, audio_frames=sound, audio_ends=ends, given=given)
+
     @property
     def steps(self) -> int:
         """Actions of the clip, and outcomes."""

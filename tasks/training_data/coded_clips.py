@@ -263,7 +263,7 @@ def clips_of_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]
     for reader in readers:
         stored = reader.clips
         size = {"num_frames": stored.num_frames, "height": stored.height, "width": stored.width}
-        own = replace(encoder.of_size(**size).clips, variants=stored.variants)
+        own = replace(encoder.of_size(**size).clips, variants=stored.variants, actions=stored.actions)
         if own != stored:
             raise ValueError(
                 f"{shards} holds codes of other tokenizers than {folder} has "
