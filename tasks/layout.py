@@ -138,6 +138,18 @@ class Layout:
             name: codes[each.holder].where(each.holder >= 0, 0) for name, each in self._places.items()
         }
 
+    def positions(self, part: str) -> Int[Tensor, "*shape"]:
+        """Where each code of a part stands, in the shape of the part."""
+        return self._places[part].holder
+
+    def ids(self, part: str, codes: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """The ids of some codes of a part, all its rows if it has rows (parts.py).
+
+        Raises:
+            ValueError: if a code is out of range.
+        """
+        return converted(self.vocabulary.ids, self._places[part].kind, codes)
+
     def _fill(self, parts: Parts) -> Example:
         ids = self._blank_ids.clone()
         for name, each in self._places.items():
