@@ -32,8 +32,8 @@ class Context:
         steps = (self.actions.shape[1], len(self.outcome))
         if later < 0 or steps[0] != steps[1] or (steps[0] % later if later else steps[0]):
             raise ValueError(
-                f"there are {steps[0]} actions and {steps[1]} outcomes beside {later + 1} latents; expected as "
-                "many of both for each latent after the first"
+                f"there are {steps[0]} actions and {steps[1]} outcomes beside {later + 1} latents; "
+                "expected as many of both for each latent after the first"
             )
 
     @classmethod
@@ -53,10 +53,9 @@ class Context:
         Raises:
             ValueError: if the episode does not reach so far.
         """
-        if not 0 <= begin <= begin + latents - 1 < len(codes["visual"]):
-            raise ValueError(
-                f"latents {begin} to {begin + latents - 1} are asked for; the episode has {len(codes['visual'])}"
-            )
+        last, held = begin + latents - 1, len(codes["visual"])
+        if not 0 <= begin <= last < held:
+            raise ValueError(f"latents {begin} to {last} are asked for; the episode has {held}")
         whole = cls(codes["visual"], codes["actions"], codes["outcome"])
         stop = begin + latents
         steps = slice(begin * whole.stride, (stop - 1) * whole.stride)

@@ -1,9 +1,9 @@
 """Rollouts: what actions lead to, latent after latent, as long as anybody acts.
 
-The model was trained on windows of so many latents. A rollout fills one latent by latent in one KV cache.
-When it is full, the last `keep` latents stay, as codes: time begins at 0 again, they are read in one pass, and
-the rollout goes on behind them. Nothing goes through pixels, so nothing is coded twice, and neither memory nor
-the mean time of a latent grows with the length of the rollout.
+The model was trained on windows of so many latents. A rollout fills one, latent by latent, in one KV cache.
+When it is full, the last `keep` latents stay, as codes: time begins at 0 again, they are read in one pass,
+and the rollout goes on behind them. Nothing goes through pixels, so nothing is coded twice, and neither
+memory nor the mean time of a latent grows with the length of the rollout.
 
     window  | 0 1 2 3 4 5 |                    full: latents 3, 4 and 5 stay
                     | 0 1 2 3 4 5 |
@@ -123,7 +123,8 @@ class Rollout:
         expected = (len(self), self.lengths.action_dims, self.lengths.temporal_stride)
         if tuple(actions.shape) != expected:
             raise ValueError(
-                f"actions have the shape {tuple(actions.shape)}; expected {expected} (worlds, dimensions, steps)"
+                f"actions have the shape {tuple(actions.shape)}; expected {expected} "
+                "(worlds, dimensions, steps)"
             )
         for own in actions:
             self._space.check(own)

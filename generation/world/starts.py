@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import cast
 
 from ...data.codes.bucketed_shards import holds_shards
 from ...data.codes.clip_format import SIZE_FIELDS, ClipFormat
@@ -14,14 +14,6 @@ from .context import Context
 
 Start = Context | CodedClip | Given
 """A context, a coded episode, or a picture: a clip, a file or an array, whose first frame counts."""
-
-
-class Starts(Protocol):
-    """Starts by number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Context: ...
 
 
 class EpisodeStarts:
@@ -57,17 +49,7 @@ class EpisodeStarts:
         return Context.of_episode(codes, 0, min(self.latents, len(codes["visual"]) - 1))
 
 
-class GivenStarts:
-    """Starts that are given one by one."""
-
-    def __init__(self, contexts: Sequence[Context]):
-        self.contexts = list(contexts)
-
-    def __len__(self) -> int:
-        return len(self.contexts)
-
-    def __getitem__(self, index: int) -> Context:
-        return self.contexts[index]
+Starts = EpisodeStarts | list[Context]
 
 
 def starts_of(model: VideoLM, given: Start | Sequence[Context], latents: int = 1) -> Starts:
@@ -81,10 +63,10 @@ def starts_of(model: VideoLM, given: Start | Sequence[Context], latents: int = 1
         FileNotFoundError, ValueError: if it is not there, or does not fit the model.
     """
     if isinstance(given, list | tuple) and given and all(isinstance(each, Context) for each in given):
-        return GivenStarts(given)
+        return list(given)
     if isinstance(given, str | Path) and holds_shards(Path(given)):
         return EpisodeStarts(given, model.clips, latents)
-    return GivenStarts([start_of(model, given, latents)])  # type: ignore[arg-type]
+    return [start_of(model, cast(Start, given), latents)]
 
 
 def start_of(model: VideoLM, given: Start, latents: int = 1) -> Context:

@@ -5,7 +5,7 @@
     (moment,) = worlds.act([0], actions)                  # what the actions of one latent lead to
 
 Each world has a number, its own noise and its own decoder; worlds that were begun together go on together, in
-one batch. It needs no gymnasium: `world_env.py` makes environments of it.
+one batch. It needs no gymnasium: episodes.py counts steps in it, world_env.py makes environments of that.
 """
 
 from collections.abc import Sequence
@@ -150,6 +150,8 @@ class Worlds:
         """
         found = {}
         for group in [each for each in self._groups if set(each.owners) & set(worlds)]:
+            if others := [each for each in group.owners if each is not None and each not in worlds]:
+                raise ValueError(f"world {others[0]} goes on with world {worlds[0]}, and has no action")
             self._drop_others_if_free(group)
             rows = [None if owner is None else list(worlds).index(owner) for owner in group.owners]
             idle = torch.zeros_like(actions[0])
