@@ -25,7 +25,9 @@ from videolm.lm.decoding.sampling import Sampling
 Act = Callable[[Context], torch.Tensor]
 
 
-def returns_of(episodes: Episodes, starts: list[Context], act: Act, begun: Callable[[], object]) -> list[float]:
+def returns_of(
+    episodes: Episodes, starts: list[Context], act: Act, begun: Callable[[], object]
+) -> list[float]:
     """The return of an episode from each start, acting as `act` says; `begun` is called before each."""
     found = []
     for number, start in enumerate(starts):

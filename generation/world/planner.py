@@ -3,9 +3,9 @@
     planner = RandomShooting(model, seed=0)
     actions = planner(env.context)          # codes of the actions that lead to the next latent
 
-Nothing is asked of the real environment. Of the best sequence what is left stays a candidate the next time, so
-that a way to a distant reward, once found, is not lost (model-predictive control with a warm start; Nagabandi
-et al. 2018, arXiv:1708.02596, shoot without one).
+Nothing is asked of the real environment. Of the best sequence what is left stays a candidate the next time,
+so that a way to a distant reward, once found, is not lost. (Nagabandi et al. 2018, arXiv:1708.02596, shoot at
+random at every step, without what is left.)
 """
 
 from dataclasses import dataclass
