@@ -62,9 +62,10 @@ def starts_of(model: VideoLM, given: Start | Sequence[Context], latents: int = 1
     Raises:
         FileNotFoundError, ValueError: if it is not there, or does not fit the model.
     """
-    contexts = [each for each in given if isinstance(each, Context)] if isinstance(given, list | tuple) else []
-    if contexts and isinstance(given, list | tuple) and len(contexts) == len(given):
-        return contexts
+    if isinstance(given, list | tuple):
+        contexts = [each for each in given if isinstance(each, Context)]
+        if contexts and len(contexts) == len(given):
+            return contexts
     if isinstance(given, str | Path) and holds_shards(Path(given)):
         return EpisodeStarts(given, model.clips, latents)
     return [start_of(model, cast(Start, given), latents)]
