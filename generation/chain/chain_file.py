@@ -27,7 +27,7 @@ from ...data.runtime.typed_fields import shown as value_shown
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
 from ...tasks.masks import KINDS
-from ...tasks.task import task_names
+from ...tasks.task import film_task_names
 from ..notes import notes
 from ..pipeline import VideoLM
 from ..run_request import claim_folder
@@ -112,8 +112,8 @@ def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path | 
         if type(value) not in kinds:
             quotes = ", in quotes" if kinds == (str,) else ""
             raise ValueError(f"{name} is {value!r}; expected {kinds[0].__name__}{quotes}")
-    if values.get("task") not in task_names():
-        raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(task_names())}")
+    if values.get("task") not in film_task_names():
+        raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(film_task_names())}")
     words = dict.fromkeys(MEDIA, names) | {"mask": KINDS}
     given = [name for name in words if values.get(name, "") not in ("", *words[name])]
     files: dict[str, Any] = {}

@@ -8,12 +8,12 @@ from videolm.data.media.reading import read_clip
 from videolm.data.synthetic.corpus import Corpus, corpus_scenes
 from videolm.evaluation.first_clips import write_first_clips
 from videolm.generation.pipeline import VideoLM
-from videolm.tasks.task import task_names
+from videolm.tasks.task import film_task_names
 
 
 def test_every_task_has_one_clip_from_a_held_out_clip_of_its_own(model: VideoLM, tmp_path: Path) -> None:
     examples = write_first_clips(model, tmp_path / "clips", source="synthetic-plain", seed=5)
-    assert sorted(example["task"] for example in examples) == sorted(task_names())
+    assert sorted(example["task"] for example in examples) == sorted(film_task_names())
     clips = model.clips
     sizes = {"height": clips.height, "width": clips.width, "num_frames": clips.num_frames, "fps": clips.fps}
     corpus = Corpus(**sizes, split="triples", seed=5, scenes=corpus_scenes("synthetic-plain"))
