@@ -62,7 +62,7 @@ MKV = Film(
     video_options={"qp": "0", "x264-params": "mbtree=0"},
     audio_codec="flac",
     sample_rates=(),
-    options={},
+    options={"fflags": "+bitexact"},  # else Matroska writes a random number
     even_sizes=False,
     pixel_format="rgb24",
 )
