@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from ..data.environments.real_environment import View
-from ..data.environments.recording import Recording
+from ..data.environments.record_settings import Recording, View
 from .arguments import Options
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..environments.action_space import ACTIONS, OUTCOME, ActionSpace
 from ..media.timing import audio_latents, audio_step, video_frames
 from ..runtime.typed_fields import check_fields, check_least, from_fields
+
+if TYPE_CHECKING:
+    from ..environments.action_space import ActionSpace
 
 # What may differ among the clips of one model; the rest follows from tokenizers and frame rate.
 SIZE_FIELDS = ("height", "width", "num_frames", "grid", "audio_frames")
@@ -83,9 +85,13 @@ class ClipFormat:
         return bool(self.codebook_sizes)
 
     @cached_property
-    def action_space(self) -> ActionSpace | None:
+    def action_space(self) -> "ActionSpace | None":
         """What the actions of clips mean; None of clips without."""
-        return ActionSpace.from_json(self.actions) if self.actions else None
+        if not self.actions:
+            return None
+        from ..environments.action_space import ActionSpace  # with torch, which --help does without
+
+        return ActionSpace.from_json(self.actions)
 
     @property
     def audio_step(self) -> float:
@@ -164,11 +170,10 @@ class ClipFormat:
         if self.has_audio:
             shapes["audio"] = (len(self.codebook_sizes), audio_frames)
         if self.action_space is not None:
-            steps = self.num_steps(latents)
-            shapes |= {ACTIONS: (len(self.action_space), steps), OUTCOME: (steps,)}
+            shapes |= self.action_space.shapes(self.num_steps(latents))
         return shapes
 
-    def _check_episodes(self, space: ActionSpace) -> None:
+    def _check_episodes(self, space: "ActionSpace") -> None:
         if self.fps != space.rate:
             raise ValueError(
                 f"there are {self.fps:g} frames and {space.rate:g} actions per second; "

@@ -183,6 +183,10 @@ class ActionSpace:
         sizes = {action_block(number): (each.num_codes,) for number, each in enumerate(self.dimensions)}
         return sizes | {OUTCOME: (self.num_outcomes,)}
 
+    def shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the codes of so many steps, by the names under which they stand beside visual codes."""
+        return {ACTIONS: (len(self), steps), OUTCOME: (steps,)}
+
     def encode(self, actions: Any) -> Int64[Tensor, "dimensions steps"]:
         """Codes of the actions of an episode.
 

@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +27,8 @@ from torch import Tensor
 from ..media.clip import Clip
 from ..runtime.typed_fields import shown
 from .action_space import ActionSpace
-from .spaces import DEFAULT_BINS, dimensions_of, values_of
+from .record_settings import View
+from .spaces import dimensions_of, values_of
 
 if TYPE_CHECKING:
     from gymnasium import Env
@@ -40,41 +40,6 @@ _PYGAME = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy", "SDL_A
 _ATARI_FPS = 60
 _ATARI_SAMPLES = 512  # of sound, a frame; bytes of which 128 is silence
 _MOST_PIXELS = 2**24
-
-
-@dataclass(frozen=True)
-class View:
-    """What is recorded of an environment.
-
-    Args:
-        tile_size: pixels of a side of a tile, of minigrid.
-        agent_view: of minigrid, what the agent sees in place of the whole grid.
-        height: of the pictures, resized and cut around their centre; the environment's own if not given. Of
-            minigrid it follows from the tiles.
-        width: of the pictures, given together with height.
-        frame_skip: frames of an Atari game for which an action is held.
-        rate: actions a second; the environment's own if not given.
-        bins: of each continuous dimension of the actions.
-    """
-
-    tile_size: int = 8
-    agent_view: bool = False
-    height: int | None = None
-    width: int | None = None
-    frame_skip: int = 4
-    rate: float | None = None
-    bins: int = DEFAULT_BINS
-
-    def __post_init__(self) -> None:
-        for name in ("tile_size", "frame_skip", "bins"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if (self.height is None) != (self.width is None):
-            raise ValueError("height and width of the pictures are given together or not at all")
-        if self.height is not None and self.width is not None and min(self.height, self.width) < 1:
-            raise ValueError(f"pictures of {self.height}x{self.width}; expected 1 pixel or more")
-        if self.rate is not None and not (isfinite(self.rate) and self.rate > 0):
-            raise ValueError(f"rate is {self.rate}; expected actions per second, above 0")
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ to, so that frame 0 is silent.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from ..runtime.parsing import bounded_text, parse_json
 from ..runtime.progress import progress
 from .action_space import FILE
 from .policies import Act, Policy, partly_random, policies_named
-from .real_environment import RealEnvironment, Shown, View, open_environment
+from .real_environment import RealEnvironment, Shown, open_environment
+from .record_settings import Recording
 from .spaces import values_of
 
 LIST = "captions.jsonl"
@@ -38,38 +39,6 @@ _SETTINGS = "recording.json"
 _LINES_BETWEEN_LISTS = 100
 _MOST_BYTES = 2**31
 _MOST_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What is recorded.
-
-    Args:
-        environment: minigrid:ID, ale:ID or gymnasium:ID (real_environment.py).
-        policy: random, purposeful or FILE.py, or several separated by commas (policies.py).
-        episodes: how many.
-        seed: of the first episode; the next has the next one.
-        steps: of an episode, at most; one that goes on is cut there.
-        random_share: of the actions that are replaced by random ones.
-        view: what the pictures show.
-    """
-
-    environment: str
-    policy: str = "random"
-    episodes: int = 100
-    seed: int = 0
-    steps: int = 256
-    random_share: float = 0.0
-    view: View = field(default_factory=View)
-
-    def __post_init__(self) -> None:
-        for name in ("episodes", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; expected 0 or more")
-        if not 0 <= self.random_share <= 1:
-            raise ValueError(f"random_share is {self.random_share}; expected 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..runtime.typed_fields import shown
 from .action_space import ActionDimension, ActionSpace
+from .record_settings import DEFAULT_BINS
 
 if TYPE_CHECKING:
     from gymnasium import Space
 
-DEFAULT_BINS = 11  # odd, so that the middle of a range is a value
 _MOST_AXES = 64
 
 

@@ -30,6 +30,7 @@ _NAMES = {
 }  # fmt: skip
 # Their names are kept, so that settings and conditions find them however they are written.
 _PLAIN = ("group", "class", "long_caption", "height", "width")
+_PLAIN += ("actions", "rewards", "terminated", "action_rate")
 # WebVid calls the caption "name"; beside these columns it can mean nothing else.
 _BESIDE_NAME = ("page_dir", "content_url")
 _MOST_CHARACTERS = 2**20

@@ -12,8 +12,9 @@ from videolm import read_clip
 from videolm.data.environments import recording as module
 from videolm.data.environments.action_space import ActionSpace
 from videolm.data.environments.policies import policies_named
-from videolm.data.environments.real_environment import View, open_environment
-from videolm.data.environments.recording import Recording, play_episode, record
+from videolm.data.environments.real_environment import open_environment
+from videolm.data.environments.record_settings import Recording, View
+from videolm.data.environments.recording import play_episode, record
 from videolm.data.sources.manifest import read_manifest
 
 EMPTY = "minigrid:MiniGrid-Empty-Random-5x5-v0"
