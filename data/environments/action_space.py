@@ -21,7 +21,7 @@ Only an end of the world's own (`terminated`) is part of an outcome. A step at w
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -102,9 +102,12 @@ class ActionDimension:
             return self.names.index(value)
         if isinstance(value, bool | np.bool_):
             value = int(value)
-        if not isinstance(value, int | float | np.integer | np.floating) or not isfinite(value):
+        try:
+            number = float(value) if isinstance(value, int | float | np.integer | np.floating) else nan
+        except OverflowError:  # a whole number of hundreds of digits
+            number = nan
+        if not isfinite(number):
             raise ValueError(f"{self.name} is {shown(value)}; expected a finite number")
-        number = float(value)
         if self.is_discrete:
             if not number.is_integer() or not 0 <= number < self.choices:
                 last = self.choices - 1

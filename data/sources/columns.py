@@ -136,7 +136,7 @@ def seconds(name: str, value: Any) -> float | None:
         clock = _CLOCK.fullmatch(value.strip())
         try:
             number = _of_clock(*clock.groups()) if clock else float(value.strip().removesuffix("s"))
-        except ValueError:
+        except (ValueError, OverflowError):  # hours of hundreds of digits
             number = None
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
     if not is_number or not 0 <= number <= _MOST_SECONDS:

@@ -21,6 +21,7 @@ from ..runtime.typed_fields import shown
 from .columns import listed
 
 REWARDS, TERMINATED, RATE = "rewards", "terminated", "action_rate"
+_MOST = 2**63  # of whole numbers
 EPISODE_KEYS = (ACTIONS, REWARDS, TERMINATED, RATE)
 
 
@@ -67,7 +68,7 @@ def _one_a_step(
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and isfinite(value)
+    return (isinstance(value, int) and abs(value) < _MOST) or (isinstance(value, float) and isfinite(value))
 
 
 def _is_truth(value: Any) -> bool:

@@ -47,6 +47,7 @@ def test_one_dimension_is_given_as_numbers_names_or_lists(actions):
         ([[0, 1.01]], "action 0: steering is 1.01; expected -1 to 1"),
         ([[0, float("nan")]], "action 0: steering is nan; expected a finite number"),
         ([[0, None]], "action 0: steering is None"),
+        ([[10**400, 0]], "action 0: move is 1000"),
         ([0, 1], "action 0: it has 1 values; expected 2"),
         ("forward", "expected a list"),
     ],

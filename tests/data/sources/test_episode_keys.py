@@ -43,6 +43,7 @@ def test_actions_of_any_kind_of_list_are_the_same(tmp_path):
         ({"actions": [1, {}, 1]}, "action 1 has {}"),
         ({"actions": [1, float("nan"), 1]}, "action 1 has nan"),
         ({"actions": [[1, float("inf")]] * 3}, "action 0 has inf"),
+        ({"actions": [1, 10**400, 1]}, "action 1 has 1000"),
         ({"action_rate": 0}, "action_rate is 0; expected actions per second"),
     ],
 )
