@@ -190,6 +190,16 @@ def tiles_to_come(first: MinigridState) -> list[Tile]:
     return [tile for tile in all_tiles() if (tile.kind, tile.colour) in seen]
 
 
+def drawn_tiles(tiles: Sequence[Tile]) -> UInt8[Tensor, "tiles 8 8 3"]:
+    """The pixels of some tiles, as minigrid draws them.
+
+    Raises:
+        ValueError: if minigrid has no such tile.
+    """
+    numbers = [all_tiles().index(tile) for tile in tiles]
+    return rearrange(_drawn()[numbers], "tiles (p q rgb) -> tiles p q rgb", p=TILE, q=TILE).to(torch.uint8)
+
+
 def _nearest(
     patches: Float64[Tensor, "tiles pixels"], known: list[Tile]
 ) -> tuple[list[Tile | None], Float64[Tensor, " tiles"]]:

@@ -193,6 +193,7 @@ def test_another_vocabulary_or_folder_is_refused_in_one_line(coded_run, base, tm
     other = tmp_path / "other"
     shutil.copytree(base, other)
     Vocabulary.of_sizes(visual=(4, 16), audio=(16, 16)).save(other / "vocabulary.json")
+    (other / "checksums.json").unlink()
     more = ("--data.tasks", "{unconditional: 1}")
     assert fine_tune(coded_run, other, tmp_path / "out", *more) == 2
     assert "only blocks at the end may be new" in capsys.readouterr().err

@@ -1,9 +1,10 @@
 """Shape of a video tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
+from ...data.runtime.pretrained import LATER
 from ...data.runtime.typed_fields import check_fields, check_least
 
 _MOST = 1000  # stages and blocks
@@ -39,10 +40,10 @@ class VideoTokenizerConfig:
     channels: int = 48
     multipliers: tuple[int, ...] = (1, 2, 2)
     blocks: int = 1
-    decoder_blocks: int = 0
+    decoder_blocks: int = field(default=0, metadata=LATER)
     patch: int = 4
-    temporal_patch: int = 1
-    attention: bool = True
+    temporal_patch: int = field(default=1, metadata=LATER)
+    attention: bool = field(default=True, metadata=LATER)
     spatial_strides: tuple[int, ...] = (2, 1)
     temporal_strides: tuple[int, ...] = (2, 2)
     temporal_kernel: int = 3
