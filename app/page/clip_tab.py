@@ -101,9 +101,10 @@ class ClipTab:
         )
         fields.audio = own_files(
             gr.Audio(
-                label="Audio", type="filepath", sources=["upload"], elem_id="audio", visible="audio" in takes
+                label="Audio", type="filepath", sources=["upload"], elem_id="audio", buttons=[],
+                visible="audio" in takes,
             )
-        )
+        )  # fmt: skip
         fields.mask = gr.Radio(
             [*KINDS, _PAINTED], value="box", label="Paint anew", elem_id="mask", visible="mask" in takes
         )
