@@ -77,6 +77,7 @@ class ClipTab:
                         buttons=[],
                     )  # fmt: skip
                 self.sampling = SamplingFields("clip")
+                self.sampling.show_usual(self.desk.model, first)
                 fields.negative = self.sampling.negative
                 with gr.Row():
                     self.make = gr.Button("Make", variant="primary", elem_id="make", min_width=100)

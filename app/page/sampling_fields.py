@@ -20,7 +20,7 @@ _NUMBERS = {
 }
 _WHOLE = ("top_k",)
 _SCHEDULES = ("constant", "linear", "cosine")
-_RECOMMENDED = "as recommended"
+_RECOMMENDED = "recommended"
 
 
 class SamplingFields:
@@ -46,7 +46,7 @@ class SamplingFields:
             for name, (label, told) in _NUMBERS.items():
                 # No gr.Number, in which an empty field becomes 0.
                 self.numbers[name] = gr.Textbox(
-                    label=label, info=told, max_lines=1, min_width=150, elem_id=f"{group}-{name}"
+                    label=label, info=told, max_lines=1, min_width=180, elem_id=f"{group}-{name}"
                 )
             self.schedule = gr.Dropdown(
                 [_RECOMMENDED, *_SCHEDULES],
@@ -54,7 +54,7 @@ class SamplingFields:
                 label="Guidance schedule",
                 info="whether guidance rises along the clip",
                 filterable=False,
-                min_width=150,
+                min_width=180,
                 elem_id=f"{group}-guidance_schedule",
             )
 
@@ -66,6 +66,12 @@ class SamplingFields:
         """Updates of the components that show what a task's fields are when they are empty."""
         usual = model.settings(task)
         return [gr.update(placeholder=_shown(usual, name)) for name in self.numbers] + [gr.update()]
+
+    def show_usual(self, model: VideoLM, task: str) -> None:
+        """Show from the beginning what a task's fields are when they are empty."""
+        usual = model.settings(task)
+        for name, field in self.numbers.items():
+            field.placeholder = _shown(usual, name)
 
     def chosen(self, values: Sequence[Any]) -> Mapping[str, Any]:
         """The fields of `Sampling` that are filled in.
