@@ -77,6 +77,7 @@ class ClipTab:
                         buttons=[],
                     )  # fmt: skip
                 self.sampling = SamplingFields("clip")
+                self.sampling.show_usual(self.desk.model, first)
                 fields.negative = self.sampling.negative
                 with gr.Row():
                     self.make = gr.Button("Make", variant="primary", elem_id="make", min_width=100)
@@ -101,9 +102,10 @@ class ClipTab:
         )
         fields.audio = own_files(
             gr.Audio(
-                label="Audio", type="filepath", sources=["upload"], elem_id="audio", visible="audio" in takes
+                label="Audio", type="filepath", sources=["upload"], elem_id="audio", buttons=[],
+                visible="audio" in takes,
             )
-        )
+        )  # fmt: skip
         fields.mask = gr.Radio(
             [*KINDS, _PAINTED], value="box", label="Paint anew", elem_id="mask", visible="mask" in takes
         )

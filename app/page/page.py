@@ -50,6 +50,8 @@ def mount(app: FastAPI, blocks: gr.Blocks, allowed: Path, most_bytes: int) -> Fa
         most_bytes: of an upload.
     """
     blocks.queue(api_open=False, default_concurrency_limit=8)
+    # Without it gradio takes any path of this machine for an upload: it checks paths of launched pages only.
+    blocks.has_launched = True
     return gr.mount_gradio_app(
         app,
         blocks,

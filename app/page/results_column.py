@@ -58,7 +58,7 @@ class ResultsColumn:
         def generate(values: dict[Any, Any], request: gr.Request) -> Iterator[list[Any]]:
             yield from on_make(values, request)
 
-        generate.__no_type_check__ = False
+        del generate.__dict__["__no_type_check__"]
         make.click(generate, inputs, outputs, concurrency_limit=16, trigger_mode="once", **_PRIVATE)
         stop.click(self.on_stop, [self.ids], [], queue=False, **_PRIVATE)
 

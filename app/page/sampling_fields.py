@@ -1,10 +1,12 @@
 """The fields of the page that say how codes are drawn: an empty one is as the model recommends."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import gradio as gr
 
+from ...data.runtime.typed_fields import shown
 from ...generation.pipeline import VideoLM
 from ...lm.decoding.sampling import DrawSettings
 
@@ -18,7 +20,7 @@ _NUMBERS = {
 }
 _WHOLE = ("top_k",)
 _SCHEDULES = ("constant", "linear", "cosine")
-_RECOMMENDED = "as recommended"
+_RECOMMENDED = "recommended"
 
 
 class SamplingFields:
@@ -30,7 +32,7 @@ class SamplingFields:
 
     def __init__(self, group: str):
         self.schedule: Any = None
-        self.numbers: dict[str, gr.Number] = {}
+        self.numbers: dict[str, gr.Textbox] = {}
         with gr.Accordion("Sampling", open=False, elem_id=f"{group}-sampling"):
             self.negative = gr.Textbox(
                 label="Not",
@@ -42,13 +44,9 @@ class SamplingFields:
     def _draw(self, group: str) -> None:
         with gr.Row():
             for name, (label, told) in _NUMBERS.items():
-                self.numbers[name] = gr.Number(
-                    label=label,
-                    info=told,
-                    value=None,
-                    precision=0 if name in _WHOLE else None,
-                    min_width=150,
-                    elem_id=f"{group}-{name}",
+                # No gr.Number, in which an empty field becomes 0.
+                self.numbers[name] = gr.Textbox(
+                    label=label, info=told, max_lines=1, min_width=180, elem_id=f"{group}-{name}"
                 )
             self.schedule = gr.Dropdown(
                 [_RECOMMENDED, *_SCHEDULES],
@@ -56,7 +54,7 @@ class SamplingFields:
                 label="Guidance schedule",
                 info="whether guidance rises along the clip",
                 filterable=False,
-                min_width=150,
+                min_width=180,
                 elem_id=f"{group}-guidance_schedule",
             )
 
@@ -67,20 +65,49 @@ class SamplingFields:
     def placeholders(self, model: VideoLM, task: str) -> list[Any]:
         """Updates of the components that show what a task's fields are when they are empty."""
         usual = model.settings(task)
-        shown = {name: _shown(usual, name) for name in self.numbers}
-        return [gr.update(placeholder=shown[name]) for name in self.numbers] + [gr.update()]
+        return [gr.update(placeholder=_shown(usual, name)) for name in self.numbers] + [gr.update()]
+
+    def show_usual(self, model: VideoLM, task: str) -> None:
+        """Show from the beginning what a task's fields are when they are empty."""
+        usual = model.settings(task)
+        for name, field in self.numbers.items():
+            field.placeholder = _shown(usual, name)
 
     def chosen(self, values: Sequence[Any]) -> Mapping[str, Any]:
         """The fields of `Sampling` that are filled in.
 
         Args:
             values: of the components.
+
+        Raises:
+            ValueError: if one is no number.
         """
-        *numbers, schedule = values
-        given = dict(zip(self.numbers, numbers, strict=True))
+        *texts, schedule = values
+        numbers = dict(zip(self.numbers, texts, strict=True))
+        given: dict[str, Any] = {
+            name: number_of(text, _NUMBERS[name][0], whole=name in _WHOLE) for name, text in numbers.items()
+        }
         given["guidance_schedule"] = None if schedule == _RECOMMENDED else schedule
-        given = {name: value for name, value in given.items() if value is not None}
-        return {name: int(value) if name in _WHOLE else value for name, value in given.items()}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def number_of(text: str | None, label: str, *, whole: bool = False) -> float | None:
+    """The number in a field; None if it is empty.
+
+    Raises:
+        ValueError: if something else stands there.
+    """
+    text = (text or "").strip()
+    if not text:
+        return None
+    kind = "a whole number" if whole else "a number"
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        raise ValueError(f"{label} is {shown(text)}; expected {kind}, or nothing") from None
+    if not isfinite(number):
+        raise ValueError(f"{label} is {shown(text)}; expected {kind}, or nothing")
+    return number
 
 
 def _shown(usual: DrawSettings, name: str) -> str:

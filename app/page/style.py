@@ -1,7 +1,9 @@
 """How the page looks: nothing is fetched from elsewhere, and colours follow the theme, light or dark."""
 
 CSS = """
-.gradio-container { max-width: 1200px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 1200px !important;
+  margin: 0 auto !important; --color-accent: #2563eb; }
+.dark .gradio-container, .dark.gradio-container { --color-accent: #60a5fa; }
 .told { margin: 0 0 .6rem 0; color: var(--body-text-color); }
 .problem { margin: 0 0 .6rem 0; padding: .6rem .8rem; border-left: 4px solid #c2410c;
   color: var(--body-text-color); background: var(--background-fill-secondary); }

@@ -14,7 +14,7 @@ from .desk import Desk
 from .file_fields import own_files
 from .orders import Given
 from .results_column import ResultsColumn
-from .sampling_fields import SamplingFields
+from .sampling_fields import SamplingFields, number_of
 
 _MOST_LETTERS = 20_000  # of a chain
 _SCRIPT = "a red square moves right\na red square spins"
@@ -46,8 +46,8 @@ class LongTab:
                 )
                 self.script = gr.Textbox(_SCRIPT, label="Script", lines=4, elem_id="script")
                 with gr.Row():
-                    self.seconds = gr.Number(
-                        None, label="Seconds", elem_id="long-seconds", min_width=150,
+                    self.seconds = gr.Textbox(
+                        label="Seconds", elem_id="long-seconds", min_width=150, max_lines=1,
                         placeholder="as the script",
                     )  # fmt: skip
                     self.seed = gr.Number(0, label="Seed", precision=0, elem_id="long-seed", min_width=150)
@@ -89,7 +89,7 @@ class LongTab:
         request = {
             "task": LONG_VIDEO,
             "script": [{"text": line} for line in lines if line and not line.startswith("#")],
-            "seconds": values[self.seconds],
+            "seconds": number_of(values[self.seconds], "Seconds"),
             "negative": (values[self.sampling.negative] or "").strip() or None,
             "silent": bool(values[self.silent]),
             "sampling": self.sampling.chosen([values[each] for each in self.sampling.components]),
@@ -122,7 +122,7 @@ class ChainTab:
                     ),
                     "audio": own_files(
                         gr.Audio(label="Or a sound", type="filepath", sources=["upload"],
-                                 elem_id="chain-audio")
+                                 elem_id="chain-audio", buttons=[])
                     ),
                 }  # fmt: skip
                 make, stop = _buttons("chain")
