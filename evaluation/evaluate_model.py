@@ -110,7 +110,8 @@ def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
                 kinds = {"real": real.clips[index], "reconstructed": real.reconstructions[index]} | kinds
             if result.led_by.get(task):
                 kinds = {"given": result.led_by[task][index]} | kinds
-            shown = [write_shown(clip, folder, f"{task}-{index}-{kind}", kind) for kind, clip in kinds.items()]
+            stem = f"{task}-{index}"
+            shown = [write_shown(clip, folder, f"{stem}-{kind}", kind) for kind, clip in kinds.items()]
             text = prompt_in_words(task, real.clips[index].caption or "")
             examples.append({"task": task, "text": text, "clips": [asdict(each) for each in shown]})
     return examples

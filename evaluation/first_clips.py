@@ -54,7 +54,7 @@ def write_enlarged_clips(
         source: name of the embedded corpus that clips are drawn from.
 
     Returns:
-        As `write_examples`, of the "task" upscale; empty if no stage makes clips twice as large as the model's.
+        As `write_examples`, of the "task" upscale; empty if no stage makes clips twice as large.
     """
     own, twice = model.config.clips, (2 * model.config.clips.height, 2 * model.config.clips.width)
     stages = [each for each in model.upscaler.stages if (each.large.height, each.large.width) == twice]

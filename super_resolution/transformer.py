@@ -235,8 +235,8 @@ class SuperResolution(PretrainedMixin, nn.Module):
         return low, self._embed_text(condition)
 
     def spread(self, low: Float[Tensor, "batch low_positions dim"]) -> Float[Tensor, "batch positions dim"]:
-        """Features of each code of the large clip from the low-resolution code that covers it, by a matrix for
-        each place under it. Cross-attention alone would have to learn which one this is."""
+        """Features of each code of the large clip from the low-resolution code over it, by a matrix for each
+        place under it. Cross-attention alone would have to learn which one this is."""
         (t, h, w), scale = self.config.clips.low.grid, self.config.clips.scale
         return rearrange(
             self.under(low), "b (t h w) (p q c) -> b (t h p w q) c", t=t, h=h, w=w, p=scale, q=scale

@@ -35,8 +35,8 @@ def write_first_page(folder: Path, *, source: str, seed: int) -> None:
     large = write_enlarged_clips(model, folder / "clips", source=source, seed=seed)
     if large:
         said = (
-            "Held-out clips at half their size, as they are given, enlarged bicubically, and by the model's stage "
-            "of super-resolution (videolm upscale, or videolm generate --upscale 2)."
+            "Held-out clips at half their size, as they are given, enlarged bicubically, and by the model's "
+            "stage of super-resolution (videolm upscale, or videolm generate --upscale 2)."
         )
         sections.append(Section("Twice as large", [example_rows(large)], said))
     text = (
