@@ -24,7 +24,7 @@ from ...data.runtime.notes import notify
 from ...data.sources.caption_variation import with_other_forms
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
-from ...lm.vocabulary import Vocabulary
+from ...lm.vocabulary import Vocabulary, large_numbers
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
@@ -395,6 +395,6 @@ class LMDataModule(LightningDataModule):
             if needed.items() <= (needed | known).items():
                 missing = {name: factors for name, factors in needed.items() if name not in known}
                 vocabulary = stored.extended(missing)
-        if source_name and source_name not in vocabulary.custom:
-            vocabulary = vocabulary.extended({}, [source_name])
-        return vocabulary
+        sizes = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
+        names = [name for name in (*sizes, source_name) if name and name not in vocabulary.custom]
+        return vocabulary.extended({}, names) if names else vocabulary
