@@ -23,7 +23,7 @@ from ..lm.model.transformer import LMConfig, PrefixLM
 from ..lm.training.costs import Parameters, forward_flops, training_flops
 from ..lm.training.lightning_module import LanguageModelTraining
 from ..lm.training.memory import Plan, memory_of
-from ..lm.vocabulary import Vocabulary
+from ..lm.vocabulary import Vocabulary, large_numbers
 from ..tasks.layout import Layout
 from ..tasks.spans import AudioOrder, Lengths
 from ..tasks.task import Task, load_task
@@ -82,7 +82,8 @@ def describe_config(path: Path, wanted: Wanted) -> str:
     formats, origin = _formats(data, wanted.size)
     formats = [_acted(each) for each in formats] if any(task.has_actions for task in tasks) else formats
     clips = formats[0]
-    custom = [data["source_name"]] if data["source_name"] else []
+    custom = large_numbers(number for each in formats[1:] for number in each.grid)
+    custom += [data["source_name"]] if data["source_name"] else []
     # What the captions decide if nothing is said is at least this.
     pieces = data["text_vocab_size"] or LEAST_VOCABULARY
     vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, pieces, custom)

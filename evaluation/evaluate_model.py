@@ -110,7 +110,8 @@ def write_examples(result: Result, folder: Path) -> list[dict[str, Any]]:
                 kinds = {"real": real.clips[index], "reconstructed": real.reconstructions[index]} | kinds
             if result.led_by.get(task):
                 kinds = {"given": result.led_by[task][index]} | kinds
-            shown = [_write(clip, folder, f"{task}-{index}-{kind}", kind) for kind, clip in kinds.items()]
+            stem = f"{task}-{index}"
+            shown = [write_shown(clip, folder, f"{stem}-{kind}", kind) for kind, clip in kinds.items()]
             text = prompt_in_words(task, real.clips[index].caption or "")
             examples.append({"task": task, "text": text, "clips": [asdict(each) for each in shown]})
     return examples
@@ -222,7 +223,8 @@ def prompt_in_words(task: str, caption: str) -> str:
     }.get(task, caption)
 
 
-def _write(clip: Clip, folder: Path, stem: str, caption: str) -> Shown:
+def write_shown(clip: Clip, folder: Path, stem: str, caption: str) -> Shown:
+    """Write FOLDER/STEM.mp4, or .png of a picture, to be shown on a page beside the folder."""
     name = stem + (".png" if clip.num_frames == 1 else ".mp4")
     write_clip(clip, folder / name)
     return Shown(f"{folder.name}/{name}", caption, has_sound=clip.waveform is not None)

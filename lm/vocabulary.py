@@ -2,7 +2,7 @@
 
     [ 256 special | visual codes | audio codes of level 0 | level 1 | ... | text pieces | actions | outcome ]
       0..127   structure, tasks and numbers, fixed here
-      128..255 names given when a model is created (tasks of its own, sources)
+      128..255 names given when a model is created (tasks of its own, sources, numbers above 64)
 
 With 2^18 visual codes and 4 x 1024 audio codes these are VideoPoet's ranges (Kondratyuk et al. 2024,
 arXiv:2312.14125, section 3.2): visual [256, 262400), audio [262400, 266496), then text.
@@ -167,13 +167,19 @@ class Vocabulary:
         return self._special[name]
 
     def number(self, value: int) -> int:
-        """Id of a whole number from 1 to 64 (rows, columns or latents of a grid, frames per second).
+        """Id of a whole number (rows, columns or latents of a grid, frames per second): any from 1 to 64, and
+        of the larger ones that were given to the model as names (`large_numbers`).
 
         Raises:
-            ValueError: if it is outside.
+            ValueError: if it is none of these.
         """
+        if (name := _number_name(value)) in self.custom:
+            return self.special(name)
         if not 1 <= value <= NUMBERS:
-            raise ValueError(f"{value} cannot be written as a token; expected 1 to {NUMBERS}")
+            raise ValueError(
+                f"{value} cannot be written as a token; expected 1 to {NUMBERS}, or a larger number that the "
+                "model was made with"
+            )
         return _FIRST_NUMBER + value - 1
 
     def ids(self, name: str, codes: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
@@ -229,6 +235,15 @@ class Vocabulary:
             raise ValueError(f"{path} is not a vocabulary: {error!r}") from error
         except ValueError as error:
             raise ValueError(f"{path} is not a vocabulary: {error}") from error
+
+
+def large_numbers(values: Iterable[int]) -> list[str]:
+    """Names of the numbers without a token of their own, to be given to a vocabulary; the smallest first."""
+    return [_number_name(value) for value in sorted(set(values)) if value > NUMBERS]
+
+
+def _number_name(value: int) -> str:
+    return f"number:{value}"
 
 
 def audio_block(level: int) -> str:

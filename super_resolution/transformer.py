@@ -3,15 +3,17 @@
 A masked transformer over codes (Kondratyuk et al. 2024, arXiv:2312.14125, section 3.3): all positions see
 each other, in windows, and each predicts its code. A block is three layers, whose windows are long in height,
 in width and in time. Depth and width are not published; neither are positions: here they are rotary, and a
-code of low resolution stands in the middle of the codes that it covers.
+code of low resolution stands in the middle of the codes that it covers. It is also added to each of them
+(`spread`), which the paper does not say: the layers attend to it, and need not find it first.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Unpack, cast
+from typing import ClassVar, Literal, NamedTuple, Unpack, cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -120,6 +122,20 @@ class StageConfig:
         return found
 
 
+class SeenCondition(NamedTuple):
+    """What a stage reads of a condition: the same in every step of decoding.
+
+    Args:
+        spread: added to the codes of the large clip.
+        sights: how each layer sees.
+        layers: keys and values of each layer.
+    """
+
+    spread: Float[Tensor, "batch positions dim"]
+    sights: list[Sight]
+    layers: list[tuple[Seen, Seen | None]]
+
+
 class SuperResolution(PretrainedMixin, nn.Module):
     """One stage: codes of a large clip, some of them hidden, to a prediction of all."""
 
@@ -135,6 +151,7 @@ class SuperResolution(PretrainedMixin, nn.Module):
         self.hidden_code = nn.Parameter(torch.zeros(dim))
         self.low_codes = CodeEmbedding(Block("low", 0, clips.low.factors), dim)
         self.no_low = nn.Parameter(torch.zeros(dim))
+        self.under = nn.Linear(dim, clips.scale**2 * dim, bias=False)
         self.noise = nn.Linear(2 * _NOISE_WAVES, dim, bias=False)
         self.place = nn.Linear(sum(sizes.rotary_dims), dim, bias=False)
         self.text: nn.Embedding | nn.Linear | None = None
@@ -169,28 +186,27 @@ class SuperResolution(PretrainedMixin, nn.Module):
             ValueError: if grids or texts are others than the stage's.
         """
         low, text = self.embed_condition(condition)
-        hidden = self.embed(codes, masked)
+        hidden = self.embed(codes, masked) + self.spread(low)
         for layer, sight in zip(self.layer_list(), self.sights(condition), strict=True):
             hidden = layer(hidden, low, text, sight)
         return self.norm(hidden)
 
-    def see(self, condition: Condition) -> tuple[list[Sight], list[tuple[Seen, Seen | None]]]:
-        """What all layers read of a condition, to be used in several passes (`predict`)."""
+    def see(self, condition: Condition) -> SeenCondition:
+        """What is read of a condition, to be used in several passes (`predict`)."""
         low, text = self.embed_condition(condition)
         sights = self.sights(condition)
-        return sights, [
-            layer.see(low, text, sight) for layer, sight in zip(self.layer_list(), sights, strict=True)
-        ]
+        layers = [layer.see(low, text, sight) for layer, sight in zip(self.layer_list(), sights, strict=True)]
+        return SeenCondition(self.spread(low), sights, layers)
 
     def predict(
         self,
         codes: Int[Tensor, "batch t h w"],
         masked: Bool[Tensor, "batch t h w"],
-        seen: tuple[list[Sight], list[tuple[Seen, Seen | None]]],
+        seen: SeenCondition,
     ) -> Float[Tensor, "batch positions dim"]:
         """As `forward`, with what `see` gave of the condition."""
-        hidden = self.embed(codes, masked)
-        for layer, sight, read in zip(self.layer_list(), *seen, strict=True):
+        hidden = self.embed(codes, masked) + seen.spread
+        for layer, sight, read in zip(self.layer_list(), seen.sights, seen.layers, strict=True):
             hidden = layer.after_seeing(hidden, read, sight)
         return self.norm(hidden)
 
@@ -201,7 +217,7 @@ class SuperResolution(PretrainedMixin, nn.Module):
     def embed(
         self, codes: Int[Tensor, "batch t h w"], masked: Bool[Tensor, "batch t h w"]
     ) -> Float[Tensor, "batch positions dim"]:
-        """The input of the first layer."""
+        """The input of the first layer, without what `spread` adds to it."""
         self._check_grid(codes, self.config.clips.large.grid, "codes of the large clip")
         masked = masked.flatten(1)
         # A code that is hidden may be anything; its embedding must not cost more than a look-up.
@@ -217,6 +233,14 @@ class SuperResolution(PretrainedMixin, nn.Module):
         low = torch.where(condition.has_low[:, None, None], low, self.no_low.to(low.dtype))
         low = low + self._place(scale=self.config.clips.scale) + self._noise(condition.noise)[:, None]
         return low, self._embed_text(condition)
+
+    def spread(self, low: Float[Tensor, "batch low_positions dim"]) -> Float[Tensor, "batch positions dim"]:
+        """Features of each code of the large clip from the low-resolution code over it, by a matrix for each
+        place under it. Cross-attention alone would have to learn which one this is."""
+        (t, h, w), scale = self.config.clips.low.grid, self.config.clips.scale
+        return rearrange(
+            self.under(low), "b (t h w) (p q c) -> b (t h p w q) c", t=t, h=h, w=w, p=scale, q=scale
+        )
 
     def sights(self, condition: Condition) -> list[Sight]:
         """How each layer sees."""

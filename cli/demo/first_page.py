@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...data.runtime.model_source import DEFAULT, model_folder
 from ...evaluation.evaluate_model import example_rows
-from ...evaluation.first_clips import write_first_clips
+from ...evaluation.first_clips import write_enlarged_clips, write_first_clips
 from ...evaluation.html_report import ClipRow, ClipRows, Page, Section, write_page
 from ...generation.pipeline import VideoLM
 from ..command_line import in_words
@@ -31,13 +31,21 @@ def write_first_page(folder: Path, *, source: str, seed: int) -> None:
         "Real clips are held out: training never showed their combination of colour, shape and motion. "
         "Reconstructed: the real clip after a trip through the tokenizers. Press sound to hear.",
     )
+    sections = [section]
+    large = write_enlarged_clips(model, folder / "clips", source=source, seed=seed)
+    if large:
+        said = (
+            "Held-out clips at half their size, as they are given, enlarged bicubically, and by the model's "
+            "stage of super-resolution (videolm upscale, or videolm generate --upscale 2)."
+        )
+        sections.append(Section("Twice as large", [example_rows(large)], said))
     text = (
         f"One clip of each task, made by {DEFAULT}, the model that comes with videolm. The demo goes on to "
         "train another from nothing, which index.html in the folder above this one will show."
     )
     numbers = [(str(len(rows)), "tasks")]
     heading = f"The packaged model {DEFAULT}"
-    write_page(folder / "index.html", Page(f"videolm: {DEFAULT}", heading, text, numbers, [section]))
+    write_page(folder / "index.html", Page(f"videolm: {DEFAULT}", heading, text, numbers, sections))
     print(f"open {folder / 'index.html'} while the training goes on", flush=True)
 
 

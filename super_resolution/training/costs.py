@@ -20,7 +20,7 @@ class PassFlops:
 
     Args:
         pairs: scores of attention and the sums of values, in windows and of the text.
-        matrices: products with weights in the layers.
+        matrices: products with weights in the layers, and before them (`SuperResolution.spread`).
         heads: from hidden states to the logits of all positions.
     """
 
@@ -45,7 +45,7 @@ def pass_flops(model: SuperResolution, pieces: int | None = None) -> PassFlops:
     if config.clips.has_text:
         words = 1 + (config.clips.text_pieces if pieces is None else pieces)
     pairs = config.model.blocks * sum(window_pairs(config)) + len(model.layers) * large * words
-    weights = 0
+    weights = low * matrix_weights(model.under)
     for layer in model.layer_list():
         weights += large * matrix_weights(layer)
         # Keys and values of what is seen are made once for each of its positions, not of the large clip's.

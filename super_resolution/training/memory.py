@@ -72,7 +72,9 @@ def _kept_outside(config: StageConfig, plan: Plan) -> int:
         )
         condition = Condition.of(low)
         kept = kept_bytes(lambda: model.embed(large, large > 0), model.parameters())
-        kept += kept_bytes(lambda: model.embed_condition(condition), model.parameters())
+        kept += kept_bytes(
+            lambda: model.spread(model.embed_condition(condition)[0]), model.parameters()
+        )
         hidden = torch.zeros(large.numel(), config.model.dim, requires_grad=True)
         weight = torch.zeros(len(hidden), dtype=torch.float32)
         digits = model.block.split(large.flatten())

@@ -10,7 +10,7 @@ from ..task import Task
 
 
 def fitting_vocabulary(
-    clips: ClipFormat, tasks: Sequence[Task], pieces: int, folder: Path, source_name: str = ""
+    clips: ClipFormat, tasks: Sequence[Task], pieces: int, folder: Path, names: Sequence[str] = ()
 ) -> Vocabulary:
     """The stored vocabulary, with what it lacks of the blocks of codes after it, or a new one.
 
@@ -18,7 +18,7 @@ def fitting_vocabulary(
         tasks: actions and their outcomes have blocks if one of these needs them.
         pieces: of text; 0 for none.
         folder: of the model.
-        source_name: a name that it must have, if not empty.
+        names: that it must have, such as a source's and large numbers.
     """
     vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=pieces)
     if clips.action_space is not None and any(task.has_actions for task in tasks):
@@ -31,9 +31,8 @@ def fitting_vocabulary(
         if needed.items() <= (needed | known).items():
             missing = {name: factors for name, factors in needed.items() if name not in known}
             vocabulary = stored.extended(missing)
-    if source_name and source_name not in vocabulary.custom:
-        vocabulary = vocabulary.extended({}, [source_name])
-    return vocabulary
+    missing_names = [name for name in names if name not in vocabulary.custom]
+    return vocabulary.extended({}, missing_names) if missing_names else vocabulary
 
 
 def check_same_actions(clips: ClipFormat, init_from: Path | None) -> None:

@@ -24,7 +24,7 @@ from ...data.runtime.notes import notify
 from ...data.sources.caption_variation import with_other_forms
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
-from ...lm.vocabulary import Vocabulary
+from ...lm.vocabulary import Vocabulary, large_numbers
 from ...tokenizers.text.frozen_encoder import TextEncoder, load_text_tokenizer
 from ...tokenizers.text.sentencepiece_tokenizer import TextTokenizer
 from ...training.strategies import data_rank
@@ -193,8 +193,10 @@ class LMDataModule(LightningDataModule):
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
         self.text_budget = self._text_budget(text_pieces)
         pieces = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
+        sizes = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
+        names = [*sizes, *([source_name] if source_name else [])]
         self._vocabulary = fitting_vocabulary(
-            self.clips.formats[0], self.mixture.tasks, pieces, self.text_folder, source_name
+            self.clips.formats[0], self.mixture.tasks, pieces, self.text_folder, names
         )
         self.config = self._config(audio_order, source_name)
         lengths = [self.config.lengths_of(each) for each in self.config.formats]

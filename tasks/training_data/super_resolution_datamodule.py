@@ -18,6 +18,7 @@ from ...data.codes.clip_format import ClipFormat
 from ...data.codes.trained_clips import ClipSize, large_size
 from ...data.loading.clip_datamodule import Draws
 from ...data.loading.training_amount import TrainingAmount
+from ...data.runtime.model_source import is_local, model_folder
 from ...data.sources.held_out import VALIDATION_SHARE
 from ...data.sources.selection import ClipSelection
 from ...super_resolution.stage_clips import PART, StageClips
@@ -41,8 +42,8 @@ class SuperResolutionDataModule(LightningDataModule):
     or without captions, the stage knows no text) and `stage`, by which the transformer is built.
 
     Args:
-        model: model folder whose video_tokenizer codes the small clips, and the large ones if `large_model`
-            does not.
+        model: model folder, or name of a packaged model, whose video_tokenizer codes the small clips, and
+            the large ones if `large_model` does not.
         shards: folder of codes of `videolm encode --super-resolution`.
         source: in place of shards: "synthetic", "synthetic-plain", "synthetic-lasting", or a folder or
             captions.jsonl.
@@ -106,8 +107,8 @@ class SuperResolutionDataModule(LightningDataModule):
                 f"batch_size is {batch_size}, validation_clips {validation_clips} and validation_share "
                 f"{validation_share}; expected 1 or more, and a share between 0 and 1"
             )
-        self.folder = Path(model)
-        self.large = None if large_model is None else Path(large_model) / "video_tokenizer"
+        self.folder = model_folder(model) if is_local(model) else Path(model)
+        self.large = None if large_model is None else model_folder(large_model) / "video_tokenizer"
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.drops = drops or Drops()
         if shards is not None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videolm.lm.vocabulary import Block, Vocabulary, audio_block
+from videolm.lm.vocabulary import Block, Vocabulary, audio_block, large_numbers
 
 
 def test_ranges_are_those_of_videopoet():
@@ -68,6 +68,18 @@ def test_numbers_have_their_own_tokens(vocabulary):
     assert len(tokens) == 64 and not tokens & {vocabulary.special("AUDIO_VIDEO"), vocabulary.special("text")}
     with pytest.raises(ValueError, match="1 to 64"):
         vocabulary.number(65)
+
+
+def test_larger_numbers_are_appended_and_older_ids_stay(vocabulary):
+    """Frames of 1024x576 are 128 by 72 codes."""
+    wide = vocabulary.extended({}, large_numbers((5, 128, 72, 64)))
+    assert wide.continues(vocabulary) and len(wide) == len(vocabulary)
+    assert [wide.number(value) for value in (72, 128)] == [
+        128 + len(vocabulary.custom) + index for index in (0, 1)
+    ]
+    assert all(wide.number(value) == vocabulary.number(value) for value in range(1, 65))
+    with pytest.raises(ValueError, match="larger number"):
+        wide.number(100)
 
 
 def test_given_names_follow_the_fixed_ones():
