@@ -194,9 +194,9 @@ class LMDataModule(LightningDataModule):
         self.text_budget = self._text_budget(text_pieces)
         pieces = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
         sizes = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
-        names = [*sizes, *([source_name] if source_name else [])]
+        added = [*sizes, *([source_name] if source_name else [])]
         self._vocabulary = fitting_vocabulary(
-            self.clips.formats[0], self.mixture.tasks, pieces, self.text_folder, names
+            self.clips.formats[0], self.mixture.tasks, pieces, self.text_folder, added
         )
         self.config = self._config(audio_order, source_name)
         lengths = [self.config.lengths_of(each) for each in self.config.formats]
