@@ -193,8 +193,8 @@ class LMDataModule(LightningDataModule):
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
         self.text_budget = self._text_budget(text_pieces)
         pieces = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
-        sizes = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
-        added = [*sizes, *([source_name] if source_name else [])]
+        numbers = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
+        added = [*numbers, *([source_name] if source_name else [])]
         self._vocabulary = fitting_vocabulary(
             self.clips.formats[0], self.mixture.tasks, pieces, self.text_folder, added
         )
