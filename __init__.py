@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .data.media.reading import read_clip
     from .generation.pipeline import VideoLM
     from .generation.prompt import Prompt
+    from .generation.world.world_env import WorldEnv, WorldVectorEnv
     from .lm.decoding.sampling import Sampling
     from .tasks.clip_size import SizeChoice
     from .tasks.task import Task, load_task
@@ -26,6 +27,8 @@ _HOMES = {
     "Prompt": ".generation.prompt",
     "Sampling": ".lm.decoding.sampling",
     "SizeChoice": ".tasks.clip_size",
+    "WorldEnv": ".generation.world.world_env",
+    "WorldVectorEnv": ".generation.world.world_env",
     "Task": ".tasks.task",
     "load_task": ".tasks.task",
 }
@@ -36,6 +39,8 @@ __all__ = [
     "SizeChoice",
     "Task",
     "VideoLM",
+    "WorldEnv",
+    "WorldVectorEnv",
     "load_task",
     "read_clip",
     "write_clip",

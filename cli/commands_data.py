@@ -238,6 +238,7 @@ def encode(
     depth: str | None = None,
     super_resolution: int | None = None,
     large_model: str | None = None,
+    actions: str = "auto",
 ) -> list[Path]:
     """Turn clips into codes on disk, to train the language model on; goes on where it was stopped.
 
@@ -259,10 +260,15 @@ def encode(
             tokenizer was trained on if not given.
         large_model: of super-resolution: model folder whose video_tokenizer codes the large clips, where it
             is another one; that of --model codes the small ones.
+        actions: of clips with actions, the file that says what they mean, for a world model; auto is
+            actions.json beside the list of clips, if it is there; none leaves the actions out. Such clips are
+            coded whole, however long, at as many frames as actions per second, and --num-frames is the window
+            that is trained on.
     """
     from functools import partial
 
     from ..data.analysis.open_geometry import geometry_of
+    from ..data.loading.episode_source import action_space_of
     from ..data.runtime.one_writer import only_writer
     from ..tasks.task import tasks_named
     from ..tasks.training_data.clip_encoder import ClipEncoder
@@ -271,6 +277,14 @@ def encode(
 
     if engine not in ("local", "ray"):
         raise ValueError(f"engine is {engine!r}; expected local or ray")
+    space = action_space_of(selection.source, actions)
+    if space is not None:
+        size = _size_of_episodes(size, space.rate)
+        if settings.buckets is not None or super_resolution is not None or tasks:
+            raise ValueError(
+                "clips with actions are coded in one size, without --buckets, --tasks and "
+                "--super-resolution; --actions none leaves their actions out"
+            )
     folder = model_folder(model)
     large = None if large_model is None else model_folder(large_model) / "video_tokenizer"
     if super_resolution is None:
@@ -290,6 +304,7 @@ def encode(
         geometry=geometry_of(depth),
         super_resolution=super_resolution,
         large=large,
+        actions=space,
     )
     make = partial(ranges_of, load, selection, out, settings, device, num_workers)
     with only_writer(out):  # those who encode for Ray are part of this run
@@ -298,3 +313,14 @@ def encode(
         )
     print("\n".join(summary(encoded)))
     return [out]
+
+
+def _size_of_episodes(size: ClipSize, rate: float) -> ClipSize:
+    """The size of clips with so many actions per second: they have as many frames.
+
+    Raises:
+        ValueError: if another number of frames is asked for.
+    """
+    if size.fps is not None and size.fps != rate:
+        raise ValueError(f"fps is {size.fps:g}; the clips have {rate:g} actions, and so frames, per second")
+    return replace(size, fps=rate)

@@ -19,14 +19,15 @@ class EvaluateOptions:
         model: as for `videolm generate`, but it has to be given.
         protocol: shapes (the embedded corpus; what the clips show is read from their pixels and sound),
             shapes-all (the same with all tasks), prompt-forms (text_to_video with prompts as people write
-            them), super-resolution (its stages, on clips of the embedded corpus), or one of the literature:
-            msr-vtt, ucf101, kinetics600, ssv2-inpainting, ssv2-outpainting, davis or sound. shapes if not
-            given.
+            them), super-resolution (its stages, on clips of the embedded corpus), world (recorded episodes
+            of --data), or one of the literature: msr-vtt, ucf101, kinetics600, ssv2-inpainting,
+            ssv2-outpainting, davis or sound. shapes if not given.
         real: real clips: a folder or list, as `videolm data inspect` takes it.
         generated: clips to score against them; those of the same name are compared frame by frame, too.
         source: of the embedded corpus: where prompts are drawn from, synthetic, synthetic-plain or
             synthetic-lasting, as in training; synthetic if not given.
         data: of a protocol of the literature: the folder of its data set; an error says how it should look.
+            Of world: clips with actions that the model has not seen, as of `videolm record`.
         depth: of davis: folder of a depth model of transformers, or "none" for the same depth everywhere.
         weights: of all but the embedded corpus: folder with weights of networks;
             evaluation/metrics/weights_folder.py names the files.

@@ -71,7 +71,7 @@ def generate(
     Args:
         model: a model folder, the name of a packaged model, or user/name or user/name@revision on Hugging
             Face's hub; the packaged model if not given.
-        out: file to write (.mp4 .webm .gif .png .wav); with --prompts a folder.
+        out: file to write (.mp4 .webm .mkv .gif .png .wav); with --prompts a folder.
         depth: for stylization: folder of a depth model of transformers; if not given, or "none", depth is
             taken to be the same everywhere.
         prompts: file of prompts, one text a line, or .jsonl with text, negative, image, video, audio, mask,

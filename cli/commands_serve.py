@@ -1,10 +1,14 @@
-"""The command that serves a model to other programs."""
+"""The commands that serve a model: to other programs, and as a page."""
 
 from contextlib import closing
+from pathlib import Path
+from socket import socket
+from typing import Annotated
 
-from ..app.server.options import Capacity, Service, check_packages, listening, read_tokens
+from ..app.server.options import PAGE, SERVER, Capacity, Service, check_packages, listening, read_tokens
 from ..data.runtime.model_source import model_folder
 from ..generation.run_request import Runtime
+from .arguments import Options
 
 
 def serve(
@@ -17,17 +21,51 @@ def serve(
 ) -> None:
     """Serve a model at /v1/videos, as OpenAI's clients and vLLM-Omni's nodes for ComfyUI speak.
 
-    One queue, made in the order in which it came; a server that was stopped or killed goes on with its jobs
-    when it starts again. docs/serving.md has the requests.
+    Jobs wait in one queue on disk; a server that was stopped or killed goes on with them when it starts again
+    in the same folder. `videolm app` answers the same and shows a page as well. docs/serving.md has the
+    requests.
 
     Args:
         model: as for `videolm generate`.
         depth: for stylization: folder of a depth model of transformers; else depth is the same everywhere.
     """
-    check_packages()
-    folder = model_folder(model)
-    tokens = read_tokens(service.tokens) if service.tokens is not None else []
-    with closing(listening(service.host, service.port)) as listener:
+    folder, tokens, listener = _ready(model, service, SERVER)
+    with closing(listener):
         from ..app.server.serve import serve as serve_model
 
         serve_model(folder, service, capacity, runtime, depth, tokens, listener)
+
+
+def app(
+    *,
+    model: str | None = None,
+    service: Annotated[Service, Options(port=7860, jobs=Path("runs/app"))],
+    capacity: Capacity,
+    depth: str | None = None,
+    runtime: Runtime,
+) -> None:
+    """Open a page in which every task of a model can be tried; programs reach the same model at /v1/videos.
+
+    Text, images, videos and sounds go in, a mask is painted on the first frame, frames are seen while they
+    are made, and below each result stands the call that makes it again, in Python and as a command. The page
+    loads nothing from elsewhere. What is made is kept in --jobs for --hours.
+
+    Args:
+        model: as for `videolm generate`.
+        depth: for stylization: folder of a depth model of transformers; else depth is the same everywhere.
+    """
+    folder, tokens, listener = _ready(model, service, PAGE)
+    with closing(listener):
+        from ..app.page.serve_page import serve_page
+
+        serve_page(folder, service, capacity, runtime, depth, tokens, listener)
+
+
+def _ready(
+    model: str | None, service: Service, packages: dict[str, str]
+) -> tuple[Path, list[str], socket]:
+    """What is refused before anything is loaded: the model's folder, the tokens, and where to listen."""
+    check_packages(packages)
+    folder = model_folder(model)
+    tokens = read_tokens(service.tokens) if service.tokens is not None else []
+    return folder, tokens, listening(service.host, service.port)

@@ -26,6 +26,7 @@ from . import (
     commands_evaluate,
     commands_generate,
     commands_hub,
+    commands_record,
     commands_serve,
     commands_training,
     commands_workflows,
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "data inspect": commands_data.data_inspect,
     "data filter": commands_data.data_filter,
     "data caption": commands_data.data_caption,
+    "record": commands_record.record,
     "encode": commands_data.encode,
     "embed": commands_data.embed,
     "lm fit": commands_training.lm_fit,
@@ -96,6 +98,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "sampling search": commands_evaluate.sampling_search,
     "info": commands_generate.info,
     "push": commands_hub.push,
+    "app": commands_serve.app,
     "serve": commands_serve.serve,
     "completion": completion,
 }

@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser
 
 from ..data.codes.bucketed_shards import holds_shards, read_shards
 from ..data.codes.clip_format import ClipFormat
+from ..data.environments.action_space import ActionDimension, ActionSpace
 from ..data.media.timing import audio_latents, video_latents
 from ..data.runtime.text_table import text_table
 from ..lm.batch import Batch
@@ -76,17 +77,20 @@ def describe_config(path: Path, wanted: Wanted) -> str:
         ValueError: if it is not a config of `videolm lm fit`, or nothing can be trained as is wanted.
     """
     model, data, trainer = _read(path)
+    refuse_task_files(data["tasks"])
+    tasks = [load_task(name) for name in data["tasks"]]
     formats, origin = _formats(data, wanted.size)
+    formats = [_acted(each) for each in formats] if any(task.has_actions for task in tasks) else formats
     clips = formats[0]
     custom = large_numbers(number for each in formats[1:] for number in each.grid)
     custom += [data["source_name"]] if data["source_name"] else []
     # What the captions decide if nothing is said is at least this.
     pieces = data["text_vocab_size"] or LEAST_VOCABULARY
     vocabulary = Vocabulary.of_sizes(clips.factors, clips.codebook_sizes, pieces, custom)
+    if clips.action_space is not None:
+        vocabulary = vocabulary.extended(clips.action_space.blocks)
     with torch.device("meta"):
         training = LanguageModelTraining(vocabulary=vocabulary, **model)
-    refuse_task_files(data["tasks"])
-    tasks = [load_task(name) for name in data["tasks"]]
     text = data["text_pieces"] or LEAST_PIECES
     examples = _examples(tasks, vocabulary, formats, data["audio_order"], text)
     setting = setting_of(model, trainer, wanted)
@@ -166,6 +170,14 @@ def _formats(data: dict[str, Any], size: str | None) -> tuple[list[ClipFormat], 
         return [usual], f"VideoPoet's, as there are no codes in {shards} yet"
     sizes = (data["num_frames"], data["height"], data["width"], data["fps"])
     return [videopoet_format(*sizes)], "VideoPoet's tokenizers"
+
+
+def _acted(clips: ClipFormat) -> ClipFormat:
+    """Clips with actions; where it is not known of which, with one of 8 choices for each frame."""
+    if clips.action_space is not None:
+        return clips
+    space = ActionSpace((ActionDimension("action", choices=8),), rate=clips.fps)
+    return replace(clips, actions=space.to_json())
 
 
 def videopoet_format(num_frames: int, height: int, width: int, fps: float) -> ClipFormat:

@@ -1,8 +1,9 @@
-"""The four jobs of `videolm evaluate`, each a record of the options that it uses.
+"""The five jobs of `videolm evaluate`, each a record of the options that it uses.
 
     CorpusJob      a protocol of the embedded corpus       --model M --protocol shapes
     BenchmarkJob   a benchmark of the literature           --model M --protocol ucf101 --data UCF-101
     StagesJob      the stages of super-resolution          --model M --protocol super-resolution
+    WorldJob       a world model on recorded episodes      --model M --protocol world --data CLIPS
     SetsJob        anybody's clips against real ones       --real DIR --generated DIR
 
 The fields of a job, and those of the records among them, have the names and defaults of the options.
@@ -21,6 +22,8 @@ from .benchmark_run import RunSettings, Sources, run_benchmark
 from .evaluate_model import PROTOCOLS, evaluate_model
 from .evaluate_super_resolution import PROTOCOL as STAGES_PROTOCOL
 from .evaluate_super_resolution import evaluate_super_resolution
+from .evaluate_world import PROTOCOL as WORLD_PROTOCOL
+from .evaluate_world import evaluate_world
 from .metrics.weights_folder import WeightsFolder
 from .protocols.registry import BENCHMARKS
 from .protocols.shapes_exam import ExamSettings
@@ -117,6 +120,31 @@ class StagesJob:
 
 
 @dataclass(frozen=True)
+class WorldJob:
+    """Score a world model on recorded episodes."""
+
+    title: ClassVar[str] = "protocol {}"
+    model: str
+    protocol: str
+    data: Path | None = None
+    clips: int = 64
+    seed: int = 0
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ValueError(f"clips is {self.clips}; expected at least 1")
+        if self.data is None:
+            raise ValueError(f"protocol {self.protocol} needs --data, clips with actions (videolm record)")
+
+    def run(self) -> list[Path]:
+        model = model_folder(self.model)
+        out = self.out or place_beside(model, f"evaluation-{self.protocol}")
+        with _only_writer(out):
+            return evaluate_world(model, str(self.data), out, self.clips, self.seed)
+
+
+@dataclass(frozen=True)
 class SetsJob:
     """Score clips against real ones."""
 
@@ -144,7 +172,7 @@ class SetsJob:
             )
 
 
-Job = CorpusJob | BenchmarkJob | StagesJob | SetsJob
+Job = CorpusJob | BenchmarkJob | StagesJob | WorldJob | SetsJob
 
 
 def job_of(given: Mapping[str, Any]) -> Job:
@@ -186,10 +214,12 @@ def _kind(given: Mapping[str, Any]) -> type[Job]:
     if "model" not in given:
         raise ValueError("expected --model, or --real and --generated")
     protocol = given.get("protocol", CorpusJob.protocol)
-    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS, STAGES_PROTOCOL)):
+    if protocol not in (known := (*PROTOCOLS, *BENCHMARKS, STAGES_PROTOCOL, WORLD_PROTOCOL)):
         raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(known)}")
     if protocol == STAGES_PROTOCOL:
         return StagesJob
+    if protocol == WORLD_PROTOCOL:
+        return WorldJob
     return CorpusJob if protocol in PROTOCOLS else BenchmarkJob
 
 

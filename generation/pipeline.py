@@ -25,7 +25,6 @@ from ..data.runtime.hub import HubOptions, PushOptions
 from ..data.runtime.model_source import model_folder
 from ..data.runtime.stored_weights import Weights
 from ..lm.decoding.generate import Generation
-from ..lm.decoding.generate import generate as generate_ids
 from ..lm.decoding.sampling import DrawSettings, Sampling
 from ..lm.model.transformer import PrefixLM
 from ..lm.vocabulary import Vocabulary
@@ -44,7 +43,7 @@ from .model_files import fingerprint_of, push_model, save_parts, save_stages
 from .prompt import Prompt, PromptParts
 from .prompt_rows import Row, RowMaker, alike, with_given
 from .seeds import Seed, Seeds, seed_of, seeds_of
-from .streaming import ClipStream
+from .streaming import ClipStream, Preview, ids_of
 from .upscaling import Upscaler
 
 
@@ -281,6 +280,7 @@ class VideoLM:
         batch_size: int = 32,
         progress: Callable[[float], None] | None = None,
         composite: bool = True,
+        show: Callable[[int, Clip], object] | None = None,
     ) -> list[Clip]:
         """One clip for each prompt, which depends on its seed and not on the batch that it is in.
 
@@ -288,6 +288,7 @@ class VideoLM:
             seed: of the first prompt, the next has the next; or one for each.
             progress: called with the number of clips done, counting parts of clips.
             composite: as `generate`.
+            show: called with the number of a prompt and its next frames, without sound, once they are there.
 
         Raises:
             ValueError: as `generate`.
@@ -301,7 +302,8 @@ class VideoLM:
             group = [rows[index] for index in indices]
             report = part_of(progress, len(clips), len(group))
             generators = [torch.Generator(self.device).manual_seed(seeds[index]) for index in indices]
-            codes = self._codes(group, settings[indices[0]], generators, report)
+            preview = show and Preview(definition, group, indices, self.codec, composite, show)
+            codes = self._codes(group, settings[indices[0]], generators, report, preview)
             made = self.codec.decode([{name: each[name] for name in each if name in kinds} for each in codes])
             for index, clip in zip(indices, made, strict=True):
                 clips[index] = with_given(clip, rows[index], definition, composite)
@@ -386,7 +388,9 @@ class VideoLM:
         settings: DrawSettings,
         generators: list[torch.Generator],
         progress: Callable[[int, int], None] | None,
+        preview: Preview | None,
     ) -> list[Codes]:
         batch, unconditional = batches_of(rows, settings)
-        ids = generate_ids(self.lm, batch, settings, generators, unconditional, progress).cpu()
+        generation = Generation(self.lm, batch, settings, generators, unconditional)
+        ids = ids_of(generation, progress, preview).cpu()
         return [row.layout.unpack(own[: len(row.layout)]) for row, own in zip(rows, ids, strict=True)]

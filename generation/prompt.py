@@ -232,6 +232,7 @@ _ARTICLES = {
     "video": "a video",
     "audio": "a sound (audio)",
     "mask": "a mask",
+    "actions": "actions (videolm.WorldEnv and videolm play give them, one after the other)",
 }
 
 

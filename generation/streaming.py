@@ -4,11 +4,13 @@ Codes are generated latent by latent and the video tokenizer decodes causally, s
 there after a fifth of the work.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from ..data.media.clip import Clip, write_clip
 from ..data.media.pixels import frames_from_pixels
@@ -50,17 +52,10 @@ class ClipStream:
 
     def __iter__(self) -> Iterator[Clip]:
         """The frames of one or more latents at a time, without sound."""
-        tokenizer = self.codec.video_tokenizer
-        assert isinstance(tokenizer, StreamingVideoCodec)
-        stream, needed = tokenizer.decoder_stream(), positions_needed(self.row.layout)
-        shown = frames = 0
+        frames = _Frames(self.task, self.row, self.codec, self.composite)
         for count in self.generation:
-            ready = sum(last <= count for last in needed)
-            if ready > shown:
-                codes = self.codes["visual"][None, shown:ready]
-                made = frames_from_pixels(stream.push(codes.to(self.generation.ids.device)))[0].cpu()
-                yield self._as_given(Clip(made, self.codec.config.clips.fps), frames)
-                shown, frames = ready, frames + len(made)
+            if frames.are_ready(count):
+                yield frames.after(count, self.generation.ids[0])
 
     @property
     def codes(self) -> Codes:
@@ -74,6 +69,35 @@ class ClipStream:
         (made,) = self.codec.decode([{name: codes for name, codes in self.codes.items() if name in kinds}])
         return replace(with_given(made, self.row, self.task, self.composite), caption=self.caption)
 
+
+class _Frames:
+    """The frames of a row, decoded latent by latent as its ids are there."""
+
+    def __init__(self, task: Task, row: Row, codec: ClipCodec, composite: bool):
+        tokenizer = codec.video_tokenizer
+        assert isinstance(tokenizer, StreamingVideoCodec)
+        self.task, self.row, self.composite = task, row, composite
+        self.stream, self.needed = tokenizer.decoder_stream(), positions_needed(row.layout)
+        self.fps = codec.config.clips.fps
+        self.num_latents = self.num_frames = 0
+
+    def are_ready(self, count: int) -> bool:
+        """Whether there are more after so many positions have been sampled."""
+        return self._latents(count) > self.num_latents
+
+    def after(self, count: int, ids: Int[Tensor, " length"]) -> Clip:
+        """Those that were not there before, with what was given in their place."""
+        ready = self._latents(count)
+        codes = self.row.layout.unpack(ids[: len(self.row.layout)].cpu())["visual"]
+        latents = codes[None, self.num_latents : ready].to(ids.device)
+        made = frames_from_pixels(self.stream.push(latents))[0].cpu()
+        clip = self._as_given(Clip(made, self.fps), self.num_frames)
+        self.num_latents, self.num_frames = ready, self.num_frames + len(made)
+        return clip
+
+    def _latents(self, count: int) -> int:
+        return sum(last <= count for last in self.needed)
+
     def _as_given(self, made: Clip, first: int) -> Clip:
         """Frames from the one of number `first` on, with what was given in its place."""
         given, stop = self.row.given, first + made.num_frames
@@ -85,6 +109,56 @@ class ClipStream:
         if not self.composite:
             return made
         return composited(made, given.window(first, made.num_frames), self.row.known[first:stop])
+
+
+class Preview:
+    """The frames of a batch while it is generated: call it after each pass.
+
+    Args:
+        rows: of the batch.
+        numbers: of the rows, for `show`.
+        show: called with the number of a row and frames of it that were not there before, without sound.
+
+    A task without frames, or a video tokenizer that cannot decode in parts, has none to show.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        rows: Sequence[Row],
+        numbers: Sequence[int],
+        codec: ClipCodec,
+        composite: bool,
+        show: Callable[[int, Clip], object],
+    ):
+        has_frames = any(portion.kind == "visual" for portion in task.outputs)
+        can_stream = isinstance(codec.video_tokenizer, StreamingVideoCodec)
+        shown = rows if has_frames and can_stream else ()
+        self.frames = [_Frames(task, row, codec, composite) for row in shown]
+        self.numbers, self.show = numbers, show
+
+    def __call__(self, count: int, generation: Generation) -> None:
+        """Show what is ready after so many positions have been sampled."""
+        if not self.frames or not self.frames[0].are_ready(count):  # rows of a batch have one layout
+            return
+        for number, frames, ids in zip(self.numbers, self.frames, generation.ids, strict=True):
+            self.show(number, frames.after(count, ids))
+
+
+def ids_of(
+    generation: Generation, progress: Callable[[int, int], object] | None, preview: Preview | None
+) -> Int[Tensor, "batch length"]:
+    """The ids of a generation, when all are sampled.
+
+    Args:
+        progress: called after each pass with the positions sampled, and those in all.
+    """
+    for count in generation:
+        if progress is not None:
+            progress(count, generation.total)
+        if preview is not None:
+            preview(count, generation)
+    return generation.ids
 
 
 def positions_needed(layout: Layout) -> list[int]:

@@ -1,6 +1,6 @@
 """The id space: the only file that knows an offset.
 
-    [ 256 special | visual codes | audio codes of level 0 | level 1 | ... | text pieces ]
+    [ 256 special | visual codes | audio codes of level 0 | level 1 | ... | text pieces | actions | outcome ]
       0..127   structure, tasks and numbers, fixed here
       128..255 names given when a model is created (tasks of its own, sources, numbers above 64)
 
@@ -25,6 +25,7 @@ STRUCTURE = (
 )  # fmt: skip
 TASKS = (
     "VIDEO", "CONTINUE", "INPAINT", "OUTPAINT", "STYLIZE", "AUDIO", "VIDEO_FROM_AUDIO", "AUDIO_VIDEO",
+    "WORLD",
 )  # fmt: skip
 NUMBERS = 64
 _MOST_IDS = 2**32

@@ -4,27 +4,32 @@
     | [<bov_o> visual <eov_o>] [<boa_o> audio <eoa_o>] <eos>
 
 The part before the bar is the prefix. What a task does not use is left out with its markers, which
-shortens the sequence (Kondratyuk et al. 2024, arXiv:2312.14125, Table 4).
+shortens the sequence (Kondratyuk et al. 2024, arXiv:2312.14125, Table 4). The outputs of an interleaved task
+stand between the markers of the visual codes, latent by latent:
+
+    <bov_o> latent 0 (actions that lead to the next latent, that latent, their outcomes)*
 
 Coordinates are (time, row, column). Visual codes stand at their place in the latent grid, so input and
 output grids of the same clip share coordinates and a continuation goes on where the given latents end.
 Audio codes stand at (time in units of video latents, level, 0), in the order that `Lengths.audio_order`
-says. Everything before the first grid counts the time down to -1; a marker stands half a step beside its
+says. Actions stand at (time, dimension, 0), outcomes at (time, 0, 0) (`InterleavedSpans`). Everything before
+the first grid counts the time down to -1; a marker stands half a step beside its
 grid.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import accumulate
 
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..lm.batch import Example
-from ..lm.vocabulary import Vocabulary, audio_block
-from .spans import AudioOrder, Lengths, Span, SpanBuilder
+from ..lm.vocabulary import Vocabulary
+from .parts import converted
+from .spans import Lengths, Span, SpanBuilder
 from .task import ROLES, Task
 
 Parts = Mapping[str, Tensor]
@@ -34,8 +39,9 @@ class Layout:
     """The positions of one task's sequence at given lengths.
 
     Args of `pack` and `blank`, results of `unpack` are the parts by name: "text" (pieces), "visual"
-    (t h w), "audio" (levels frames) and the named variants that a task may declare, each from its first
-    latent on. Text that comes as embeddings, (pieces width), is packed but not unpacked.
+    (t h w), "audio" (levels frames), "actions" (dimensions steps), "outcome" (steps) and the named variants
+    that a task may declare, each from its first latent on. Text that comes as embeddings, (pieces width), is
+    packed but not unpacked.
 
     Attributes:
         block, segment, coordinates, forced, weight: as in `lm.batch.Example`.
@@ -66,6 +72,7 @@ class Layout:
         self.weight = (~self.forced).float()
         self.shapes = self._shapes((span, span.last) for span in self._spans)
         self.given_shapes = self._shapes((span, span.known) for span in self._spans)
+        self._places = self._places_of_parts()
         embedded = lengths.text > 0 and lengths.text_width > 0
         self._embedded = {"text": (lengths.text, lengths.text_width)} if embedded else {}
 
@@ -126,21 +133,30 @@ class Layout:
         """
         ids = ids.cpu()
         self._check_places(ids)
-        parts = {name: torch.zeros(shape, dtype=torch.int64) for name, shape in self.shapes.items()}
-        for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
-            if span.part is not None:
-                target = _window(parts[span.part], span)
-                placed = _from_sequence(own, target.shape, self.lengths.audio_order)
-                target.copy_(_convert(self.vocabulary.codes, placed))
-        return parts
+        codes = ids - self.allowed[:, 0]
+        return {
+            name: codes[each.holder].where(each.holder >= 0, 0) for name, each in self._places.items()
+        }
+
+    def positions(self, part: str) -> Int[Tensor, "*shape"]:
+        """Where each code of a part stands, in the shape of the part."""
+        return self._places[part].holder
+
+    def ids(self, part: str, codes: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+        """The ids of some codes of a part, all its rows if it has rows (parts.py).
+
+        Raises:
+            ValueError: if a code is out of range.
+        """
+        return converted(self.vocabulary.ids, self._places[part].kind, codes)
 
     def _fill(self, parts: Parts) -> Example:
         ids = self._blank_ids.clone()
-        for span, own in zip(self._spans, ids.split([len(span) for span in self._spans]), strict=True):
-            if span.part is not None and span.part in parts:
-                placed = _convert(self.vocabulary.ids, _window(parts[span.part].cpu(), span))
-                held = _in_sequence(placed, self.lengths.audio_order)
-                own[: len(held)] = held
+        for name, each in self._places.items():
+            if name in parts:
+                held = converted(self.vocabulary.ids, each.kind, parts[name].cpu())
+                is_there = (each.place < torch.tensor(held.shape)).all(1)
+                ids[each.positions[is_there]] = held[each.place[is_there].unbind(1)]
         return Example(
             ids=ids,
             block=self.block,
@@ -166,6 +182,19 @@ class Layout:
                 shape = self.lengths.shape(span.name, end)
                 shapes[span.part] = max(shape, shapes.get(span.part, shape))
         return shapes
+
+    def _places_of_parts(self) -> dict[str, "_Places"]:
+        starts = accumulate(map(len, self._spans[:-1]), initial=0)
+        placed, found = list(zip(starts, self._spans, strict=True)), {}
+        for name, shape in self.shapes.items():
+            own = [(start, span) for start, span in placed if span.part == name]
+            positions = torch.cat([torch.arange(start, start + len(span)) for start, span in own])
+            place = torch.cat([span.place for _, span in own])
+            holder = torch.full(shape, -1)
+            for start, span in own:  # a code that is both given and generated is read where it is generated
+                holder[span.place.unbind(1)] = torch.arange(start, start + len(span))
+            found[name] = _Places(own[0][1].name, positions, place, holder)
+        return found
 
     def _check_parts(self, parts: Parts, shapes: dict[str, tuple[int, ...]]) -> None:
         if parts.keys() != shapes.keys():
@@ -200,6 +229,22 @@ class Layout:
         raise AssertionError("position outside the sequence")
 
 
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where the codes of a part stand.
+
+    Args:
+        kind: of the codes (parts.py).
+        positions: in the sequence, and the place in the part of each.
+        holder: for each code of the part a position that holds it, the last one; -1 if there is none.
+    """
+
+    kind: str
+    positions: Int[Tensor, " positions"]
+    place: Int[Tensor, "positions axes"]
+    holder: Int[Tensor, "*shape"]
+
+
 @lru_cache(maxsize=256)
 def _layout(task: Task, vocabulary: Vocabulary, lengths: Lengths) -> Layout:
     return Layout(task, vocabulary, lengths)
@@ -216,6 +261,8 @@ def _check(task: Task, lengths: Lengths) -> None:
     kinds = {portion.kind for portion in (*task.inputs, *task.outputs)}
     if "audio" in kinds and not lengths.audio_levels * lengths.audio_frames:
         raise ValueError(f"task {task.name} needs sound; these clips have none")
+    if "actions" in kinds and not lengths.action_dims:
+        raise ValueError(f"task {task.name} needs actions; these clips have none")
     divided = any(portion.kind == "audio" and portion.which == "rest" for portion in task.outputs)
     if divided and not 0 < lengths.given_audio < lengths.audio_frames:
         raise ValueError(
@@ -228,33 +275,3 @@ def _cut(parts: Parts, shapes: dict[str, tuple[int, ...]]) -> Parts:
     """The leading stretch of each part that is asked for; what is missing is left to be missed later."""
     wanted = {name: shape for name, shape in shapes.items() if name in parts}
     return {name: parts[name][tuple(slice(size) for size in shape)] for name, shape in wanted.items()}
-
-
-def _convert(
-    convert: Callable[[str, Tensor], Tensor], values: Int[Tensor, "*shape"]
-) -> Int[Tensor, "*shape"]:
-    """Codes to ids or back; the number of axes says of what: text has one, audio two, visual codes three."""
-    if values.ndim == 2:
-        return torch.stack([convert(audio_block(level), row) for level, row in enumerate(values)])
-    return convert("text" if values.ndim == 1 else "visual", values)
-
-
-def _window(codes: Int[Tensor, "..."], span: Span) -> Int[Tensor, "..."]:
-    """The stretch of a part that stands in a span; time is the first axis, in audio the last."""
-    return codes[:, span.first : span.last] if codes.ndim == 2 else codes[span.first : span.last]
-
-
-def _in_sequence(grid: Int[Tensor, "*shape"], audio_order: AudioOrder) -> Int[Tensor, " length"]:
-    """One part, the last axis fastest; time is the last axis of audio (levels frames)."""
-    if grid.ndim == 2 and audio_order == "time":
-        return rearrange(grid, "levels frames -> (frames levels)")
-    return grid.reshape(-1)
-
-
-def _from_sequence(
-    ids: Int[Tensor, " length"], shape: tuple[int, ...], audio_order: AudioOrder
-) -> Int[Tensor, "*shape"]:
-    """The inverse of `_in_sequence`."""
-    if len(shape) == 2 and audio_order == "time":
-        return rearrange(ids, "(frames levels) -> levels frames", levels=shape[0])
-    return ids.reshape(shape)

@@ -115,7 +115,8 @@ def page_of(folder: Path) -> str:
     )  # fmt: skip
     tasks = [config.task(name) for name in config.tasks if name in task_names()]
     others = [name for name in config.tasks if name not in task_names()]  # of files of the user's own
-    first = next((task for task in tasks if task.name == "text_to_video"), tasks[0] if tasks else None)
+    asked = [task for task in tasks if not task.has_actions]
+    first = next((task for task in asked if task.name == "text_to_video"), asked[0] if asked else None)
     text = environment.get_template("model_card.md.jinja").render(
         front=yaml.safe_dump(_front_matter(config, card), sort_keys=False, allow_unicode=True),
         card=replace(card, title=card.title or card.name or "A video language model"),
@@ -126,6 +127,7 @@ def page_of(folder: Path) -> str:
         ],
         command="" if first is None else _command(first),
         python="" if first is None else _python(first),
+        is_world=len(asked) < len(tasks),
         sizes=[_size(clips) for clips in config.formats],
         parts=_parts(folder),
         evaluations=[_table(each) for each in scores_of(folder, model_fingerprint(folder)).values()],
@@ -137,10 +139,8 @@ def takes_and_makes(task: Task) -> str:
     """What a task takes, in brackets what it may be given besides, and what it makes."""
     optional = [name for name in task.takes if name not in task.needs]
     takes = [*task.needs, *(f"[{name}]" for name in optional)]
-    makes = " and ".join(
-        "sound" if each.kind == "audio" else "picture" if each.which == "first" else "video"
-        for each in task.outputs
-    )
+    made = {"audio": "sound", "visual": "picture" if task.makes_image else "video", "outcome": "outcomes"}
+    makes = " and ".join(made[each.kind] for each in task.outputs if each.kind in made)
     return f"takes {', '.join(takes) or 'nothing'}; makes {makes}"
 
 

@@ -24,6 +24,7 @@ from .conditions import Conditions
 ROLES = (
     "structure", "resolution", "duration", "rate", "text", "video_output", "audio_output",
     "given_video", "video", "audio", "given_audio", "masked_video", "motion_video", "first_frame",
+    "action", "outcome",
 )  # fmt: skip
 
 _DEFINITIONS = Path(__file__).parent / "definitions"
@@ -34,14 +35,14 @@ class Portion:
     """A stretch in time of one grid of a clip's codes.
 
     Args:
-        kind: decides block, shape and coordinates of the positions.
+        kind: decides blocks, shape and coordinates of the positions (parts.py).
         role: one of `ROLES`.
         which: the whole grid, its first latent, the given latents (`Lengths.given`) or those after them; of
             audio codes, those within the given latents or those after them.
         source: the grid's name among the clip's codes, if it is not `kind`.
     """
 
-    kind: Literal["visual", "audio"]
+    kind: Literal["visual", "audio", "actions", "outcome"]
     role: str
     which: Literal["all", "first", "given", "rest"] = "all"
     source: str = ""
@@ -51,6 +52,8 @@ class Portion:
             raise ValueError(f"role {self.role!r} is unknown; expected one of {ROLES}")
         if self.kind == "audio" and self.which == "first":
             raise ValueError("audio codes are taken whole, given or rest; their first latent is no picture")
+        if self.kind in ("actions", "outcome") and self.which != "all":
+            raise ValueError(f"{self.kind} codes are taken whole: they follow the latents that they stand at")
 
     @property
     def part(self) -> str:
@@ -59,6 +62,8 @@ class Portion:
 
 VIDEO_OUTPUT = Portion("visual", "video_output")
 AUDIO_OUTPUT = Portion("audio", "audio_output")
+ACTIONS = Portion("actions", "action")
+OUTCOME = Portion("outcome", "outcome")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,9 @@ class Task:
         text: whether a text stands in the prefix.
         inputs: codes in the prefix, in order; visual before audio.
         outputs: codes that are generated, in order; visual before audio.
+        is_interleaved: the outputs stand side by side in time, latent by latent: the actions that lead to it
+            (always given), its codes, the outcomes of these actions. The first `Lengths.given` latents are
+            given with all that belongs to them.
         forced_latents: leading latents of the visual output that are given rather than sampled.
         is_closed: the sequence ends with <eov_o> and <eos>; without them generation can go on.
         widens: a given video of another aspect ratio than the one asked for is shown whole, and what is left
@@ -85,6 +93,7 @@ class Task:
     outputs: tuple[Portion, ...]
     inputs: tuple[Portion, ...] = ()
     text: Literal["required", "optional", "none"] = "none"
+    is_interleaved: bool = False
     forced_latents: int = 0
     is_closed: bool = True
     widens: bool = False
@@ -95,20 +104,34 @@ class Task:
         if not self.outputs:
             raise ValueError(f"task {self.name!r} generates nothing")
         for portions in (self.inputs, self.outputs):
-            kinds = [portion.kind for portion in portions]
+            kinds = [portion.kind for portion in portions if portion not in (ACTIONS, OUTCOME)]
             if kinds != sorted(kinds, reverse=True):
                 raise ValueError(f"task {self.name!r} has audio before visual codes: {kinds}")
+        if self.is_interleaved or self.has_actions:
+            self._check_interleaved()
         if self.forced_latents and self.outputs[0].kind != "visual":
             raise ValueError(f"task {self.name!r} forces latents of a video that it does not generate")
         if self.variants and self.conditions is None:
             raise ValueError(f"task {self.name!r} takes {self.variants} and has no conditions that make them")
 
+    def _check_interleaved(self) -> None:
+        allowed = [kind for kind in ("actions", "visual", "outcome") if kind in self.parts]
+        kinds = [portion.kind for portion in self.outputs]
+        whole = all(portion.which == "all" and not portion.source for portion in self.outputs)
+        fits = self.is_interleaved and kinds == allowed and "visual" in kinds and whole
+        if not fits or self.forced_latents:
+            raise ValueError(
+                f"task {self.name!r} has the outputs {kinds}; actions and outcomes stand in the outputs of "
+                "an interleaved task: actions, visual, outcome, the whole of each"
+            )
+
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """What a prompt must hold, of "text", "image", "video" and "audio"."""
+        """What a prompt must hold, of "text", "image", "video", "audio" and "actions"."""
         media = {_medium(portion) for portion in self.inputs} | ({"image"} if self.forced_latents else set())
         media |= {"text"} if self.text == "required" else set()
-        return tuple(name for name in ("text", "image", "video", "audio") if name in media)
+        media |= ({"video"} if self.is_interleaved else set()) | ({"actions"} if self.has_actions else set())
+        return tuple(name for name in ("text", "image", "video", "audio", "actions") if name in media)
 
     @cached_property
     def takes(self) -> tuple[str, ...]:
@@ -147,11 +170,22 @@ class Task:
     @property
     def has_given(self) -> bool:
         """The sequence depends on a number of given latents."""
-        return any(portion.which in ("given", "rest") for portion in (*self.inputs, *self.outputs))
+        portions = (*self.inputs, *self.outputs)
+        return self.is_interleaved or any(portion.which in ("given", "rest") for portion in portions)
+
+    @property
+    def has_actions(self) -> bool:
+        """Only clips of a world with actions or outcomes have all codes of the task."""
+        return bool({"actions", "outcome"} & set(self.parts))
 
 
 def task_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _DEFINITIONS.glob("*.py")))
+
+
+def film_task_names() -> tuple[str, ...]:
+    """The tasks of clips without actions, such as those of the embedded corpus or a folder of films."""
+    return tuple(task.name for task in all_tasks() if not task.has_actions)
 
 
 def load_task(name: str) -> Task:

@@ -9,11 +9,14 @@ from ...data.media.timing import video_frames, whole_frames
 from ...generation.pipeline import VideoLM
 from ...generation.prompt import fitted_mask
 from ...generation.prompt_text import TextNote, TextNotes
+from ...tasks.clip_size import SizeChoice
 from ...tasks.conditions import Motion
-from ...tasks.task import Task
+from ...tasks.task import Task, load_task
 from ...tokenizers.text.frozen_encoder import TextEncoder
-from .clip_maker import SOUND_TASK
-from .job import JobRequest
+from .clip_maker import SOUND_TASK, upscaling_text
+from .intake import Reading, reading_of
+from .job import CHAIN, LONG_VIDEO, WORKFLOWS, JobRequest
+from .workflows import check_long, check_steps, takes
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,19 @@ class Admitted:
         clips: the size of what the model makes.
         num_frames: of the result, which may be longer.
         notes: what of the texts is not read.
+        factor: by which the result is higher and wider.
     """
 
     clips: ClipFormat
     num_frames: int
     notes: tuple[str, ...]
+    factor: int = 1
 
     @property
     def size(self) -> tuple[int, int, int, float]:
         """Height, width, frames and frames a second of the result."""
-        return self.clips.height, self.clips.width, self.num_frames, self.clips.fps
+        height, width = self.clips.height * self.factor, self.clips.width * self.factor
+        return height, width, self.num_frames, self.clips.fps
 
 
 class Admission:
@@ -63,7 +69,28 @@ class Admission:
         Raises:
             ValueError: if it was not trained on such a one.
         """
-        return request.size.of(self.model.config.formats, self.task(request.task))
+        formats = self.model.config.formats
+        if request.task in WORKFLOWS:
+            return SizeChoice(request.aspect).of(formats, load_task("frame_prediction"))
+        return request.size.of(formats, self.task(request.task))
+
+    def reading(self, role: str, request: JobRequest) -> Reading:
+        """How a medium of a request is read.
+
+        Args:
+            role: image, video, audio or mask.
+
+        Raises:
+            ValueError: if the task has no use for it.
+        """
+        if request.task in WORKFLOWS:
+            taken, task = takes(request.task), load_task("frame_prediction")
+        else:
+            task = self.task(request.task)
+            taken = task.takes
+        if role not in taken:
+            raise ValueError(f"task {request.task} has no use for the {role}")
+        return reading_of(role, task, request.aspect)
 
     def check(self, request: JobRequest, media: Mapping[str, Clip]) -> Admitted:
         """Check all that can be known before the clip is made.
@@ -71,6 +98,11 @@ class Admission:
         Raises:
             ValueError: saying what the model cannot do, or what is missing.
         """
+        if request.task == LONG_VIDEO:
+            plan = check_long(self.model, request, media)
+            return Admitted(plan.clips, plan.num_frames, self._notes(request))
+        if request.task == CHAIN:
+            return Admitted(*check_steps(self.model, request), self._notes(request))
         task, clips, prompt = self.task(request.task), self.clips(request), request.prompt(media)
         sampling = request.drawn()
         prompt.check(task, sampling.guidance_scale)
@@ -84,7 +116,12 @@ class Admission:
                 fitted_mask(prompt.mask, video.resized(clips.height, clips.width))
             if video.waveform is None and any(each.part == "audio" for each in task.inputs):
                 raise ValueError(f"task {task.name} takes a video with sound; the one given has none")
-        return Admitted(clips, self._num_frames(request, task, clips, media), self._notes(request))
+        if (factor := request.upscale) is not None:
+            if request.extends:
+                raise ValueError("a film that is gone on from cannot be upscaled with what follows it")
+            upscaling_text(self.model, clips.height, clips.width, factor, request.text)
+        num_frames = self._num_frames(request, task, clips, media)
+        return Admitted(clips, num_frames, self._notes(request), factor or 1)
 
     def _check_sound(self, task: Task) -> None:
         if task.makes_image:
@@ -108,8 +145,8 @@ class Admission:
         reader, notes = self.model.rows.pieces, TextNotes()
         if isinstance(reader.tokenizer, TextEncoder):
             return ()  # it knows every word, and to encode a text is the work of the queue
-        if request.text is not None:
-            reader(request.text, notes)
+        for text in request.texts:
+            reader(text, notes)
         if request.negative is not None:
             reader.read(request.negative, notes)
         if not (notes.left_out or notes.read_as or notes.cut):

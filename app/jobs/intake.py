@@ -33,6 +33,7 @@ from ...data.runtime.parsing import parse_json
 from ...data.runtime.workers import Lost, Worker
 from ...generation.prompt import fitted, fitted_image, fitted_sound, fitted_video
 from ...generation.prompt_medium import Medium
+from ...tasks.task import Task
 
 # How a file is read: `start` as long as a clip; `whole` up to its end, to go on from there; `shown` in its
 # own shape, to be painted around; `mask` pictures that are white where to paint; `kind` only looked at.
@@ -127,6 +128,20 @@ class Intake:
         if "problem" in answer:
             raise Unreadable(answer["problem"].replace(str(upload.path), upload.field))
         return answer
+
+
+def reading_of(role: str, task: Task, aspect: str | None) -> Reading:
+    """How a medium of a prompt is read.
+
+    Args:
+        role: image, video, audio or mask.
+        aspect: that is wanted of the clip.
+    """
+    if role == "video":
+        if task.has_given:
+            return "whole"
+        return "shown" if task.widens and aspect is not None else "start"
+    return {"image": "image", "audio": "sound", "mask": "mask"}[role]  # type: ignore[return-value]
 
 
 class _ReadUpload:

@@ -15,6 +15,14 @@ from ...tasks.masks import KINDS
 
 # Media of a prompt, which stand beside the job.
 MEDIA = ("image", "video", "audio", "mask")
+# Jobs that run the model several times (workflows.py), named where others name a task.
+LONG_VIDEO, CHAIN = "long_video", "chain"
+WORKFLOWS = (LONG_VIDEO, CHAIN)
+INPUT = "input"  # what the steps of a chain call the medium that came with it
+# The fields of `Sampling` that a caller may set; how a pass is computed is the server's affair.
+SAMPLING = (
+    "temperature", "top_k", "top_p", "guidance_scale", "guidance_schedule", "repetition_penalty", "joint",
+)  # fmt: skip
 ID = re.compile(r"video_[0-9a-f]{32}")
 MOST_LETTERS = 10_000  # of a text
 
@@ -27,7 +35,7 @@ class JobRequest:
     """What a clip is made of. Nothing in it names a file.
 
     Args:
-        task: name of one of the model's tasks.
+        task: name of one of the model's tasks, or of `WORKFLOWS`.
         text, negative: as of a `Prompt`.
         mask: name of a usual mask (`masks.KINDS`); a drawn one is among the media.
         media: of `MEDIA`, those that stand beside the job.
@@ -37,6 +45,10 @@ class JobRequest:
         composite: put the known pixels of a painted video back.
         sound: false leaves the sound out; true has one made for a film without (video_to_audio).
         extends: the clip follows the given video, which the result begins with.
+        upscale: make it 2 or 4 times as high and wide, by the model's stages of super-resolution.
+        script: of a long video: {"text": …, "seconds": …} for each part; `seconds` are those of the whole.
+        given, silent: of a long video, as of `LongPrompt`.
+        steps: of a chain, as in the YAML of `videolm chain`, without files.
 
     Raises:
         ValueError: if a value is of another kind or out of its range.
@@ -55,6 +67,11 @@ class JobRequest:
     composite: bool = True
     sound: bool | None = None
     extends: bool = False
+    upscale: Literal[2, 4] | None = None
+    script: tuple[dict[str, Any], ...] = ()
+    given: int | None = None
+    silent: bool = False
+    steps: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -62,6 +79,10 @@ class JobRequest:
             raise ValueError(f"media are {', '.join(unknown)}; expected some of {', '.join(MEDIA)}")
         if self.mask is not None and self.mask not in KINDS:
             raise ValueError(f"mask is {self.mask[:40]!r}; expected one of {', '.join(KINDS)}")
+        if self.task != LONG_VIDEO and (self.script or self.given is not None or self.silent):
+            raise ValueError(f"script, given and silent are for the task {LONG_VIDEO}")
+        if self.task != CHAIN and self.steps:
+            raise ValueError(f"steps are for the task {CHAIN}")
         for name in ("text", "negative"):
             if len(getattr(self, name) or "") > MOST_LETTERS:
                 raise ValueError(f"the {name} has more than {MOST_LETTERS:,} characters")
@@ -74,6 +95,12 @@ class JobRequest:
     @property
     def size(self) -> SizeChoice:
         return SizeChoice(self.aspect, self.num_frames, self.seconds)
+
+    @property
+    def texts(self) -> list[str]:
+        """All that is to be seen, in words."""
+        parts = [each.get("text") for each in (*self.script, *self.steps)]
+        return [each for each in (self.text, *parts) if isinstance(each, str)]
 
     def prompt(self, media: Mapping[str, Clip]) -> Prompt:
         """The prompt, of the media that stand beside the job."""
@@ -140,9 +167,17 @@ class Job:
     def company(self) -> tuple[Any, ...]:
         """Jobs for which this is the same may be made in one batch."""
         request = self.request
+        if request.task in WORKFLOWS:
+            return (self.id,)
         sampling = tuple(sorted(request.sampling.items()))
         size = (self.height, self.width) if request.extends else (self.height, self.width, self.num_frames)
-        return request.task, size, sampling, request.composite, request.sound, request.extends
+        how = (request.composite, request.sound, request.extends, request.upscale)
+        return request.task, size, sampling, *how
+
+    @property
+    def step_names(self) -> list[str]:
+        """Of a chain: what its steps are called."""
+        return [str(each.get("name", each.get("task"))) for each in self.request.steps]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -116,6 +116,7 @@ class JobQueue:
         self.counts = Counts()
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[str] = deque()
+        self._turns: dict[str, int] = {}  # owner -> the batch that was last made for them
         self._changed = threading.Condition(threading.RLock())
         self._is_ending = False
         self._paces: deque[float] = deque(maxlen=_REMEMBERED)  # seconds a job, of recent batches
@@ -266,10 +267,17 @@ class JobQueue:
                 self._remove_old()
 
     def _next_batch(self) -> list[Job]:
-        """The oldest job and those that may be made with it, marked as begun."""
-        first = self._jobs[self._waiting[0]]
+        """The next job and those that may be made with it, marked as begun.
+
+        Owners take turns: whose last turn is longest ago has the next, with their oldest job. The others'
+        that may be made with it come along, one of each owner after the other; that is no turn of theirs, so
+        nobody waits for more turns than there are owners.
+        """
         waiting = [self._jobs[name] for name in self._waiting]
-        batch = [job for job in waiting if job.company == first.company][: self.limits.batch]
+        turn = min({job.owner: None for job in waiting}, key=lambda owner: self._turns.get(owner, -1))
+        first = next(job for job in waiting if job.owner == turn)
+        batch = in_turns([job for job in waiting if job.company == first.company], turn)[: self.limits.batch]
+        self._turns[turn] = max(self._turns.values(), default=-1) + 1
         chosen = {job.id for job in batch}
         self._waiting = deque(name for name in self._waiting if name not in chosen)
         self.counts.batches[len(batch)] = self.counts.batches.get(len(batch), 0) + 1
@@ -370,3 +378,14 @@ class JobQueue:
             if number < surplus or (job.expires_at or now) <= now:
                 del self._jobs[job.id]
                 self.store.remove(job)
+
+
+def in_turns(jobs: Sequence[Job], first: str) -> list[Job]:
+    """One job of each owner after the other, in each round the owner `first` before the others."""
+    rounds: dict[str, int] = {}
+    order = []
+    for number, job in enumerate(jobs):
+        turn = rounds.get(job.owner, 0)
+        rounds[job.owner] = turn + 1
+        order.append((turn, job.owner != first, number))
+    return [jobs[number] for _, _, number in sorted(order)]

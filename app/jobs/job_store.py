@@ -29,7 +29,7 @@ VARIANTS = {
     "thumbnail": ("thumbnail.webp", "image/webp"),
     "spritesheet": ("spritesheet.jpg", "image/jpeg"),
 }
-_JOB = "job.json"
+_JOB, _STEPS = "job.json", "steps"
 _JOB_BYTES = 2**20
 _MOST_SPRITES = 64  # pictures of a sprite sheet
 _SPRITE_HEIGHT = 128  # pixels at most
@@ -93,10 +93,28 @@ class JobStore:
             first.save(temporary, format="webp", lossless=True)
         with replacing(names["spritesheet"]) as temporary:
             Image.fromarray(sprite_sheet(clip.frames).numpy()).save(temporary, format="jpeg", quality=90)
+        shutil.rmtree(self.parts(job), ignore_errors=True)
 
     def result(self, job: Job, variant: str) -> Path:
         """Where a variant of a finished job is."""
         return self.folder / job.id / VARIANTS[variant][0]
+
+    def parts(self, job: Job) -> Path:
+        """A folder for what a job of several parts is made of; it goes when the job is finished."""
+        return self.folder / job.id / "parts"
+
+    def keep_steps(self, job: Job, files: Mapping[str, Path]) -> None:
+        """Keep what shows the results of a chain, by the names of its steps."""
+        with replacing(self.folder / job.id / _STEPS) as temporary:
+            temporary.mkdir()
+            for number, path in enumerate(files.values()):
+                shutil.copyfile(path, temporary / f"{number}{path.suffix}")
+
+    def step(self, job: Job, name: str) -> Path | None:
+        """A picture or film of a step of a finished chain; None if it has no such step."""
+        names = job.step_names
+        found = (self.folder / job.id / _STEPS).glob(f"{names.index(name)}.*") if name in names else ()
+        return next(iter(found), None)
 
     def remove(self, job: Job) -> None:
         """Delete a job with all that belongs to it; stopped in between, `load` goes on."""

@@ -9,10 +9,11 @@ import asyncio
 import hashlib
 import ipaddress
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from .errors import ApiError
 
@@ -23,6 +24,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOOPBACK = ("localhost",)
 _OPEN = ("/health",)  # without a token
+COOKIE = "videolm_token"  # of a browser that has signed in: the token in base64
 _BODY_SECONDS = 120.0
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::\d{1,5})?")
 
@@ -36,6 +38,8 @@ class Access:
         origins: of pages of other servers that may ask, such as https://studio.example.
         tokens: of those who may ask; anybody if there are none.
         most_bytes: of the body of a request.
+        sign_in: path of a page that takes the token of a browser and keeps it in a cookie; a browser without
+            is sent there. Without such a page no cookie is read.
     """
 
     def __init__(
@@ -45,24 +49,28 @@ class Access:
         origins: Iterable[str] = (),
         tokens: Iterable[str] = (),
         most_bytes: int = 2**26,
+        sign_in: str | None = None,
     ):
-        self.app, self.most_bytes = app, most_bytes
+        self.app, self.most_bytes, self.sign_in = app, most_bytes, sign_in
         self.hosts = {host.lower() for host in (*_LOOPBACK, *hosts)}
         self.origins = {origin.lower().rstrip("/") for origin in origins}
         # Looked up by their hash, the time of which says nothing about a token that is nearly right.
         self.owners = {owner_of(token) for token in tokens}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
         if scope["type"] != "http":
             return
+        headers: dict[str, str] = {}
         try:
-            headers = _headers(scope)
+            headers |= _headers(scope)
             self._check_host(headers)
-            self._check_origin(headers)
+            self._check_origin(scope, headers)
             owner = self._owner(scope["path"], headers)
             self._check_length(headers)
         except ApiError as error:
-            answer = JSONResponse(error.body, error.status, error.headers)
+            answer = self._refusal(scope, headers, error)
             await answer(scope, receive, send)
             return
         scope.setdefault("state", {})["owner"] = owner
@@ -74,7 +82,11 @@ class Access:
         if not match or not (name in self.hosts or _is_address(name.strip("[]"))):
             raise ApiError(421, "this server is not called so (Host); --allow-hosts names it", "unknown_host")
 
-    def _check_origin(self, headers: dict[str, str]) -> None:
+    def _check_origin(self, scope: Scope, headers: dict[str, str]) -> None:
+        fetched = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+        is_of_page = self.sign_in is not None and (scope["method"], scope["path"]) == ("GET", "/")
+        if is_of_page and fetched == ("navigate", "document"):
+            return  # a link to the page, which nobody but the user sees
         origin, host = headers.get("origin"), headers.get("host", "")
         if origin is not None:
             own = {f"http://{host}".lower(), f"https://{host}".lower()}
@@ -84,14 +96,22 @@ class Access:
             raise ApiError(403, "pages of other sites may not ask", "foreign_origin")
 
     def _owner(self, path: str, headers: dict[str, str]) -> str:
-        if not self.owners or path in _OPEN:
+        if not self.owners or path in (*_OPEN, self.sign_in):
             return ""
         kind, _, token = headers.get("authorization", "").partition(" ")
+        if not kind and self.sign_in is not None:
+            kind, token = "bearer", token_of_cookies(headers.get("cookie", ""))
         owner = owner_of(token.strip())
         if kind.lower() != "bearer" or owner not in self.owners:
             challenge = {"WWW-Authenticate": "Bearer"}
             raise ApiError(401, "a valid bearer token is needed", "invalid_api_key", headers=challenge)
         return owner
+
+    def _refusal(self, scope: Scope, headers: dict[str, str], error: ApiError) -> Response:
+        is_seen = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        if error.status == 401 and self.sign_in is not None and is_seen:
+            return RedirectResponse(self.sign_in, 303)
+        return JSONResponse(error.body, error.status, error.headers)
 
     def _check_length(self, headers: dict[str, str]) -> None:
         length = headers.get("content-length", "0")
@@ -127,6 +147,23 @@ class _Bounded:
 def owner_of(token: str) -> str:
     """Hex digits that stand for a token wherever jobs are kept."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
+
+def cookie_of(token: str) -> str:
+    """The value of the cookie that stands for a token."""
+    return urlsafe_b64encode(token.encode()).decode()
+
+
+def token_of_cookies(header: str) -> str:
+    """The token in the cookies of a request; empty if there is none."""
+    for each in header.split(";"):
+        name, _, value = each.strip().partition("=")
+        if name == COOKIE:
+            try:
+                return urlsafe_b64decode(value).decode()
+            except ValueError:
+                return ""
+    return ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -23,6 +23,7 @@ class Admittance:
         hosts, origins, tokens: as of `Access`.
         allow_fetch: take http addresses of media.
         most_bytes: of a request.
+        sign_in: as of `Access`.
     """
 
     hosts: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class Admittance:
     tokens: tuple[str, ...] = ()
     allow_fetch: bool = False
     most_bytes: int = 64 * MEBIBYTE
+    sign_in: str | None = None
 
 
 def http_app(queue: JobQueue, reader: RequestReader, created: int, admittance: Admittance) -> FastAPI:
@@ -53,6 +55,7 @@ def http_app(queue: JobQueue, reader: RequestReader, created: int, admittance: A
         origins=admittance.origins,
         tokens=admittance.tokens,
         most_bytes=admittance.most_bytes,
+        sign_in=admittance.sign_in,
     )
     return app
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = {
+# Modules and the packages that they come in.
+SERVER = {
     "fastapi": "fastapi",
     "prometheus_client": "prometheus-client",
     "python_multipart": "python-multipart",
     "uvicorn": "uvicorn",
 }
-
+PAGE = SERVER | {"gradio": "gradio"}
 
 _LEAST_LETTERS = 8  # of a token
 _TOKENS_BYTES = 2**20
@@ -83,9 +84,9 @@ class Capacity:
             raise ValueError(f"hours are {self.hours:g}; expected more than 0")
 
 
-def check_packages() -> None:
-    """Raise a ValueError that says what to install if a package of the server is missing."""
-    if missing := [name for module, name in _PACKAGES.items() if find_spec(module) is None]:
+def check_packages(packages: dict[str, str]) -> None:
+    """Raise a ValueError that says what to install if one of these packages is missing."""
+    if missing := [name for module, name in packages.items() if find_spec(module) is None]:
         raise ValueError(f"serving needs {', '.join(missing)}: pip install 'videolm[app]'")
 
 

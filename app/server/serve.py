@@ -3,12 +3,15 @@
 import socket
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import uvicorn
+from fastapi import FastAPI
 
 from ...data.analysis.geometry import Geometry
 from ...data.analysis.open_geometry import geometry_for
@@ -23,6 +26,7 @@ from ..jobs.clip_maker import ClipMaker
 from ..jobs.intake import Intake
 from ..jobs.job_queue import JobQueue, QueueLimits
 from ..jobs.job_store import JobStore
+from ..jobs.previews import Previews
 from .http_app import MEBIBYTE, Admittance, http_app
 from .options import Capacity, Service
 from .video_request import RequestReader
@@ -31,6 +35,25 @@ _CONNECTIONS = 256
 _HEADER_BYTES = 2**15
 _END_SECONDS = 5
 _LOOPBACK = ("127.", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class Started:
+    """All of a server but its listening.
+
+    Args:
+        app: answers requests.
+        queue: of jobs, at work.
+        reader: of requests, with what the model can be asked for and who reads files.
+        previews: frames of jobs that are being made.
+        admittance: who may ask.
+    """
+
+    app: FastAPI
+    queue: JobQueue
+    reader: RequestReader
+    previews: Previews
+    admittance: Admittance
 
 
 def serve(
@@ -53,29 +76,50 @@ def serve(
     Raises:
         FileNotFoundError, ValueError: for what cannot be used.
     """
-    admittance = Admittance(
+    admittance = admittance_of(service, tokens)
+    with started(model, service.jobs, capacity, runtime, depth, admittance) as running:
+        address = address_of(service, listener, running.admittance)
+        name = running.reader.name
+        print(f"serving {name} at {address}/v1 (jobs in {service.jobs}); Ctrl-C ends it", flush=True)
+        server_of(running.app).run(sockets=[listener])
+
+
+def admittance_of(service: Service, tokens: Sequence[str], sign_in: str | None = None) -> Admittance:
+    """Who may ask for what, as the options say."""
+    return Admittance(
         service.named("allow_hosts"),
         service.named("allow_origins"),
         tuple(tokens),
         service.allow_fetch,
         service.max_upload * MEBIBYTE,
+        sign_in,
     )
+
+
+@contextmanager
+def started(
+    model: Path, jobs: Path, capacity: Capacity, runtime: Runtime, depth: str | None, admittance: Admittance
+) -> Iterator[Started]:
+    """A loaded model and its queue at work; with the block they end.
+
+    Args:
+        jobs: folder of jobs and results.
+    """
     batch = capacity.batch if runtime.is_exact else 1
     limits = QueueLimits(capacity.queue, capacity.keep, batch, capacity.hours * 3600)
-    with only_writer(service.jobs):
-        store = JobStore(service.jobs)
+    with only_writer(jobs):
+        store = JobStore(jobs)
         loaded = VideoLM.from_pretrained(model, runtime.device, getattr(torch, runtime.dtype))
         if runtime.quantize is not None:
             quantize(loaded.lm)
-        name, geometry = _served_name(model), _geometry(loaded, depth)
+        geometry, previews = _geometry(loaded, depth), Previews()
         warnings.simplefilter("ignore", Note)  # what is said of a request is told to its caller
         with closing(Intake(store.uploads)) as intake:
-            reader = RequestReader(Admission(loaded, geometry is not None), intake, name)
-            with JobQueue(store, ClipMaker(loaded, store, geometry), limits) as queue:
+            reader = RequestReader(Admission(loaded, geometry is not None), intake, _served_name(model))
+            with JobQueue(store, ClipMaker(loaded, store, geometry, previews), limits) as queue:
                 created = int((model / "config.json").stat().st_mtime)
                 app = http_app(queue, reader, created, admittance)
-                _announce(name, service, listener, admittance)
-                _server(app).run(sockets=[listener])
+                yield Started(app, queue, reader, previews, admittance)
 
 
 def _geometry(model: VideoLM, depth: str | None) -> Geometry | None:
@@ -84,12 +128,17 @@ def _geometry(model: VideoLM, depth: str | None) -> Geometry | None:
     return geometry_for([variant for task in tasks for variant in task.variants], depth)
 
 
-def _server(app: object) -> uvicorn.Server:
+def server_of(app: object, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
+    """A server for an application, with its limits.
+
+    Args:
+        lifespan: whether the application has work of its own at its start and end.
+    """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http="h11",
         ws="none",
-        lifespan="off",
+        lifespan=lifespan,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -107,9 +156,9 @@ def _served_name(model: Path) -> str:
     return Path(name).name or "model" if Path(name).is_absolute() else name
 
 
-def _announce(name: str, service: Service, listener: socket.socket, admittance: Admittance) -> None:
+def address_of(service: Service, listener: socket.socket, admittance: Admittance) -> str:
+    """Where a server answers; a note is printed if others than this machine's may ask without a token."""
     host, port = service.host, listener.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"serving {name} at http://{shown}:{port}/v1 (jobs in {service.jobs}); Ctrl-C ends it", flush=True)
     if not host.startswith(_LOOPBACK) and not admittance.tokens:
         print("note: other machines may ask without a token (--tokens)", file=sys.stderr, flush=True)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -26,4 +26,4 @@ def video_object(job: Job, model: str) -> dict[str, Any]:
         "num_frames": job.num_frames,
         "fps": job.fps,
         "notes": list(job.notes),
-    }
+    } | ({"steps": job.step_names} if job.request.steps else {})

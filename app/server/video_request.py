@@ -10,10 +10,9 @@ from ...data.media.clip import Clip
 from ...data.runtime.typed_fields import from_fields, shown
 from ...generation.seeds import seed_of
 from ...tasks.masks import KINDS
-from ...tasks.task import Task
 from ..jobs.admission import Admission, Admitted
-from ..jobs.intake import Intake, Reading, Unreadable, Upload, mask_of_json
-from ..jobs.job import JobRequest
+from ..jobs.intake import Intake, Unreadable, Upload, mask_of_json
+from ..jobs.job import SAMPLING, WORKFLOWS, JobRequest
 from .errors import ApiError
 from .fields import Fields
 from .sources import Source, received
@@ -27,10 +26,12 @@ OF_VIDEO = (
     "prompt", "model", "video", "seconds", "negative_prompt", "seed", "guidance_scale", "generate_sound",
     "extra_params", "video_noise_mask",
 )  # fmt: skip
-_SAMPLING = ("temperature", "top_k", "top_p", "guidance_schedule", "repetition_penalty", "joint")
-_EXTRA = (*_SAMPLING, "task", "mask", "aspect", "composite")
+_SAMPLING = tuple(name for name in SAMPLING if name != "guidance_scale")
+_OF_WORKFLOWS = ("script", "given", "silent", "steps")
+_EXTRA = (*_SAMPLING, "task", "mask", "aspect", "composite", "upscale", *_OF_WORKFLOWS)
 EDIT, EXTENSION = "inpainting", ("audio_video_continuation", "frame_prediction")
 _EDIT_MASK = "box"
+_MOST_TOLD = 500  # characters of a message, which may show what came
 _NO_MASK = "no mask is given: a box in the middle is painted (extra_params.mask)"
 
 
@@ -77,12 +78,13 @@ class RequestReader:
         except Unreadable:
             raise
         except ValueError as error:
-            raise ApiError(400, (str(error).splitlines() or ["the request cannot be used"])[0]) from None
+            told = (str(error).splitlines() or ["the request cannot be used"])[0]
+            raise ApiError(400, told[:_MOST_TOLD]) from None
 
     def _read(self, fields: Fields, uploads: dict[str, Upload], purpose: str) -> Ready:
         extra = _extra(fields)
         wanted, notes = self._wanted(fields, extra, tuple(uploads), purpose)
-        task, clips = self.admission.task(wanted.task), self.admission.clips(wanted)
+        clips = self.admission.clips(wanted)
         fps = fields.values.get("fps")
         if fps is not None and fps != clips.fps:
             message = f"fps is {fps:g}; this model makes {clips.fps:g} frames a second"
@@ -91,9 +93,7 @@ class RequestReader:
         if wanted.size.ratio is not None:
             said.append(f"of the model's sizes {clips.width}x{clips.height} is nearest to {wanted.aspect}")
         for role, upload in uploads.items():
-            if role not in task.takes:
-                raise ApiError(400, f"task {task.name} has no use for {upload.field}", param=upload.field)
-            media[role], changes = self._medium(role, upload, task, wanted)
+            media[role], changes = self._medium(role, upload, wanted)
             said += changes
         wanted = self._with_sound(wanted, extra, media)
         admitted = self.admission.check(wanted, media)
@@ -130,7 +130,9 @@ class RequestReader:
             "composite": extra.get("composite", True),
             "sound": fields.values.get("generate_sound"),
             "extends": purpose == "extension",
+            "upscale": extra.get("upscale"),
         }
+        values |= {name: extra[name] for name in _OF_WORKFLOWS if name in extra}
         if fields.ignored:
             notes = (*notes, f"without meaning for this model: {', '.join(fields.ignored)}")
         return from_fields(JobRequest, values, "the request"), notes
@@ -138,6 +140,8 @@ class RequestReader:
     def _task(self, named: Any, prompt: str | None, given: tuple[str, ...], purpose: str) -> str:
         """The task that is named, else the one that the inputs are for."""
         tasks = self.admission.model.config.tasks
+        if purpose == "create" and named in WORKFLOWS:
+            return named
         if named is not None:
             if named not in tasks:
                 message = f"task is {shown(named)}; this model has {', '.join(tasks)}"
@@ -154,13 +158,16 @@ class RequestReader:
         message = f"these inputs are for {usual[0]}, which this model was not trained on"
         raise ApiError(400, f"{message}; it has {', '.join(tasks)} (extra_params.task)")
 
-    def _medium(
-        self, role: str, upload: Upload, task: Task, wanted: JobRequest
-    ) -> tuple[Clip, tuple[str, ...]]:
+    def _medium(self, role: str, upload: Upload, wanted: JobRequest) -> tuple[Clip, tuple[str, ...]]:
         clips = self.admission.clips(wanted)
+        try:
+            reading = self.admission.reading(role, wanted)
+        except ValueError:
+            message = f"task {wanted.task} has no use for {upload.field}"
+            raise ApiError(400, message, param=upload.field) from None
         if role == "mask" and (data := _json_mask(upload)) is not None:
             return mask_of_json(data, clips), ()
-        return self.intake.read(upload, _reading(role, task, wanted), clips)
+        return self.intake.read(upload, reading, clips)
 
     def _with_sound(
         self, wanted: JobRequest, extra: Mapping[str, Any], media: Mapping[str, Clip]
@@ -189,14 +196,6 @@ def _usual_tasks(prompt: str | None, given: frozenset[str], purpose: str) -> tup
     if "image" in given:
         return ("image_to_video",)
     return ("text_to_video", "text_to_image") if prompt else ()
-
-
-def _reading(role: str, task: Task, wanted: JobRequest) -> Reading:
-    if role == "video":
-        if task.has_given:
-            return "whole"
-        return "shown" if task.widens and wanted.aspect is not None else "start"
-    return {"image": "image", "audio": "sound", "mask": "mask"}[role]  # type: ignore[return-value]
 
 
 def _extra(fields: Fields) -> dict[str, Any]:

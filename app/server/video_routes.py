@@ -28,6 +28,7 @@ _READ_AT_ONCE = 8  # requests whose media are read; others wait, and keep nobody
 _LEAST_POLL, _MOST_POLL = 200, 5000  # milliseconds
 _LOOK_SECONDS = 0.1  # between two looks at a job that somebody waits for
 _ALIVE_SECONDS = 15.0  # after which a silent stream says that it is still there
+_OF_STEPS = {".mp4": "video/mp4", ".png": "image/png"}
 _FILE_HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -115,11 +116,18 @@ class VideoRoutes:
             }
         )
 
-    def content(self, request: Request, video_id: str, variant: Variant = "video") -> Response:
+    def content(
+        self, request: Request, video_id: str, variant: Variant = "video", step: str | None = None
+    ) -> Response:
         job = self._own(request, video_id)
         if job.status != "completed":
             raise ApiError(400, f"the video is {job.status}; there is no content of it", "video_not_ready")
-        return self._file(job, variant)
+        if step is None:
+            return self._file(job, variant)
+        path = self.queue.store.step(job, step)
+        if path is None:
+            raise ApiError(404, "the video has no such step", "step_not_found", "step")
+        return FileResponse(path, media_type=_OF_STEPS[path.suffix], headers=_FILE_HEADERS)
 
     def cancel(self, request: Request, video_id: str) -> Response:
         self._own(request, video_id)

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..media.timing import audio_latents, audio_step, video_frames
 from ..runtime.typed_fields import check_fields, check_least, from_fields
+
+if TYPE_CHECKING:
+    from ..environments.action_space import ActionSpace
 
 # What may differ among the clips of one model; the rest follows from tokenizers and frame rate.
 SIZE_FIELDS = ("height", "width", "num_frames", "grid", "audio_frames")
@@ -29,6 +33,9 @@ class ClipFormat:
         audio_tokenizer: fingerprint.
         variants: further visual codes of every clip, made from altered frames: name -> how they are made, and
             their "grid" where it is not the clip's.
+        actions: the action space of clips with actions, as `ActionSpace.to_json` gives it; {} of others. Such
+            clips are episodes, each of its own length (episodes.py), and `num_frames`, `grid` and
+            `audio_frames` are those of the window of them that a model is trained on.
 
     Raises:
         ValueError: if a field is of another kind or out of its range.
@@ -48,6 +55,7 @@ class ClipFormat:
     hop_length: int = 0
     audio_tokenizer: str = ""
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    actions: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -64,6 +72,8 @@ class ClipFormat:
         largest = max(prod(self.grid), prod(self.factors), self.num_frames * self.height * self.width)
         if not self.factors or max(largest, self.audio_frames, *self.codebook_sizes) >= _MOST:
             raise ValueError(f"{self.name} with grid {self.grid} and factors {self.factors} are no clips")
+        if (space := self.action_space) is not None:
+            self._check_episodes(space)
 
     @property
     def name(self) -> str:
@@ -73,6 +83,15 @@ class ClipFormat:
     @property
     def has_audio(self) -> bool:
         return bool(self.codebook_sizes)
+
+    @cached_property
+    def action_space(self) -> "ActionSpace | None":
+        """What the actions of clips mean; None of clips without."""
+        if not self.actions:
+            return None
+        from ..environments.action_space import ActionSpace  # with torch, which --help does without
+
+        return ActionSpace.from_json(self.actions)
 
     @property
     def audio_step(self) -> float:
@@ -95,12 +114,21 @@ class ClipFormat:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one clip's codes, by name."""
+        """Shape of one clip's codes, by name; of episodes, of a window."""
         shapes: dict[str, tuple[int, ...]] = {"visual": self.grid}
         shapes |= {name: tuple(made.get("grid", self.grid)) for name, made in self.variants.items()}
+        return shapes | self._other_shapes(self.grid[0], self.audio_frames)
+
+    def episode_shapes(self, latents: int) -> dict[str, tuple[int, ...]]:
+        """`shapes` of an episode of so many latents, from its first on."""
+        frames, sound = video_frames(latents, self.temporal_stride), 0
         if self.has_audio:
-            shapes["audio"] = (len(self.codebook_sizes), self.audio_frames)
-        return shapes
+            sound = audio_latents(frames, self.fps, self.sample_rate, self.hop_length)
+        return {"visual": (latents, *self.grid[1:])} | self._other_shapes(latents, sound)
+
+    def num_steps(self, latents: int) -> int:
+        """Actions of a clip of so many latents: one for each of its frames but the first."""
+        return (latents - 1) * self.temporal_stride
 
     def differences(self, other: "ClipFormat", besides: Sequence[str] = ()) -> str:
         """What differs, in words for a message; empty if nothing does.
@@ -109,8 +137,12 @@ class ClipFormat:
             besides: fields that may differ.
         """
         own, theirs = asdict(self), asdict(other)
+        spaces = (self.action_space, other.action_space)
+        words: dict[str, str] = {}
+        if spaces[0] is not None and spaces[1] is not None:
+            words["actions"] = spaces[0].differences(spaces[1])
         return ", ".join(
-            f"{name} {own[name]} and {theirs[name]}"
+            words.get(name) or f"{name} {own[name] or 'none'} and {theirs[name] or 'none'}"
             for name in own
             if own[name] != theirs[name] and name not in besides
         )
@@ -131,3 +163,21 @@ class ClipFormat:
             ValueError: if a field is missing or unknown, of another kind or out of its range.
         """
         return from_fields(cls, values, "the format of the clips")
+
+    def _other_shapes(self, latents: int, audio_frames: int) -> dict[str, tuple[int, ...]]:
+        """Of what goes beside the visual codes."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.has_audio:
+            shapes["audio"] = (len(self.codebook_sizes), audio_frames)
+        if self.action_space is not None:
+            shapes |= self.action_space.shapes(self.num_steps(latents))
+        return shapes
+
+    def _check_episodes(self, space: "ActionSpace") -> None:
+        if self.fps != space.rate:
+            raise ValueError(
+                f"there are {self.fps:g} frames and {space.rate:g} actions per second; "
+                "expected as many of both: one action leads from each frame to the next"
+            )
+        if self.variants:
+            raise ValueError(f"clips with actions have no further codes such as {', '.join(self.variants)}")

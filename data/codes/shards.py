@@ -2,7 +2,7 @@
 
     SHARDS/index.json               format of the clips, fingerprints, the list of shards
            shard-00000.safetensors  visual and its variants int32 (n t h w), audio int16 (n levels frames),
-                                    has_audio
+                                    has_audio; of clips with actions as episodes.py says
            shard-00000.jsonl        a clip a line: captions, source, path, other keys of its entry
            shard-00000.json         its record: checksums, hashes of what its entries were made of, skipped
                                     entries, how much of its footage was used
@@ -34,8 +34,10 @@ from ..sources.held_out import SplitKey, group_of
 from .checked_files import CheckedFiles
 from .clip_format import ClipFormat
 from .clip_table import ClipColumns, ClipTable, open_table, path_in_source
+from .episodes import EpisodeRows, check_episode, joined
 from .footage import Footage
 from .shard_index import FORMAT_VERSION, check_records, read_index
+from .stacked_clips import StackedRows, stacked
 
 _DTYPES = {"audio": torch.int16}
 _VISUAL = torch.int32
@@ -45,8 +47,14 @@ _VISUAL = torch.int32
 class CodedClip:
     """One clip as codes.
 
+    Of an episode, a clip with actions (`ClipFormat.actions`), t is its own number of latents, which may be
+    more or fewer than the format's grid says: the grid is that of the window that a model is trained on.
+    Latent 0 is coded alone, as a first frame; every later one covers `temporal_stride` frames. episodes.py
+    says which actions lead to which latent.
+
     Args:
-        codes: "visual" (t h w), and "audio" (levels frames) if the clip has sound.
+        codes: "visual" (t h w), and "audio" (levels frames) if the clip has sound; of an episode also
+            "actions" (dimensions steps) and "outcome" (steps), steps = (t - 1) * temporal_stride.
         captions: what is seen, in one or several ways of saying it; empty if unknown.
         source: where the clip comes from; windows of one file share it.
         extra: whatever else a manifest says.
@@ -209,6 +217,9 @@ class ShardWriter:
         refuse_others(self.folder, found, wanted, "codes")
 
     def _check(self, clip: CodedClip) -> None:
+        if self.clips.actions:
+            check_episode(clip.codes, self.clips, clip.source)
+            return
         shapes = self.clips.shapes
         for name, codes in clip.codes.items():
             if tuple(codes.shape) != shapes.get(name):
@@ -258,7 +269,7 @@ class ShardReader:
         number = bisect_right(self._firsts, index % len(self)) - 1
         row, shard = index % len(self) - self._firsts[number], self._shard(number)
         codes = {
-            name: shard.get_slice(name)[row].long()
+            name: shard.codes(row, name)
             for name in self.clips.shapes
             if name != "audio" or line["has_audio"]
         }
@@ -313,8 +324,16 @@ class ShardReader:
                 raise ValueError(f"{path} is damaged: {error}") from error
             if missing := sorted(self.clips.shapes.keys() - set(opened.keys())):
                 raise ValueError(f"{path} has no {', '.join(missing)} codes, which the index speaks of")
-            self._open[number] = opened
+            self._open[number] = self._rows(opened, self._shards[number]["clips"], path)
         return self._open[number]
+
+    def _rows(self, opened: Any, clips: int, path: Path) -> EpisodeRows | StackedRows:
+        if not self.clips.actions:
+            return StackedRows(opened)
+        try:
+            return EpisodeRows(opened, self.clips, clips)
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
 
     def _file(self, shard: dict[str, Any], suffix: str) -> Path:
         name = f"{shard['name']}.{suffix}"
@@ -337,11 +356,8 @@ class ShardReader:
 
 def _write_shard(path: Path, waiting: list[CodedClip], clips: ClipFormat) -> dict[str, Any]:
     """Two files beside each other; their entry in the index."""
-    tensors = {}
-    for name, shape in clips.shapes.items():
-        dtype = _DTYPES.get(name, _VISUAL)
-        absent = torch.zeros(shape, dtype=dtype)
-        tensors[name] = torch.stack([clip.codes.get(name, absent).cpu().to(dtype) for clip in waiting])
+    held = (joined if clips.actions else stacked)([clip.codes for clip in waiting], clips)
+    tensors = {name: codes.to(_DTYPES.get(name, _VISUAL)) for name, codes in held.items()}
     has_audio = ["audio" in clip.codes for clip in waiting]
     tensors["has_audio"] = torch.tensor(has_audio)
     lines = [

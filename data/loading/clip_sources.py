@@ -13,7 +13,6 @@ from typing import Any
 from ..analysis.geometry import Geometry, SceneGeometry
 from ..codes.clip_format import ClipFormat
 from ..codes.footage import Footage
-from ..media.clip import Clip
 from ..media.framing import nearest_aspects
 from ..media.probe import MediaInfo
 from ..media.streams import EmptyPart, MediaError, printable
@@ -25,39 +24,13 @@ from ..sources.manifest import read_manifest
 from ..sources.selection import ClipSelection
 from ..synthetic.corpus import corpus_of, is_corpus
 from .clip_reader import ClipReader
+from .episode_source import EpisodeSource
 from .probes import Probes
+from .reading import Reading
 
 # Frames of a piece take about so much memory.
 _PIECE_BYTES = 2**26
 _MOST_WINDOWS = 64
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What one piece gave.
-
-    Args:
-        name: the entry.
-        clips: of the right size and length; as many windows as there are.
-        captions: of every one of them.
-        extra: whatever else is known.
-        problem: why there are no clips; empty if there are.
-        bucket: the number of the format that the clips have, of a source of several.
-        geometry: their flow and depth, if known.
-        first: how many windows of the entry stand in pieces before.
-        path: of their file, relative to the source; empty of the embedded corpus.
-        footage: how much of the entry was used; None of the embedded corpus.
-    """
-
-    name: str
-    clips: tuple[Clip, ...] = ()
-    captions: tuple[str, ...] = ()
-    extra: dict[str, Any] | None = None
-    problem: str = ""
-    bucket: int = 0
-    geometry: Geometry | None = None
-    first: int = 0
-    path: str = ""
-    footage: Footage | None = None
 
 
 class SyntheticSource:
@@ -298,7 +271,7 @@ class FileSource:
         return nearest
 
 
-Source = SyntheticSource | FileSource
+Source = SyntheticSource | FileSource | EpisodeSource
 
 
 def open_source(
@@ -313,7 +286,7 @@ def open_source(
     probe_cache: Path | None = None,
 ) -> Source:
     """The entries of `source`: an embedded corpus (the first `count` clips of `split`), or any kind of list
-    that `read_manifest` knows, for clips of one format or of several.
+    that `read_manifest` knows, for clips of one format or of several; of one with actions, whole episodes.
 
     Args:
         windows: clips of a file, at most; None for all.
@@ -340,4 +313,6 @@ def open_source(
         return SyntheticSource(selection, clips.sample_rate or None)
     entries = read_manifest(source, where)
     description = {"source": str(source), "where": where, "windows": windows or 0}
+    if isinstance(clips, ClipFormat) and clips.actions:
+        return EpisodeSource(clips, entries, description)
     return FileSource(clips, entries, windows, description, Probes(entries, source, probe_cache))

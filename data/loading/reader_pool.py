@@ -9,7 +9,8 @@ import torch
 from ..codes.footage import Footage
 from ..media.clip_tensors import put_together, take_apart
 from ..runtime.workers import Lost, map_in_processes
-from .clip_sources import Reading, Source
+from .clip_sources import Source
+from .reading import Reading
 
 SECONDS_PER_ENTRY = 120.0
 
@@ -59,6 +60,7 @@ class _ReadEntry:
             "bucket": reading.bucket,
             "first": reading.first,
             "path": reading.path,
+            "codes": {name: codes.numpy() for name, codes in reading.codes.items()},
             "footage": None if reading.footage is None else reading.footage.to_json(),
         }
 
@@ -69,4 +71,6 @@ def _received(answer: dict[str, Any]) -> Reading:
         for arrays, values in answer["clips"]
     )
     footage = None if answer["footage"] is None else Footage.from_json(answer["footage"])
-    return Reading(**answer | {"clips": clips, "captions": tuple(answer["captions"]), "footage": footage})
+    codes = {name: torch.from_numpy(array) for name, array in answer["codes"].items()}
+    made = {"clips": clips, "captions": tuple(answer["captions"]), "footage": footage, "codes": codes}
+    return Reading(**answer | made)

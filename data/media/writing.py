@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..runtime.files import replacing
 from ..runtime.notes import notify
-from .film_writing import MP4, WEBM, write_film
+from .film_writing import MKV, MP4, WEBM, write_film
 from .gif_writing import write_gif
 from .pictures import collect
 from .sound import Sound, mixed_down
@@ -21,7 +21,7 @@ from .waveform import write_wav
 
 Frames = UInt8[Tensor, "frames height width 3"]
 
-_FILMS = {".mp4": MP4, ".webm": WEBM}
+_FILMS = {".mp4": MP4, ".webm": WEBM, ".mkv": MKV}
 # Suffixes of the files that can be written; those of them that hold no sound.
 WRITABLE = (*_FILMS, ".gif", ".png", ".wav")
 SOUNDLESS = (".gif", ".png")
@@ -36,10 +36,10 @@ def write_media(
 ) -> None:
     """Write pictures and sound to a file, of which nothing is seen before it is complete.
 
-    The suffix names the format: .mp4 (H.264 and AAC) and .webm (VP9 and Opus) play in browsers, .gif
-    loops and has no sound, .png is the picture of a clip of one frame, .wav is the sound alone. H.264
-    wants even sizes: an .mp4 repeats the last row or column of an odd one. In films sound of more than two
-    channels is mixed down by ITU-R BS.775; a warning says so.
+    The suffix names the format: .mp4 (H.264 and AAC) and .webm (VP9 and Opus) play in browsers, .mkv (RGB in
+    H.264, and FLAC) gives back every pixel as it was, .gif loops and has no sound, .png is the picture of a
+    clip of one frame, .wav is the sound alone. An .mp4 wants even sizes: it repeats the last row or column of
+    an odd one. In films sound of more than two channels is mixed down by ITU-R BS.775; a warning says so.
 
     Args:
         frames: bytes 0..255, RGB.

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -21,7 +21,11 @@ from .weights_file import some
 
 CONFIG_VERSION = 1
 _WEIGHTS = "model.safetensors"
+# Metadata of a setting that came after models were stored. At its default it is no part of the fingerprint:
+# these models, and all codes that were made with them, are still the same.
+LATER = {"is_later": True}
 
+_NOTHING = object()  # equals no setting
 # Not typing.Self: beartype refuses it on methods that it checks one by one.
 Model = TypeVar("Model", bound="PretrainedMixin")
 
@@ -34,6 +38,13 @@ def fingerprint(config: dict[str, Any], state: dict[str, Tensor]) -> str:
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def identity(config: Any) -> dict[str, Any]:
+    """The settings of a dataclass that its fingerprint counts: all but those that are `LATER` and at their
+    default."""
+    usual = {each.name: each.default for each in fields(config) if each.metadata.get("is_later")}
+    return {name: value for name, value in asdict(config).items() if usual.get(name, _NOTHING) != value}
 
 
 class PretrainedMixin(nn.Module):
@@ -49,7 +60,7 @@ class PretrainedMixin(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(asdict(self.config), self.state_dict())
+        return fingerprint(identity(self.config), self.state_dict())
 
     def save_pretrained(self, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
         """Write config.json, model.safetensors and their checksums.

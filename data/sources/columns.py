@@ -30,6 +30,7 @@ _NAMES = {
 }  # fmt: skip
 # Their names are kept, so that settings and conditions find them however they are written.
 _PLAIN = ("group", "class", "long_caption", "height", "width")
+_PLAIN += ("actions", "rewards", "terminated", "action_rate")
 # WebVid calls the caption "name"; beside these columns it can mean nothing else.
 _BESIDE_NAME = ("page_dir", "content_url")
 _MOST_CHARACTERS = 2**20
@@ -135,7 +136,7 @@ def seconds(name: str, value: Any) -> float | None:
         clock = _CLOCK.fullmatch(value.strip())
         try:
             number = _of_clock(*clock.groups()) if clock else float(value.strip().removesuffix("s"))
-        except ValueError:
+        except (ValueError, OverflowError):  # hours of hundreds of digits
             number = None
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
     if not is_number or not 0 <= number <= _MOST_SECONDS:

@@ -2,6 +2,7 @@
 
     clips/                       media with 01.txt or 01.json beside 01.mp4; folders are the key "class"
     clips/captions.jsonl         {"path": "a.mp4", "caption": "a dog", "start": 0.5, "end": 2, "group": "s1"}
+    played/captions.jsonl        {"path": "a.mkv", "actions": [2, 0], "rewards": [0, 1], "terminated": true}
     clips/metadata.csv           file_name,text                    likewise .jsonl, .parquet (Hugging Face)
     clips/videos.txt             a.mp4       and prompts.txt beside it: a dog                 (finetrainers)
     list.csv, .tsv, .txt         path,caption,start,end            a.mp4,a dog,0:00:01.5,0:00:03

@@ -13,6 +13,7 @@ from typing import Any
 
 from .columns import listed, seconds, sort_columns
 from .entry import LONG_CAPTION, Entry
+from .episode_keys import EPISODE_KEYS, checked_episode
 from .places import Place
 
 _ANSWERERS = ("gpt", "assistant", "model")
@@ -32,6 +33,7 @@ def entries_of(values: Mapping[str, Any], place: Place, load: _Load | None = Non
     """
     _check_text(values)
     row, rest = sort_columns(values)
+    rest = checked_episode(rest)
     long_caption = rest.pop(LONG_CAPTION, None)
     if not isinstance(long_caption, str | None):
         raise ValueError(f"{LONG_CAPTION} is {long_caption!r}; expected a text")
@@ -58,11 +60,13 @@ def _parts(
     if isinstance(captions, list) and len(captions) != len(times):
         raise ValueError(f"it has {len(times)} times and {len(captions)} captions")
     lists = {name: listed(value) for name, value in rest.items()}
+    # Actions are those of the whole film, which the parts' times slice.
+    shares = {name for name, value in lists.items() if isinstance(value, list)} - {*EPISODE_KEYS}
     parts = []
     for number, pair in enumerate(times):
         caption = captions[number] if isinstance(captions, list) else captions
         shared = {
-            name: value[number] if isinstance(value, list) and len(value) == len(times) else rest[name]
+            name: value[number] if name in shares and len(value) == len(times) else rest[name]
             for name, value in lists.items()
         }
         try:

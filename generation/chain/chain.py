@@ -11,7 +11,7 @@ No task is trained for this: steps hand over pixels and samples, which the next 
 own files (Kondratyuk et al. 2024, arXiv:2312.14125, figures 7 and 10).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -70,11 +70,17 @@ class Step:
 
 
 def run_chain(
-    model: VideoLM, steps: Sequence[Step], *, keep: Path | None = None, report: Report | None = None
+    model: VideoLM,
+    steps: Sequence[Step],
+    *,
+    given: Mapping[str, Clip] | None = None,
+    keep: Path | None = None,
+    report: Report | None = None,
 ) -> dict[str, Clip]:
     """The result of every step, by its name.
 
     Args:
+        given: clips that steps may name as they name results of earlier steps.
         keep: folder for the results, exactly (01-NAME.safetensors), to look at (.png, .mp4) and with what
             they were made of (.json). Run again, only steps are made whose result is missing, or that ask
             for something else than it was made of.
@@ -83,14 +89,7 @@ def run_chain(
     Raises:
         ValueError: naming the step that cannot be made; before any is made where that can be seen.
     """
-    steps = checked(steps)
-    for step in steps:
-        with _named(step):
-            task = model.config.task(step.task)
-            _prompt(step, {}).check(task, _how(model, step).guidance_scale)
-            (step.size or SizeChoice()).of(model.config.formats, task)
-            if step.text is not None:
-                model.rows.pieces(step.text)
+    steps, given = check_chain(model, steps, tuple(given or ())), given or {}
     clips: dict[str, Clip] = {}
     for number, step in enumerate(steps):
 
@@ -99,13 +98,36 @@ def run_chain(
                 report(number + part, name)
 
         with _named(step):
-            clips[step.name] = _result(model, steps, number, clips, keep, tell)
+            clips[step.name] = _result(model, steps, number, {**given, **clips}, keep, tell)
         tell(1)
     return clips
 
 
-def checked(steps: Sequence[Step]) -> list[Step]:
+def check_chain(model: VideoLM, steps: Sequence[Step], given: Sequence[str] = ()) -> list[Step]:
+    """The steps with all that they take named, checked against a model before any is made.
+
+    Args:
+        given: names of clips that are there before the first step.
+
+    Raises:
+        ValueError: naming the step that the model cannot make, and as `checked`.
+    """
+    steps = checked(steps, given)
+    for step in steps:
+        with _named(step):
+            task = model.config.task(step.task)
+            _prompt(step, {}).check(task, _how(model, step).guidance_scale)
+            (step.size or SizeChoice()).of(model.config.formats, task)
+            if step.text is not None:
+                model.rows.pieces(step.text)
+    return steps
+
+
+def checked(steps: Sequence[Step], given: Sequence[str] = ()) -> list[Step]:
     """The steps with all that they take named.
+
+    Args:
+        given: names of clips that are there before the first step.
 
     Raises:
         ValueError: if there are none, two have one name, or one lacks an input or cannot use one.
@@ -115,6 +137,8 @@ def checked(steps: Sequence[Step]) -> list[Step]:
     names = [step.name for step in steps]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"two steps are named {twice[0]}; give each a name of its own")
+    if both := [name for name in names if name in given]:
+        raise ValueError(f"a step is named {both[0]}, as what is given; give it another name")
     complete: list[Step] = []
     for number, step in enumerate(steps):
         with _named(step):
@@ -140,7 +164,7 @@ def _result(
     model: VideoLM,
     steps: Sequence[Step],
     number: int,
-    clips: dict[str, Clip],
+    clips: Mapping[str, Clip],
     keep: Path | None,
     tell: Callable[[float], None],
 ) -> Clip:
@@ -149,7 +173,7 @@ def _result(
     if keep is None:
         return _made(model, step, clips, tell)
     path = file_of(keep, steps, step.name)
-    record = MadeWith(path.with_suffix(".json"), _made_of(model, steps, number, keep))
+    record = MadeWith(path.with_suffix(".json"), _made_of(model, steps, number, clips, keep))
     made_of = digest_of(record.settings)
     if not is_cached(path, made_of):
         cache_clip(_made(model, step, clips, tell), path, made_of)
@@ -166,7 +190,7 @@ def shown(path: Path, clip: Clip) -> Path:
     return path.with_suffix(".png" if clip.num_frames == 1 else ".mp4")
 
 
-def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[float], None]) -> Clip:
+def _made(model: VideoLM, step: Step, clips: Mapping[str, Clip], tell: Callable[[float], None]) -> Clip:
     geometry = geometry_for(model.config.task(step.task).variants, step.depth)
     prompt = replace(_prompt(step, clips), geometry=geometry)
     (clip,) = model.generate_batch(
@@ -180,7 +204,7 @@ def _made(model: VideoLM, step: Step, clips: dict[str, Clip], tell: Callable[[fl
     return clip
 
 
-def _prompt(step: Step, clips: dict[str, Clip]) -> Prompt:
+def _prompt(step: Step, clips: Mapping[str, Clip]) -> Prompt:
     def media(name: str | Path | None) -> Clip | str | Path | None:
         return clips.get(name, name) if isinstance(name, str) else name
 
@@ -199,21 +223,26 @@ def _how(model: VideoLM, step: Step) -> DrawSettings:
     return model.settings(load_task(step.task).name, step.sampling, text=step.text is not None)
 
 
-def _made_of(model: VideoLM, steps: Sequence[Step], number: int, folder: Path) -> dict[str, Any]:
+def _made_of(
+    model: VideoLM, steps: Sequence[Step], number: int, clips: Mapping[str, Clip], folder: Path
+) -> dict[str, Any]:
     """What a step's result follows from: the model, settings, and hashes of files, which may move."""
     step, names = steps[number], [each.name for each in steps]
     files: dict[str, Path] = {}
+    given: dict[str, str] = {}
     for name in (*MEDIA, "mask"):
         value = getattr(step, name)
         if value in names:
             files[name] = file_of(folder, steps, str(value))
+        elif isinstance(value, str) and value in clips:
+            given[name] = digest_of({"clip": clips[value]})
         elif value is not None and Path(value).is_file():
             files[name] = Path(value)
     settings = asdict(step) | {"sampling": asdict(_how(model, step))}
     settings |= {name: value.name for name, value in settings.items() if isinstance(value, Path)}
     return settings | {
         "model": model.fingerprint,
-        "sha256": {name: file_hash(path) for name, path in files.items()},
+        "sha256": {name: file_hash(path) for name, path in files.items()} | given,
     }
 
 

@@ -13,6 +13,7 @@ steps:
     seed: 3
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,17 @@ from ...data.runtime.model_source import model_folder, source_name
 from ...data.runtime.one_writer import only_writer
 from ...data.runtime.parsing import bounded_text, parse_yaml
 from ...data.runtime.progress import progress
+from ...data.runtime.typed_fields import shown as value_shown
 from ...lm.decoding.sampling import Sampling
 from ...tasks.clip_size import WORDS, size_of
 from ...tasks.masks import KINDS
-from ...tasks.task import task_names
+from ...tasks.task import film_task_names
 from ..notes import notes
 from ..pipeline import VideoLM
 from ..run_request import claim_folder
 from .chain import MEDIA, Step, checked, file_of, run_chain, shown
 
+FIELDS = ("seed", "sampling", "aspect", "steps")
 _FIELDS = (*(each.name for each in fields(Step) if each.name != "size"), *WORDS)
 _TYPES = {"raw": (bool,), "seed": (int,), "frames": (int,), "seconds": (float, int), "sampling": (dict,)}
 
@@ -44,21 +47,34 @@ def read_chain(path: Path) -> list[Step]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no YAML, or a step is none.
     """
-    content = parse_yaml(bounded_text(path), str(path))
-    known = ("seed", "sampling", "aspect", "steps")
-    if not isinstance(content, dict) or not content.keys() <= set(known):
-        raise ValueError(f"{path} is no chain; expected {', '.join(known)}")
-    listed = content.pop("steps", None)
+    return checked(steps_of(parse_yaml(bounded_text(path), str(path)), str(path), path.parent))
+
+
+def steps_of(content: Any, called: str, beside: Path | None, given: Sequence[str] = ()) -> list[Step]:
+    """The steps of a chain's values, as its YAML holds them.
+
+    Args:
+        called: name of the chain, for messages.
+        beside: folder of the files that steps name; None where they may name none.
+        given: names of clips that are there before the first step.
+
+    Raises:
+        ValueError: if they are no chain, or a step is none.
+    """
+    if not isinstance(content, dict) or not content.keys() <= set(FIELDS):
+        raise ValueError(f"{called} is no chain; expected {', '.join(FIELDS)}")
+    common = {name: value for name, value in content.items() if name != "steps"}
+    listed = content.get("steps")
     if not isinstance(listed, list) or not listed:
-        raise ValueError(f"{path} has no steps; expected a list, such as - task: text_to_image")
+        raise ValueError(f"{called} has no steps; expected a list, such as - task: text_to_image")
     names = [each.get("name", each.get("task")) for each in listed if isinstance(each, dict)]
     steps: list[Step] = []
     for number, each in enumerate(listed, start=1):
         try:
-            steps.append(_step(each, content, names, path.parent))
+            steps.append(_step(each, common, [*names, *given], beside))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}, step {number}: {error}") from error
-    return checked(steps)
+            raise ValueError(f"{called}, step {number}: {error}") from error
+    return steps
 
 
 def write_chain(chain: Path, model: str | Path | None, out: Path) -> list[Path]:
@@ -82,11 +98,11 @@ def write_chain(chain: Path, model: str | Path | None, out: Path) -> list[Path]:
     return [shown(file_of(out, steps, name), clip) for name, clip in clips.items()]
 
 
-def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path) -> Step:
+def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path | None) -> Step:
     """One step of the file, with what holds for all.
 
     Args:
-        names: of all steps; what an image, video or audio says else is a file.
+        names: of all steps and clips that are given; what an image, video or audio says else is a file.
     """
     if not isinstance(values, dict) or not values.keys() <= set(_FIELDS):
         found = ", ".join(map(str, values)) if isinstance(values, dict) else str(values)[:60]
@@ -96,11 +112,16 @@ def _step(values: Any, common: dict[str, Any], names: list[Any], beside: Path) -
         if type(value) not in kinds:
             quotes = ", in quotes" if kinds == (str,) else ""
             raise ValueError(f"{name} is {value!r}; expected {kinds[0].__name__}{quotes}")
-    if values.get("task") not in task_names():
-        raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(task_names())}")
+    if values.get("task") not in film_task_names():
+        raise ValueError(f"task is {values.get('task')!r}; expected one of {', '.join(film_task_names())}")
     words = dict.fromkeys(MEDIA, names) | {"mask": KINDS}
     given = [name for name in words if values.get(name, "") not in ("", *words[name])]
-    files: dict[str, Any] = {name: inside(beside / values[name], beside) for name in given}
+    files: dict[str, Any] = {}
+    if beside is not None:
+        files = {name: inside(beside / values[name], beside) for name in given}
+    elif given or "depth" in values:
+        name = given[0] if given else "depth"
+        raise ValueError(f"{name} is {value_shown(values[name])}; files cannot be named here")
     named = {"name": values["task"], "seed": common.get("seed", 0)}
     own = {name: value for name, value in (named | values | files).items() if name not in WORDS}
     said = {name: value for name, value in (common | values).items() if name in WORDS}

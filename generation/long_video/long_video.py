@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...data.codes.clip_format import ClipFormat
 from ...data.media.clip import Clip, write_clip
 from ...data.runtime.checksums import file_hash
 from ...data.runtime.files import write_json
@@ -77,6 +78,51 @@ class LongPrompt:
             raise ValueError("give either an image or a video to begin with")
 
 
+@dataclass(frozen=True, eq=False)
+class LongPlan:
+    """A long video that can be made.
+
+    Args:
+        clips: the size of its windows.
+        start: the video that it begins with.
+        given: frames that a window is given.
+        num_frames: of the whole.
+    """
+
+    clips: ClipFormat
+    start: Clip | None
+    maker: WindowMaker
+    given: int
+    segments: Sequence[Segment]
+    num_frames: int
+
+
+def plan_long(
+    model: VideoLM,
+    prompt: LongPrompt,
+    sampling: Sampling | None = None,
+    best_of: int = 1,
+    fit: Fit | None = None,
+) -> LongPlan:
+    """Check a long video, before any of it is made.
+
+    Args, errors: as `generate_long`.
+    """
+    clips = SizeChoice(prompt.aspect).of(model.config.formats, load_task("frame_prediction"))
+    start = None if prompt.video is None else fitted(prompt.video, clips)
+    sound = sound_of(model, start, prompt.silent)
+    if sound == "none" and not prompt.silent and start is not None and start.waveform is not None:
+        notify("this model cannot go on with the video's sound; the result is silent")
+    maker = WindowMaker(
+        model, clips, prompt.image, prompt.negative, sampling or Sampling(), sound, best_of, fit
+    )
+    given = given_frames_of(model, clips, prompt.given)
+    first = 0 if start is None else start.num_frames
+    segments, total = plan(prompt.lines, clips, given=given, seconds=prompt.seconds, first=first)
+    maker.check(segments)
+    return LongPlan(clips, start, maker, given, segments, total)
+
+
 def generate_long(
     model: VideoLM,
     prompt: LongPrompt,
@@ -101,19 +147,10 @@ def generate_long(
     Raises:
         ValueError: if the model lacks a task or size that this takes, or an input does not fit.
     """
-    clips = SizeChoice(prompt.aspect).of(model.config.formats, load_task("frame_prediction"))
-    start = None if prompt.video is None else fitted(prompt.video, clips)
-    sound = sound_of(model, start, prompt.silent)
-    if sound == "none" and not prompt.silent and start is not None and start.waveform is not None:
-        notify("this model cannot go on with the video's sound; the result is silent")
-    maker = WindowMaker(
-        model, clips, prompt.image, prompt.negative, sampling or Sampling(), sound, best_of, fit
-    )
-    given = given_frames_of(model, clips, prompt.given)
-    first = 0 if start is None else start.num_frames
-    segments, total = plan(prompt.lines, clips, given=given, seconds=prompt.seconds, first=first)
+    planned = plan_long(model, prompt, sampling, best_of, fit)
+    clips, start, maker = planned.clips, planned.start, planned.maker
+    segments, total, sound = planned.segments, planned.num_frames, maker.sound
     seed = seed_of(seed, len(segments) * best_of)
-    maker.check(segments)
     made = Timeline(clips, total + clips.num_frames, sound != "none")
     if start is not None:
         made.begin(start)
@@ -128,7 +165,7 @@ def generate_long(
         joins = made.join(window, segment.given, align=sound == "of each window")
         rows.append(_row(segment, maker.task(segment), first_seed, clips.fps, *joins))
         tell(1)
-    about = {"seconds": total / clips.fps, "frames": total, "given_frames": given, "sound": sound}
+    about = {"seconds": total / clips.fps, "frames": total, "given_frames": planned.given, "sound": sound}
     drawn = {task: asdict(how) for segment in segments for task, how in maker.settings(segment).items()}
     how = {"sampling": drawn, "best_of": best_of, "segments": rows}
     return made.clip(total), about | how

@@ -95,6 +95,22 @@ class Generation:
         """The batch's ids; positions not sampled yet hold what the batch has there, or guesses."""
         return self.rows.ids_of(self.batch)
 
+    def give(self, positions: Int[Tensor, " given"], ids: Int[Tensor, "batch given"]) -> None:
+        """Set ids of forced positions that were not known at the start.
+
+        Args:
+            positions: counted from the first one behind the prefix.
+
+        Raises:
+            ValueError: if one of them was read already, or is to be sampled.
+        """
+        columns = positions.to(self.rows.ids.device) + self.rows.prefix
+        if len(columns) and int(columns.min()) < self.decoder.cache.length:
+            raise ValueError("an id of a position that was read already cannot be given any more")
+        if torch.isin(columns, self.chooser.columns).any():
+            raise ValueError("only ids of forced positions can be given")
+        self.rows.ids[:, columns] = ids.to(columns.device).repeat(len(self.rows.ids) // len(ids), 1)
+
     def __iter__(self) -> Iterator[int]:
         if self.settings.decoding == "jacobi":
             return decide_in_parallel(self.decoder, self.chooser, self.settings.window)

@@ -30,6 +30,7 @@ from .costs import training_flops
 from .finetuning import NewParts, add_low_rank, start_from
 from .health import CodeUsage, head_entropies, log_histogram, watching
 from .loss import Loss, loss_of, nats_by_block, nats_by_task, sums_of, tasks_of_targets
+from .own_predictions import is_drawn, with_own_predictions
 from .parallel import copy_weights, is_sharded, materialise, reshard, save_whole, shard
 from .throughput import Throughput, peak_flops
 
@@ -70,6 +71,8 @@ class LanguageModelTraining(LightningModule):
             are zero there (all with AdamW at `adam_learning_rate`); 0 trains all weights.
         share_bits: digits of a code learn together what their bits mean (see `shared_bits`); for codes of
             lookup-free quantisation.
+        own_predictions: share of the steps in which the first part of each sequence is what the model
+            itself predicts there, and only the rest is learnt: against drift (own_predictions.py).
         max_skipped_steps: a step with a non-finite loss or gradient is skipped; after this many in a row
             the training ends.
         text_width: from the datamodule: features of a frozen encoder's embeddings of text; 0 for pieces.
@@ -98,6 +101,7 @@ class LanguageModelTraining(LightningModule):
         init_from: Path | None = None,
         lora_rank: int = 0,
         share_bits: bool = False,
+        own_predictions: float = 0.0,
         max_skipped_steps: int = 20,
         text_width: int = 0,
         sharded: bool = False,
@@ -126,6 +130,9 @@ class LanguageModelTraining(LightningModule):
         self.decay_share = decay_share
         self.optimizer = optimizer
         self.z_loss = z_loss
+        if not 0 <= own_predictions < 1:
+            raise ValueError(f"own_predictions is {own_predictions}; expected a share from 0 to below 1")
+        self.own_predictions = own_predictions
         self.weight_decay = weight_decay
         self.table_weight_decay = table_weight_decay
         self.skipped_steps = SkippedSteps(max_skipped_steps)
@@ -166,6 +173,7 @@ class LanguageModelTraining(LightningModule):
             self.average.n_averaged = torch.zeros((), dtype=torch.long, device=device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        batch = self._partly_predicted(batch)
         with watching(self.model) as hidden:
             loss = loss_of(self.model, batch, self.z_loss)
         # Means over the processes: their gradients are averaged as well.
@@ -303,6 +311,13 @@ class LanguageModelTraining(LightningModule):
         """
         check_weights(weights, self.average is not None)
         save_whole(self.model if weights == "raw" else self.trained, Path(folder) / "lm")
+
+    def _partly_predicted(self, batch: Batch) -> Batch:
+        """The batch as it is, or in some steps with the model's own predictions."""
+        if not is_drawn(self.own_predictions, 0, self.global_step):
+            return batch
+        number = self.global_step * self.trainer.world_size + self.global_rank
+        return with_own_predictions(self.model, batch, 0, number)
 
     def _add_to_interval(self, loss: Loss, batch: Batch) -> None:
         """Sums over the targets of a batch, by block and by task."""

@@ -229,7 +229,7 @@ class ValidationBatches(Dataset):
     """Every held-out clip once for every task, the tasks taking turns.
 
     Captions are the first that came with the clips, whatever is mixed in training, and half of the latents
-    are given to a task that begins with some.
+    are given to a task that begins with some. Of a long clip there is one window, the same every time.
     """
 
     def __init__(
@@ -253,9 +253,8 @@ class ValidationBatches(Dataset):
 
     def __getitem__(self, number: int) -> Batch:
         draw, indices = self.batches[number]
-        return Batch.collate(
-            [
-                self.maker.example(draw, self.clips[index], first_caption(self.clips, index))
-                for index in indices
-            ]
-        )
+        return Batch.collate([self._example(draw, index) for index in indices])
+
+    def _example(self, draw: Draw, index: int) -> Example:
+        window = self.maker.window(draw.size, self.clips[index], np.random.default_rng(index))
+        return self.maker.example(draw, window, first_caption(self.clips, index))

@@ -15,15 +15,19 @@ from torch import Tensor
 from ...data.analysis.geometry import Geometry
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.shards import CodedClip
-from ...data.loading.clip_sources import Reading
+from ...data.environments.action_space import ActionSpace
+from ...data.loading.reading import Reading
 from ...data.media.clip import Clip
 from ...data.media.pixels import pixels_from_frames
 from ...data.media.timing import audio_latents
 from ...tokenizers.audio.protocol import AudioCodec, load_audio_tokenizer
+from ...tokenizers.video.clip_codes import encode_clip
 from ...tokenizers.video.protocol import VideoCodec, load_video_tokenizer
 from ..conditions import Conditions, Material, Variant, seeded, settings_of
 from ..task import Task
 from .low_codes import LOW, LowEncoder
+
+_FRAMES_AT_ONCE = 64  # of an episode
 
 
 class ClipEncoder:
@@ -33,9 +37,12 @@ class ClipEncoder:
         tasks: those whose variants of a clip are coded beside it (conditions.py).
         geometry: how flow and depth are known of clips that do not bring them.
         low: codes smaller clips beside these, for super-resolution.
+        actions: what the actions of clips mean, which are then episodes of any length; the size's num_frames
+            is that of the window that a model is to be trained on.
 
     Raises:
-        ValueError: if the video tokenizer does not take this size.
+        ValueError: if the video tokenizer does not take this size, or the actions are of another rate than
+            `fps` or come with tasks or super-resolution.
     """
 
     def __init__(
@@ -50,8 +57,9 @@ class ClipEncoder:
         tasks: Sequence[Task] = (),
         geometry: Geometry | None = None,
         low: LowEncoder | None = None,
+        actions: ActionSpace | None = None,
     ):
-        self.low = low
+        self.low, self.actions = low, actions
         self.conditions: dict[str, Conditions] = {
             name: task.conditions for task in tasks if task.conditions for name in task.variants
         }
@@ -73,6 +81,7 @@ class ClipEncoder:
         geometry: Geometry | None = None,
         super_resolution: int | None = None,
         large: str | Path | None = None,
+        actions: ActionSpace | None = None,
     ) -> "ClipEncoder":
         """The tokenizers of a model folder; without an audio_tokenizer there, codes have no sound.
 
@@ -80,6 +89,7 @@ class ClipEncoder:
             super_resolution: code beside the clips smaller ones of this part of their height and width.
             large: of these a folder that has the video tokenizer of the clips themselves; with the model's
                 the smaller ones are coded.
+            actions: as of the class.
 
         Raises:
             FileNotFoundError: if there is no video tokenizer.
@@ -101,6 +111,7 @@ class ClipEncoder:
             tasks=tasks,
             geometry=geometry,
             low=None if super_resolution is None else LowEncoder(video, super_resolution),
+            actions=actions,
         )
 
     def of_size(self, *, num_frames: int, height: int, width: int) -> "ClipEncoder":
@@ -137,9 +148,23 @@ class ClipEncoder:
             index for index, clip in enumerate(clips) if clip.waveform is not None and clip.waveform.any()
         ]
         if self.audio is not None and sounding:
-            audio = self._audio_codes([clips[index] for index in sounding], device)
+            audio = self._audio_codes([clips[index] for index in sounding], self.clips.audio_frames, device)
             for index, each in zip(sounding, audio, strict=True):
                 codes[index]["audio"] = each.clone()
+        return codes
+
+    @torch.no_grad()
+    def encode_episode(self, clip: Clip) -> dict[str, Tensor]:
+        """Codes of a clip of any number of whole latents, in pieces: "visual", and "audio" if it has sound.
+
+        They are those of the clip as a whole, so that later latents know what came before them; memory does
+        not grow with its length but for the codes.
+        """
+        codes = {"visual": encode_clip(self.video, clip, _FRAMES_AT_ONCE).codes}
+        if self.audio is not None and clip.waveform is not None and clip.waveform.any():
+            frames = audio_latents(clip.num_frames, clip.fps, self.audio.sample_rate, self.audio.hop_length)
+            device = next(self.video.parameters()).device
+            codes["audio"] = self._audio_codes([clip], frames, device)[0]
         return codes
 
     @torch.no_grad()
@@ -183,6 +208,7 @@ class ClipEncoder:
             factors=tuple(self.video.factors),
             video_tokenizer=self.video.fingerprint,
             variants=variants,
+            actions={} if self.actions is None else self.actions.to_json(),
             **sound,
         )
 
@@ -196,10 +222,12 @@ class ClipEncoder:
         codes = self.video.encode(pixels_from_frames(torch.stack(list(frames)).to(device))).cpu()
         return [each.clone() for each in codes]
 
-    def _audio_codes(self, clips: Sequence[Clip], device: torch.device) -> Int[Tensor, "batch levels frames"]:
+    def _audio_codes(
+        self, clips: Sequence[Clip], frames: int, device: torch.device
+    ) -> Int[Tensor, "batch levels frames"]:
         assert self.audio is not None
         # Whole hops, cut before encoding: a codec rounds up (data/media/timing.py).
-        samples = self.clips.audio_frames * self.clips.hop_length
+        samples = frames * self.audio.hop_length
         sound = torch.stack([clip.sound(samples).mean(0, keepdim=True) for clip in clips])
         return self.audio.encode(sound.to(device)).cpu()
 
@@ -213,6 +241,8 @@ def encode_windows(encoder: ClipEncoder, windows: Sequence[tuple[Reading, int]])
     """The coded clips of some windows, which all go through the tokenizers together."""
     if not windows:
         return []
+    if encoder.actions is not None:
+        return [_encoded_episode(encoder, reading) for reading, _ in windows]
     clips = [reading.clips[number] for reading, number in windows]
     materials = [Material(reading.clips[number], reading.geometry) for reading, number in windows]
     names = [f"{reading.name} {reading.first + number}" for reading, number in windows]
@@ -222,3 +252,9 @@ def encode_windows(encoder: ClipEncoder, windows: Sequence[tuple[Reading, int]])
         CodedClip(codes | variants, reading.captions, reading.name, reading.extra or {}, reading.path)
         for codes, variants, (reading, _) in zip(whole, altered, windows, strict=True)
     ]
+
+
+def _encoded_episode(encoder: ClipEncoder, reading: Reading) -> CodedClip:
+    """The one clip of a reading with its actions and outcomes."""
+    codes = encoder.encode_episode(reading.clips[0]) | reading.codes
+    return CodedClip(codes, reading.captions, reading.name, reading.extra or {}, reading.path)

@@ -139,5 +139,8 @@ def _way_out(mixture: Mixture, found: Mapping[str, Numbers]) -> str:
 def _needs(task: Task) -> list[str]:
     captions = ["a caption"] if task.text == "required" else []
     encoded = [f"{name} codes (videolm encode --tasks {task.name})" for name in task.variants]
-    plain = [f"{part} codes" for part in task.parts if part not in task.variants]
+    source = " (videolm record, or clips with a list of actions)"
+    plain = [
+        f"{part} codes" + source * (part == "actions") for part in task.parts if part not in task.variants
+    ]
     return encoded + plain + captions

@@ -26,8 +26,11 @@ from ...data.codes.bucketed_shards import holds_shards, read_shards
 from ...data.codes.clip_format import ClipFormat
 from ...data.codes.clip_table import ClipColumns
 from ...data.codes.shards import CodedClip, ShardReader
-from ...data.loading.clip_sources import FileSource, Reading, SyntheticSource, open_source
+from ...data.environments.action_space import ActionSpace
+from ...data.loading.clip_sources import FileSource, SyntheticSource, open_source
+from ...data.loading.episode_source import EpisodeSource
 from ...data.loading.probes import cache_folder
+from ...data.loading.reading import Reading
 from ...data.runtime.notes import notify
 from ...data.runtime.progress import progress
 from ...data.runtime.remote import is_address
@@ -185,7 +188,7 @@ class CodedFiles:
         ValueError: if none can be used.
     """
 
-    def __init__(self, encoder: ClipEncoder, source: FileSource):
+    def __init__(self, encoder: ClipEncoder, source: FileSource | EpisodeSource):
         self.clips, self.source = encoder.clips, source
         self.skipped: list[tuple[str, str]] = []
         self._windows: list[tuple[int, int]] = []  # of each clip: the number of its piece, and its own there
@@ -258,12 +261,17 @@ def clips_of_shards(shards: str, folder: Path) -> tuple[SizedClips, ClipEncoder]
     readers = read_shards(shards)
     first = readers[0].clips
     encoder = ClipEncoder.from_pretrained(
-        folder, height=first.height, width=first.width, num_frames=first.num_frames, fps=first.fps
+        folder,
+        height=first.height,
+        width=first.width,
+        num_frames=first.num_frames,
+        fps=first.fps,
+        actions=first.action_space,
     )
     for reader in readers:
         stored = reader.clips
         size = {"num_frames": stored.num_frames, "height": stored.height, "width": stored.width}
-        own = replace(encoder.of_size(**size).clips, variants=stored.variants)
+        own = replace(encoder.of_size(**size).clips, variants=stored.variants, actions=stored.actions)
         if own != stored:
             raise ValueError(
                 f"{shards} holds codes of other tokenizers than {folder} has "
@@ -279,12 +287,13 @@ def clips_of_source(
     tasks: Sequence[Task],
     super_resolution: int | None = None,
     large: Path | None = None,
+    actions: ActionSpace | None = None,
 ) -> tuple[SizedClips, ClipEncoder]:
     """Clips that are coded here and now, with their tokenizers, those of a model folder.
 
     Args:
         tasks: those whose variants of a clip are coded beside it.
-        super_resolution, large: as of `ClipEncoder.from_pretrained`.
+        super_resolution, large, actions: as of `ClipEncoder.from_pretrained`.
 
     Raises:
         FileNotFoundError, ValueError: if source or tokenizers are missing, or do not fit each other.
@@ -298,6 +307,7 @@ def clips_of_source(
         tasks=tasks,
         super_resolution=super_resolution,
         large=large,
+        actions=actions,
     )
     entries = open_source(
         encoder.clips,

@@ -15,9 +15,10 @@ from pathlib import Path
 from ...data.codes.bucketed_shards import write_buckets
 from ...data.codes.footage import Footage
 from ...data.codes.shards import CodedClip, ShardWriter, short_of
-from ...data.loading.clip_sources import FileSource, Reading, open_source
+from ...data.loading.clip_sources import FileSource, open_source
 from ...data.loading.probes import cache_folder
 from ...data.loading.reader_pool import read_entries
+from ...data.loading.reading import Reading
 from ...data.runtime.device import device_of
 from ...data.runtime.progress import progress
 from ...data.sources.selection import ClipSelection, conditions
@@ -171,7 +172,8 @@ class _ShardPart:
     """
 
     def __init__(self, encoder: ClipEncoder, batch_size: int):
-        self.encoder, self.batch_size = encoder, batch_size
+        self.encoder = encoder
+        self.batch_size = batch_size if encoder.actions is None else 1  # episodes may be long
         self.waiting: list[tuple[Reading, int]] = []
         self.coded: list[CodedClip] = []
         self.skipped: list[tuple[str, str]] = []

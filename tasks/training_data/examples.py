@@ -1,7 +1,7 @@
 """Examples: coded clips as sequences, each a pure function of its number.
 
 step -> size, task, given latents (mixture.py) -> the next clip of those (clip_pools.py) -> caption
-     -> its form (caption_variation.py) -> Layout.pack
+     -> its form (caption_variation.py) -> a window of a long clip (windows.py) -> Layout.pack
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from ..task import Task
 from .clip_pools import Pools
 from .coded_clips import SizedClips
 from .mixture import Draw, Mixture, shuffled
+from .windows import drawn_begin, from_latent
 
 
 class ExampleMaker:
@@ -45,8 +46,15 @@ class ExampleMaker:
         self.text_tokenizer = text_tokenizer
         self.lengths = lengths
 
-    def layout(self, draw: Draw, num_pieces: int) -> Layout:
+    def layout(self, draw: Draw, num_pieces: int, clip: CodedClip | None = None) -> Layout:
+        """The layout of an example.
+
+        Args:
+            clip: it is as long as this one, if that is shorter than clips of the size.
+        """
         lengths = replace(self.lengths[draw.size], text=num_pieces, given=draw.given)
+        if clip is not None and "visual" in clip.codes:
+            lengths = lengths.of_latents(len(clip.codes["visual"]))
         return Layout.of(draw.task, self.vocabulary, lengths)
 
     def longest(self, draw: Draw, text_pieces: int | None = None) -> int:
@@ -57,13 +65,19 @@ class ExampleMaker:
 
     def example(self, draw: Draw, clip: CodedClip, caption: str | None) -> Example:
         text = self.text(draw.task, caption)
-        return self.layout(draw, _count(text)).example(clip.codes | text)
+        return self.layout(draw, _count(text), clip).example(clip.codes | text)
 
     def prompt(self, draw: Draw, clip: CodedClip, caption: str | None) -> tuple[Layout, Example]:
         """The example with its outputs blank, and its layout."""
         text = self.text(draw.task, caption)
-        layout = self.layout(draw, _count(text))
+        layout = self.layout(draw, _count(text), clip)
         return layout, layout.prompt(clip.codes | text)
+
+    def window(self, size: int, clip: CodedClip, random: np.random.Generator) -> CodedClip:
+        """A clip that is longer than those of its size from one of its latents on, else the clip."""
+        lengths, visual = self.lengths[size], clip.codes.get("visual")
+        begin = 0 if visual is None else drawn_begin(len(visual), lengths.t, random)
+        return replace(clip, codes=from_latent(clip.codes, lengths, begin)) if begin else clip
 
     def written(self, caption: str | None, form: int | None) -> str | None:
         """A caption in one of its forms; as it is where that would not be shown whole."""
@@ -99,9 +113,12 @@ class TrainingExamples:
     def example(self, draw: Draw, step: int, number: int, with_text: bool = True) -> Example:
         """The example of this number among those of its size in the whole run, which step `step` shows."""
         clip, caption = self.clips[self._index(draw, number)], None
+        clip = self.maker.window(draw.size, clip, self.mixture.window_generator(step, number))
         if with_text:
             caption = self.mixture.caption(draw.task, step, number, clip.captions, clip.long_caption)
             caption = self.maker.written(caption, self.mixture.form(step, number))
+        if draw.given is not None:  # an episode may be shorter than the window
+            draw = replace(draw, given=min(draw.given, len(clip.codes["visual"]) - 1))
         if self.mixture.given_noise and "visual" in clip.codes:
             num_codes = prod(self.clips.formats[draw.size].factors)
             visual = self.mixture.noisy(draw, step, number, clip.codes["visual"], num_codes)

@@ -38,6 +38,7 @@ from .batches import GroupedBatches, GroupRows, PackedBatches, ValidationBatches
 from .clip_pools import Pools, divided, shares_of_sizes, spread, texts
 from .coded_clips import SizedClips, clips_of_shards, clips_of_source, clips_to_validate
 from .examples import ExampleMaker, TrainingExamples
+from .fitting_vocabulary import check_same_actions, fitting_vocabulary
 from .mixture import CAPTION_VARIATION, LONG_CAPTIONS, Mixture
 from .model_text import set_since, write_text
 
@@ -183,6 +184,7 @@ class LMDataModule(LightningDataModule):
         self.said = RecommendedSampling.of(
             recommended_sampling or {}, self.names, "data.recommended_sampling"
         )
+        check_same_actions(self.clips.formats[0], init_from)
         start = RecommendedSampling() if init_from is None else RecommendedSampling.load(init_from)
         self.recommended = self.said.over(start.of_tasks(self.names))
         self.size_shares = shares_of_sizes(self.clips.formats, sizes)
@@ -190,7 +192,12 @@ class LMDataModule(LightningDataModule):
         self.pools = Pools(self.clips, self.training, self.mixture)
         self.text_tokenizer = self._text_tokenizer(text_vocab_size, text_encoder, text_cache)
         self.text_budget = self._text_budget(text_pieces)
-        self._vocabulary = self._fitting_vocabulary(source_name)
+        pieces = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
+        numbers = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
+        added = [*numbers, *([source_name] if source_name else [])]
+        self._vocabulary = fitting_vocabulary(
+            self.clips.formats[0], self.mixture.tasks, pieces, self.text_folder, added
+        )
         self.config = self._config(audio_order, source_name)
         lengths = [self.config.lengths_of(each) for each in self.config.formats]
         self.maker = ExampleMaker(self._vocabulary, self.text_tokenizer, lengths, self.text_budget.pieces)
@@ -381,20 +388,3 @@ class LMDataModule(LightningDataModule):
         """All captions of training clips spread over all of them, of about so many."""
         stride = len(self.training) // most + 1
         return [text for index in self.training[::stride].tolist() for text in texts(self.clips, index)]
-
-    def _fitting_vocabulary(self, source_name: str) -> Vocabulary:
-        """The stored vocabulary, with what it lacks of the tokenizers' blocks after it, or a new one."""
-        clips = self.clips.formats[0]
-        text = self.text_tokenizer.vocab_size if isinstance(self.text_tokenizer, TextTokenizer) else 0
-        vocabulary = Vocabulary.of_sizes(visual=clips.factors, audio=clips.codebook_sizes, text=text)
-        needed = {block.name: block.factors for block in vocabulary.blocks}
-        path = self.text_folder / "vocabulary.json"
-        if path.is_file():
-            stored = Vocabulary.load(path)
-            known = {block.name: block.factors for block in stored.blocks}
-            if needed.items() <= (needed | known).items():
-                missing = {name: factors for name, factors in needed.items() if name not in known}
-                vocabulary = stored.extended(missing)
-        sizes = large_numbers(number for each in self.clips.formats[1:] for number in each.grid)
-        names = [name for name in (*sizes, source_name) if name and name not in vocabulary.custom]
-        return vocabulary.extended({}, names) if names else vocabulary

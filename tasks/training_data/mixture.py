@@ -32,6 +32,7 @@ CAPTION_VARIATION = 0.3
 _IMAGES_FIRST, _IMAGES_LATER, _FIRST_PART = 0.9, 0.1, 0.25
 # First words of the seeds, so that no two kinds of draws have a stream in common.
 _STEP, _ROW, _ORDER, _GIVEN, _NOISE, _FORM = 1, 2, 3, 4, 5, 6
+_WINDOW = 8  # packing.py has 7
 _FITTING_ROUNDS, _TINY = 200, 1e-300
 
 
@@ -55,7 +56,8 @@ class Mixture:
 
     Args:
         weights: task -> how often, relative to the others.
-        latents: of a clip in time, for each size; a task with given latents draws 1 to all but one of them.
+        latents: of a clip in time, for each size; a task with given latents draws 1 to all but one of them,
+            an interleaved one without `given_noise` always 1.
         seed: of all draws.
         images_first: steps of the whole training. In its first quarter nine of ten draws are tasks that make
             images, later one of ten; within both kinds tasks are drawn by weight. None draws by weight alone.
@@ -142,7 +144,8 @@ class Mixture:
         """What a step learns from clips of a size."""
         random = np.random.default_rng((_STEP, self.seed, step))
         task = self.tasks[random.choice(len(self.tasks), p=self.shares_of(step, size))]
-        given = int(random.integers(1, self.latents[size])) if task.has_given else None
+        givens = self._givens(task, size)
+        given = int(random.integers(givens.start, givens.stop)) if isinstance(givens, range) else None
         return Draw(task, given, size)
 
     def draw_given(self, task: Task, size: int, step: int, number: int) -> Draw:
@@ -152,8 +155,15 @@ class Mixture:
 
     def draws_of(self, task: Task, size: int) -> list[Draw]:
         """All that an example of a task and size may learn, equally often."""
-        givens = range(1, self.latents[size]) if task.has_given else (None,)
-        return [Draw(task, given, size) for given in givens]
+        return [Draw(task, given, size) for given in self._givens(task, size)]
+
+    def _givens(self, task: Task, size: int) -> range | tuple[None]:
+        """The numbers of latents that may be given."""
+        if not task.has_given:
+            return (None,)
+        # However many latents of an interleaved task are given, its sequence is the same (`Layout`): with
+        # one of them all others are learnt at once. Only noise on the given ones makes more examples of it.
+        return range(1, self.latents[size] if self.given_noise or not task.is_interleaved else 2)
 
     @property
     def turning_points(self) -> list[int]:
@@ -171,6 +181,10 @@ class Mixture:
         if long_caption and (not captions or random.random() < self.long_captions):
             return long_caption
         return captions[random.integers(len(captions))]
+
+    def window_generator(self, step: int, row: int) -> np.random.Generator:
+        """What draws at which latent of a long clip a row begins."""
+        return np.random.default_rng((_WINDOW, self.seed, step, row))
 
     def form(self, step: int, row: int) -> int | None:
         """The form of a row's caption (`varied`, data/sources/caption_variation.py); None is as it came."""

@@ -115,7 +115,7 @@ def _codes_back(data: LMDataModule, draw: Draw, index: int) -> Int[Tensor, "t h 
     """The codes that the sequence of a clip holds; None if it holds none of the clip's own frames."""
     clip, maker = data.clips[index], data.maker
     try:
-        layout = maker.layout(draw, 0)
+        layout = maker.layout(draw, 0, clip)
         codes = layout.unpack(maker.example(draw, clip, None).ids).get("visual")
     except ValueError as error:
         raise ValueError(f"the codes of {clip.source} do not fit the tokenizers: {error}") from error

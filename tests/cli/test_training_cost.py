@@ -105,3 +105,14 @@ def test_a_mistake_is_one_line(arguments, part, tmp_path, model_folder, capsys: 
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert part in lines[0]
+
+
+def test_a_world_model_is_described_before_its_clips_are_there(tmp_path: Path):
+    config = packaged_config("debug", "lm").read_text()
+    other = re.sub(r"tasks: \{.*\}", "tasks: {world: 1}", config)
+    other = other.replace("runs/debug/shards", "no-such-shards")
+    (tmp_path / "world.yaml").write_text(other)
+    text = describe_config(tmp_path / "world.yaml", Wanted())
+    assert re.search(r"^  world +[\d,]+ +[\d,]+ ", text, re.MULTILINE)
+    assert re.search(r"^  action_0 +8$", text, re.MULTILINE)
+    assert re.search(r"^  outcome +6$", text, re.MULTILINE)

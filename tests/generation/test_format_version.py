@@ -34,7 +34,7 @@ def test_its_language_model_chooses_the_codes_of_then(old_model: VideoLM) -> Non
     old_model.lm.double()  # likeliest codes, which rounding does not change
     prompt = Prompt(text=TEXT)
     row = old_model.rows.row(old_model.config.task("text_to_video"), prompt, 1.0)
-    (codes,) = old_model._codes([row], DrawSettings(temperature=0.0), [torch.Generator()], None)
+    (codes,) = old_model._codes([row], DrawSettings(temperature=0.0), [torch.Generator()], None, None)
     old_model.lm.float()
     assert torch.equal(codes["visual"], stored["generated_visual"].long())
 

@@ -24,7 +24,7 @@ from videolm.tasks.layout import Layout
 from videolm.tasks.masks import draw_mask
 from videolm.tasks.model_config import save_model_files
 from videolm.tasks.recommended_sampling import RecommendedSampling
-from videolm.tasks.task import ROLES, task_names
+from videolm.tasks.task import ROLES, film_task_names
 
 GEOMETRY = SceneGeometry(
     Corpus(height=32, width=32, num_frames=9), Corpus(height=32, width=32, num_frames=9).scene(0)
@@ -55,7 +55,7 @@ def inputs(task: str, clip: Clip) -> Prompt:
     return Prompt(**given[task])
 
 
-@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("task", film_task_names())
 def test_every_task_gives_a_clip_of_the_models_size(model: VideoLM, clip: Clip, task: str) -> None:
     made = model.generate(task, inputs(task, clip), seed=1)
     frames = 1 if task == "text_to_image" else 9

@@ -104,3 +104,15 @@ def test_the_command_shows_a_preview_and_decodes_in_parallel(model_folder, clip,
 def test_a_task_without_frames_is_refused(model: VideoLM, clip: Clip) -> None:
     with pytest.raises(ValueError, match="makes no frames"):
         model.stream("video_to_audio", Prompt(video=clip))
+
+
+def test_a_batch_shows_the_frames_of_each_clip_while_it_is_generated(model: VideoLM, clip: Clip) -> None:
+    shown: dict[int, list[torch.Tensor]] = {0: [], 1: []}
+    prompts = [Prompt(text=clip.caption), Prompt(text="a red square")]
+    show = lambda number, part: shown[number].append(part.frames)  # noqa: E731
+    made = model.generate_batch("text_to_video", prompts, seed=3, show=show)
+    for number, whole in enumerate(made):
+        assert len(shown[number]) > 1
+        assert (torch.cat(shown[number]).int() - whole.frames.int()).abs().max() <= 1
+    model.generate_batch("video_to_audio", [Prompt(video=clip)], show=show)  # it has no frames to show
+    assert sum(map(len, shown[0])) == made[0].num_frames

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = (
     "data/runtime",
     "data/media",
+    "data/environments",
     "data/sources",
     "data/synthetic",
     "data/analysis",

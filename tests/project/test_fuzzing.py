@@ -20,7 +20,7 @@ CASES = 20 * int(os.environ.get("VIDEOLM_FUZZ_CASES", "100"))
 PROGRAM = Path(__file__).parents[1] / "support" / "fuzzing.py"
 SECONDS, BYTES = 10, 1.5e9
 READERS = {
-    "chains", "checkpoints", "codes", "configs", "lists", "media", "model's settings",
+    "actions", "chains", "checkpoints", "codes", "configs", "episodes", "lists", "media", "model's settings",
     "model's weights", "pieces", "prompts", "rows", "rows of prompts", "scripts", "shards",
     "sidecars", "sizes", "tars", "weights",
 }  # fmt: skip

@@ -28,8 +28,11 @@ from tiny_model import tiny_corpus, tiny_model, write_coded_run
 
 from videolm.cli.config_files import CONFIGS, read_config
 from videolm.cli.main import one_line
-from videolm.data.codes.shards import ShardReader
+from videolm.data.codes.clip_format import ClipFormat
+from videolm.data.codes.shards import CodedClip, ShardReader, ShardWriter
 from videolm.data.codes.trained_clips import ClipSize
+from videolm.data.environments.action_space import ActionDimension, ActionSpace
+from videolm.data.loading.episode_source import action_space_of
 from videolm.data.media.clip import write_clip
 from videolm.data.media.probe import probe
 from videolm.data.media.reading import read_clip, read_waveform
@@ -61,6 +64,8 @@ CSV = 'path,caption,start,end\na.mp4,"a dog, in quotes",0:00:00.1,0:00:01\na.mp4
 PANDA = '''path,caption,times
 a.mp4,"['a dog', 'a cat']","[['0:00:00', '0:00:02'], ['0:00:02', '0:00:05']]"
 '''
+_MOVE = ActionDimension("move", choices=2, names=("left", "right"))
+SPACE = ActionSpace((_MOVE, ActionDimension("gas", low=0, high=1, bins=3)), 8.0)
 LLAVA = [{"video": "a.mp4", "conversations": [{"from": "gpt", "value": "a dog"}], "where": {"b": [1, 2.5]}}]
 
 
@@ -148,6 +153,17 @@ def read_shards(root: Path, _: Path) -> None:
         refused_or(reader.__getitem__, number)
 
 
+def write_episodes(folder: Path) -> Path:
+    """Shards of two clips with actions."""
+    clips = ClipFormat(8, 8, 5, 8.0, (2, 1, 2), 4, (8, 4), "v", actions=SPACE.to_json())
+    writer = ShardWriter(folder, clips, {"source": "here"})
+    shapes = clips.episode_shapes(3)
+    codes = {name: torch.zeros(shape, dtype=torch.int64) for name, shape in shapes.items()}
+    writer.write(0, [CodedClip(codes, ("a dog",))] * 2)
+    writer.finish()
+    return folder
+
+
 def readers(folder: Path) -> dict[str, Reader]:
     """All of them, with good files in the folder."""
     corpus = tiny_corpus()
@@ -169,7 +185,9 @@ def readers(folder: Path) -> dict[str, Reader]:
     (sides / "a.json").write_text(json.dumps({"caption": "a cat", "start": 0.1, "end": 0.5, "group": "b"}))
     row = {"path": "a.mp4", "caption": ["a dog", "a cat"], "start": 0.5, "end": "0:00:02", "group": "s1"}
     rows = [row] * 2
+    played = {"actions": [[0, 1], [1, 0.5]], "rewards": [0, 1.5], "terminated": True, "action_rate": 8}
     (lists / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (lists / "played.jsonl").write_text("\n".join(map(json.dumps, [row | played] * 2)))
     (lists / "a.json").write_text(json.dumps(LLAVA))
     (lists / "a.csv").write_text(CSV)
     (lists / "b.csv").write_text(PANDA)
@@ -188,6 +206,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     write_coded_run(folder / "run", model, corpus)
     shards = folder / "run" / "shards"
     encode_clip(model.video_tokenizer, clip).save(texts / "a.codes")
+    (texts / "actions.json").write_text(json.dumps(SPACE.to_json()))
+    episodes = write_episodes(folder / "episodes")
     (texts / "chain.yaml").write_text(CHAIN)
     (texts / "prompts.jsonl").write_text(PROMPTS)
     (texts / "prompts.csv").write_text("text,seed,frames\na red square,3,9\n")
@@ -206,7 +226,15 @@ def readers(folder: Path) -> dict[str, Reader]:
     return {
         "media": Reader(4, media, [each.name for each in sorted(media.iterdir())], read_media, bytes_changed),
         "lists": Reader(2, lists, of_lists, lambda _, path: read_source(path), text_changed, bytes_changed),
-        "rows": Reader(2, lists, ["a.jsonl", "a.json"], lambda _, path: read_source(path), value_changed),
+        "rows": Reader(
+            2, lists, ["a.jsonl", "a.json", "played.jsonl"], lambda _, path: read_source(path), value_changed
+        ),
+        "actions": Reader(
+            1, texts, ["actions.json"], lambda _, path: action_space_of("", str(path)), value_changed
+        ),
+        "episodes": Reader(
+            1, episodes, [each.name for each in sorted(episodes.iterdir())], read_shards, bytes_changed
+        ),
         "sidecars": Reader(1, sides, ["a.txt", "a.json"], lambda root, _: read_source(root), text_changed),
         "tars": Reader(2, tars, ["a.tar", "a.tar.gz"], lambda _, path: read_source(path), bytes_changed),
         "shards": Reader(

@@ -86,6 +86,7 @@ def commands(inputs: Path, model: Path, run: Path, address: str) -> dict[str, Ca
         _SIZES,
     )
     few = ("--data.batch_size", "4", "--data.validation_share", "0.2", "--trainer.callbacks", "null")
+    record = ("record", "--env", "minigrid:MiniGrid-Empty-5x5-v0")
     encode = ("encode", clips, *at, "--shard-size", "1", "--num-workers", "0", *_SIZE)
 
     def words(*before: str, name: str = "") -> Callable[[Path], list[str]]:
@@ -96,6 +97,7 @@ def commands(inputs: Path, model: Path, run: Path, address: str) -> dict[str, Ca
         "audio fit": words("audio", "fit", "--config", "debug", *steps),
         "lm fit": words("lm", "fit", "--config", "debug", *of_lm, *few, *steps),
         "encode": words(*encode),
+        "record": words(*record, "--episodes", "3", "--steps", "4"),
         "synthesize": words("synthesize", "--clips", "3", *_SIZE),
         "generate": words(
             "generate", *at, "--task", "text_to_video", "--prompts", str(inputs / "prompts.txt")

@@ -11,7 +11,7 @@ from videolm.generation.pipeline import VideoLM
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.vocabulary import Vocabulary
 from videolm.tasks.model_config import ModelConfig
-from videolm.tasks.task import all_tasks, task_names
+from videolm.tasks.task import all_tasks, film_task_names
 from videolm.tasks.training_data.clip_encoder import ClipEncoder
 from videolm.tokenizers.audio.codec import AudioTokenizer, AudioTokenizerConfig
 from videolm.tokenizers.text.sentencepiece_tokenizer import TextTokenizer
@@ -42,7 +42,7 @@ def tiny_model(corpus: Corpus, seed: int) -> VideoLM:
         if weight.ndim > 1:
             torch.nn.init.normal_(weight, std=0.3)
     clips = ClipEncoder(video, audio, **SIZES, tasks=all_tasks()).clips
-    config = ModelConfig(clips, task_names(), text.fingerprint)
+    config = ModelConfig(clips, film_task_names(), text.fingerprint)
     return VideoLM(config, vocabulary, lm, video, audio, text)
 
 

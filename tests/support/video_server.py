@@ -18,7 +18,7 @@ from videolm.app.jobs.job_queue import JobQueue, QueueLimits
 from videolm.app.jobs.job_store import JobStore
 from videolm.app.server.http_app import Admittance, http_app
 from videolm.app.server.options import listening
-from videolm.app.server.serve import _server
+from videolm.app.server.serve import server_of
 from videolm.app.server.video_request import RequestReader
 
 NAME = "tiny"
@@ -69,7 +69,7 @@ def video_server(
         JobQueue(store, make or ClipMaker(model, store), limits) as queue,
     ):
         reader = RequestReader(Admission(model), intake, NAME)
-        server = _server(http_app(queue, reader, 0, Admittance(**admittance)))
+        server = server_of(http_app(queue, reader, 0, Admittance(**admittance)))
         thread = threading.Thread(target=_run, args=(server, listener), daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"

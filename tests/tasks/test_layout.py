@@ -13,15 +13,21 @@ from videolm.lm.vocabulary import Vocabulary, audio_block
 from videolm.tasks.layout import Layout, Lengths
 from videolm.tasks.task import ROLES, Portion, all_tasks, load_task
 
-VOCABULARY = Vocabulary.of_sizes(visual=(8, 4), audio=(16, 8), text=50)
-LENGTHS = Lengths(t=3, h=2, w=4, audio_levels=2, audio_frames=5, audio_step=0.4, audio_ends=(1, 3, 5))
+VOCABULARY = Vocabulary.of_sizes(visual=(8, 4), audio=(16, 8), text=50).extended(
+    {"action_0": (5,), "action_1": (7,), "outcome": (6,)}
+)
+LENGTHS = Lengths(
+    t=3, h=2, w=4, audio_levels=2, audio_frames=5, audio_step=0.4, audio_ends=(1, 3, 5), action_dims=2
+)
 LATENT_BY_LATENT = replace(LENGTHS, audio_order="time")
+FOUR_FRAMES_A_LATENT = replace(LENGTHS, temporal_stride=4)
 SOUNDING = [task for task in all_tasks() if "audio" in task.parts]
 each_task = pytest.mark.parametrize(
     ("task", "lengths"),
     [
         *(pytest.param(task, LENGTHS, id=task.name) for task in all_tasks()),
         *(pytest.param(task, LATENT_BY_LATENT, id=f"{task.name}-time") for task in SOUNDING),
+        pytest.param(load_task("world"), FOUR_FRAMES_A_LATENT, id="world-stride-4"),
     ],
 )
 
@@ -29,7 +35,12 @@ each_task = pytest.mark.parametrize(
 def parts_of(layout, seed=0):
     """Random codes of every part that the layout takes."""
     generator = torch.Generator().manual_seed(seed)
-    sizes = {"text": torch.tensor(50), "audio": torch.tensor([[16], [8]][: layout.lengths.audio_levels])}
+    sizes = {
+        "text": torch.tensor(50),
+        "audio": torch.tensor([[16], [8]][: layout.lengths.audio_levels]),
+        "actions": torch.tensor([[5], [7]]),
+        "outcome": torch.tensor(6),
+    }
     return {
         name: (torch.rand(shape, generator=generator) * sizes.get(name, torch.tensor(32))).long()
         for name, shape in layout.shapes.items()
@@ -57,7 +68,13 @@ def test_unpack_is_the_inverse_of_pack(task, lengths, sizes, text, seed, data):
     given = data.draw(st.integers(1, sizes[0] - 1))
     ends = (*range(1, sizes[0]), sizes[-1])
     lengths = Lengths(
-        *sizes, audio_step=0.3, audio_order=lengths.audio_order, audio_ends=ends, given=given
+        *sizes,
+        audio_step=0.3,
+        audio_order=lengths.audio_order,
+        audio_ends=ends,
+        given=given,
+        action_dims=2,
+        temporal_stride=lengths.temporal_stride,
     )
     layout = Layout.of(task, VOCABULARY, with_text(task, lengths, text))
     parts = parts_of(layout, seed)
@@ -87,7 +104,7 @@ def test_the_prefix_holds_exactly_the_inputs(task, lengths):
     assert set(roles) == grids | {"structure"}
     outputs = {ROLES[segment] for segment in layout.segment[layout.prefix_length :]}
     assert outputs == {portion.role for portion in task.outputs} | {"structure"}
-    first_output = VOCABULARY.special("bov_o" if task.outputs[0].kind == "visual" else "boa_o")
+    first_output = VOCABULARY.special("boa_o" if task.outputs[0].kind == "audio" else "bov_o")
     ids = layout.pack(parts_of(layout)).ids
     assert ids[layout.prefix_length] == first_output
     assert first_output not in ids[: layout.prefix_length]
@@ -169,8 +186,8 @@ def test_parts_of_other_shapes_are_refused_by_name(task, lengths):
         longer = torch.cat([parts[name], parts[name]])
         with pytest.raises(ValueError, match=f"{name} codes have the shape"):
             layout.pack(parts | {name: longer})
-        kind = name if name in ("text", "audio") else "visual"
-        with pytest.raises(ValueError, match=rf"{kind}\w* codes lie in"):
+        kind = name if name in ("text", "audio", "actions", "outcome") else "visual"
+        with pytest.raises(ValueError, match=rf"{kind.removesuffix('s')}\w* codes lie in"):
             layout.pack(parts | {name: parts[name] + 50})
     with pytest.raises(ValueError, match="got the parts"):
         layout.pack(parts | {"smell": parts[name]})

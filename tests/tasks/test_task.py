@@ -22,7 +22,7 @@ def test_unknown_task_is_one_line_with_the_known_ones():
 def test_every_task_is_described_and_has_a_token(task):
     assert task.description.strip()
     assert task.token in TASKS
-    assert set(task.needs) <= set(task.takes) <= {"text", "image", "video", "audio", "mask"}
+    assert set(task.needs) <= set(task.takes) <= {"text", "image", "video", "audio", "mask", "actions"}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_every_task_is_described_and_has_a_token(task):
         ("stylization", ("text", "video"), ("text", "video")),
         ("stylization_with_image", ("text", "image", "video"), ("text", "image", "video")),
         ("audio_video_continuation", ("video",), ("text", "video")),
+        ("world", ("video", "actions"), ("text", "video", "actions")),
     ],
 )
 def test_what_a_prompt_holds_follows_from_the_declaration(name, needs, takes):

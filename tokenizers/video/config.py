@@ -1,9 +1,10 @@
 """Shape of a video tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
+from ...data.runtime.pretrained import LATER
 from ...data.runtime.typed_fields import check_fields, check_least
 
 _MOST = 1000  # stages and blocks
@@ -25,6 +26,8 @@ class VideoTokenizerConfig:
         decoder_blocks: of the decoder of a `vit`; 0 is as many as `blocks`.
         patch: height and width of the square of pixels that the first convolution sees as one position.
         temporal_patch: frames that a patch of a `vit` covers; the first patch of a clip covers one.
+        attention: whether the positions of a frame in a `vit` see each other and know their place. Without,
+            each code says what is in its own patch alone, as the tiles of a grid world want it.
         spatial_strides: between each stage and the next; a code covers patch * their product pixels.
         temporal_strides: between each stage and the next; a later code covers their product in frames.
         temporal_kernel: frames that a convolution over time sees; 1 makes a tokenizer of single images.
@@ -37,9 +40,10 @@ class VideoTokenizerConfig:
     channels: int = 48
     multipliers: tuple[int, ...] = (1, 2, 2)
     blocks: int = 1
-    decoder_blocks: int = 0
+    decoder_blocks: int = field(default=0, metadata=LATER)
     patch: int = 4
-    temporal_patch: int = 1
+    temporal_patch: int = field(default=1, metadata=LATER)
+    attention: bool = field(default=True, metadata=LATER)
     spatial_strides: tuple[int, ...] = (2, 1)
     temporal_strides: tuple[int, ...] = (2, 2)
     temporal_kernel: int = 3
@@ -85,11 +89,10 @@ class VideoTokenizerConfig:
                 f"multipliers are {self.multipliers}; a vit has one stage: multipliers (1,), spatial_strides "
                 "() and temporal_strides (), its strides are patch and temporal_patch"
             )
-        if self.network != "vit" and (self.temporal_patch, self.decoder_blocks) != (1, 0):
-            raise ValueError(
-                f"temporal_patch is {self.temporal_patch} and decoder_blocks {self.decoder_blocks}; "
-                f"only a vit has them, {self.network} has temporal_strides and blocks"
-            )
+        usual = {"temporal_patch": 1, "decoder_blocks": 0, "attention": True}
+        for name, value in usual.items():
+            if self.network != "vit" and getattr(self, name) != value:
+                raise ValueError(f"{name} is {getattr(self, name)}; only a vit has it, not {self.network}")
         if self.network == "vit" and self.temporal_patch > 1 and self.temporal_kernel == 1:
             raise ValueError("temporal_kernel 1 makes a tokenizer of single images; its temporal_patch is 1")
 

@@ -60,9 +60,9 @@ class FrameAttention(nn.Module):
 class TransformerBlock(Causal):
     """Attention within each frame, a causal convolution over time, an MLP; starts as the identity."""
 
-    def __init__(self, channels: int, temporal_kernel: int, expansion: int = 4):
+    def __init__(self, channels: int, temporal_kernel: int, attention: bool = True, expansion: int = 4):
         super().__init__()
-        self.attention = FrameAttention(channels)
+        self.attention = FrameAttention(channels) if attention else nn.Identity()
         self.temporal_norm = nn.LayerNorm(channels)
         self.temporal = TemporalConv(channels, channels, temporal_kernel)
         self.mlp = nn.Sequential(
@@ -135,8 +135,7 @@ class VitEncoder(Causal):
         channels = config.channels
         self.body = CausalSequential(
             TemporalConv(3 * config.patch**2, channels, config.temporal_patch, config.temporal_patch),
-            Positions(channels),
-            *(TransformerBlock(channels, config.temporal_kernel) for _ in range(config.blocks)),
+            *_body(config, config.blocks),
             nn.LayerNorm(channels),
             nn.SiLU(),
             PointwiseConv(channels, config.code_channels),
@@ -154,11 +153,10 @@ class VitDecoder(Causal):
     def __init__(self, config: VideoTokenizerConfig):
         super().__init__()
         self.patch = config.patch
-        channels, blocks = config.channels, config.decoder_blocks or config.blocks
+        channels = config.channels
         self.body = CausalSequential(
             PointwiseConv(config.code_channels, channels),
-            Positions(channels),
-            *(TransformerBlock(channels, config.temporal_kernel) for _ in range(blocks)),
+            *_body(config, config.decoder_blocks or config.blocks),
             nn.LayerNorm(channels),
             nn.SiLU(),
             PatchUpsample(channels, config.temporal_patch, 3 * config.patch**2),
@@ -168,6 +166,13 @@ class VitDecoder(Causal):
         self, latents: Float[Tensor, "batch t h w code_channels"], memory: Memory | None = None
     ) -> Float[Tensor, "batch 3 frames height width"]:
         return pixels_from_patches(self.body(latents, memory), self.patch)
+
+
+def _body(config: VideoTokenizerConfig, blocks: int) -> list[nn.Module]:
+    """Positions and blocks."""
+    positions = [Positions(config.channels)] if config.attention else []
+    shape = config.channels, config.temporal_kernel, config.attention
+    return [*positions, *(TransformerBlock(*shape) for _ in range(blocks))]
 
 
 def _zeroed(layer: PointwiseConv | nn.Conv2d) -> PointwiseConv | nn.Conv2d:

@@ -164,3 +164,34 @@ def test_a_damaged_job_is_left_out_and_named(tmp_path, capsys):
     path.write_text(path.read_text().replace('"queued"', '"on the moon"'))
     assert [job.id for job in queue_in(tmp_path).jobs()] == [good.id]
     assert "status is 'on the moon'" in capsys.readouterr().err and path.is_file()
+
+
+def test_owners_take_turns_whoever_asks_for_more(tmp_path):
+    make = Painter()
+    queue = queue_in(tmp_path, make, batch=1)
+    jobs = [submit(queue, seed, owner="many") for seed in range(4)]
+    jobs += [submit(queue, 10, owner="one"), submit(queue, 20, owner="two"), submit(queue, 21, owner="two")]
+    with queue:
+        finished(queue, *jobs)
+    assert make.batches == [[0], [10], [20], [1], [21], [2], [3]]
+
+
+def test_a_batch_takes_one_job_of_each_owner_after_the_other(tmp_path):
+    make = Painter()
+    queue = queue_in(tmp_path, make, batch=4)
+    jobs = [submit(queue, seed, owner="many") for seed in range(5)]
+    jobs += [submit(queue, 10, owner="one"), submit(queue, 11, owner="one"), submit(queue, 12, owner="one")]
+    with queue:
+        finished(queue, *jobs)
+    assert make.batches == [[0, 10, 1, 11], [12, 2, 3, 4]]
+
+
+def test_coming_along_in_the_batches_of_others_takes_no_turn(tmp_path):
+    make = Painter()
+    queue = queue_in(tmp_path, make, batch=2)
+    jobs = [submit(queue, seed, owner="many") for seed in range(4)]
+    jobs += [submit(queue, 10, owner="one", task="unconditional")]
+    jobs += [submit(queue, seed, owner="one") for seed in (11, 12)]
+    with queue:
+        finished(queue, *jobs)
+    assert make.batches == [[0, 11], [10], [1, 12], [2, 3]]

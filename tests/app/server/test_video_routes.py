@@ -72,6 +72,56 @@ def test_the_inputs_or_extra_params_say_the_task(task, file, fields, server, fil
     assert (job["status"], job["task"]) == ("completed", task), job
 
 
+def test_a_chain_is_led_by_what_comes_with_it_and_gives_every_step(server, files):
+    steps = [
+        {"name": "film", "task": "image_to_video", "image": "input", "seed": 3},
+        {"name": "sound", "task": "video_to_audio"},
+    ]
+    fields = {"extra_params": json.dumps({"task": "chain", "steps": steps})}
+    parts = [("input_reference", ("picture.png", files["picture.png"]))]
+    job = server.finished(server.post(files=form(fields) + parts))
+    assert (job["status"], job["task"], job["steps"]) == ("completed", "chain", ["film", "sound"]), job
+    step = film(server.get(f"{job['id']}/content", params={"step": "film"}))
+    whole = film(server.get(f"{job['id']}/content"))
+    assert step.waveform is None and whole.waveform is not None and step.num_frames == whole.num_frames
+    for name in ("input", "../job", "job.json", "film/../sound"):
+        answer = server.get(f"{job['id']}/content", params={"step": name})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "step_not_found")
+
+
+def test_a_long_video_is_longer_than_a_clip(server):
+    extra = {"task": "long_video", "script": [{"text": TEXT, "seconds": 1}, {"text": TEXT}], "silent": True}
+    job = server.finished(server.post(json={"extra_params": extra, "seed": 1}))
+    assert job["status"] == "completed" and job["num_frames"] > 9, job
+    assert film(server.get(f"{job['id']}/content")).num_frames == job["num_frames"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"task": "chain", "steps": [{"task": "image_to_video", "image": "/etc/passwd"}]},
+        {"task": "chain", "steps": [{"task": "tasks/mine.py"}]},
+        {"task": "chain", "steps": [{"task": "inpainting", "video": "input", "mask": "../mask.png"}]},
+        {"task": "chain", "steps": [{"task": "unconditional", "name": "../../etc"}]},
+        {"task": "chain", "steps": [{"task": "unconditional", "depth": "/models"}]},
+        {"task": "chain", "steps": "/etc/passwd"},
+        {"task": "chain", "steps": [["task", "unconditional"]]},
+        {"task": "long_video", "script": "/etc/passwd"},
+        {"task": "long_video", "script": [{"text": 3}]},
+        {"task": "long_video", "script": [{"text": "a"}], "given": "x"},
+        {"task": "text_to_video", "steps": [{"task": "unconditional"}]},
+        {"task": "text_to_video", "upscale": 2},
+        {"task": "text_to_video", "upscale": 3},
+    ],
+)
+def test_other_workflows_are_refused_in_a_line(extra, server):
+    prompt = {"prompt": TEXT} if extra["task"] == "text_to_video" else {}
+    answer = server.post(json=prompt | {"extra_params": extra})
+    assert answer.status_code == 400, answer.text
+    message = answer.json()["error"]["message"]
+    assert "\n" not in message and "Error" not in message and len(message) <= 500
+
+
 def test_a_film_comes_at_once_and_leaves_nothing(server):
     answer = server.post("/sync", json={"prompt": TEXT, "seed": 5})
     assert answer.headers["content-type"] == "video/mp4"

@@ -23,7 +23,7 @@ from videolm.data.runtime.model_source import DEFAULT
 from videolm.data.runtime.progress import WHOLE, clock, progress
 from videolm.generation.pipeline import VideoLM
 from videolm.tasks.model_config import ModelConfig
-from videolm.tasks.task import task_names
+from videolm.tasks.task import film_task_names
 
 STAGES = ["first clips", "synthesize", "tokenizer fit", "audio fit", "encode", "lm fit"]
 STAGES += ["generate", "evaluate"]
@@ -87,7 +87,7 @@ def test_the_report_has_every_number_it_promises(demo: Demo) -> None:
     for task, labels in BARS.items():
         for label in labels:
             assert {"score", "chance", "n"} <= report["tasks"][task][label].keys()
-    assert set(report["tasks"]) == set(task_names())
+    assert set(report["tasks"]) == set(film_task_names())
     for labels in report["tasks"].values():
         assert all({"score", "chance", "n"} <= entry.keys() for entry in labels.values())
     assert len(report["bars"]) == sum(len(labels) for labels in BARS.values())
@@ -95,12 +95,13 @@ def test_the_report_has_every_number_it_promises(demo: Demo) -> None:
 
 
 def test_one_model_has_all_tasks_and_recommends_what_its_config_says(demo: Demo) -> None:
-    assert set(ModelConfig.load(demo.out / "model").tasks) == set(task_names())
+    assert set(ModelConfig.load(demo.out / "model").tasks) == set(film_task_names())
     assert not list(demo.out.glob("*/*/model")) and not (demo.out / "all-tasks").exists()
     for name in ("debug", "demo"):
-        assert set(read_config(CONFIGS / "lm" / f"{name}-tasks.yaml")["data"]["tasks"]) == set(task_names())
+        config = read_config(CONFIGS / "lm" / f"{name}-tasks.yaml")
+        assert set(config["data"]["tasks"]) == set(film_task_names())
     said = read_config(CONFIGS / "lm" / "demo-tasks.yaml")["data"]["recommended_sampling"]
-    assert set(said) == set(task_names())
+    assert set(said) == set(film_task_names())
 
 
 def test_the_page_shows_every_task_and_its_links_are_relative_and_exist(demo: Demo) -> None:
@@ -110,7 +111,7 @@ def test_the_page_shows_every_task_and_its_links_are_relative_and_exist(demo: De
     for link in links:
         assert not link.startswith(("/", "http", "file:"))
         assert (demo.out / link).is_file(), link
-    for task in task_names():
+    for task in film_task_names():
         assert f"<b>{task}</b>" in page
         if not task.startswith("stylization"):
             assert f"videolm generate --model {demo.out}/model --task {task}" in page

@@ -11,7 +11,7 @@ import torch
 from videolm.cli.demo.first_page import write_first_page
 from videolm.cli.main import main
 from videolm.data.media.reading import read_clip
-from videolm.tasks.task import task_names
+from videolm.tasks.task import film_task_names
 
 
 def test_the_first_page_shows_each_task_once_and_its_commands_make_the_same_clips(
@@ -22,7 +22,7 @@ def test_the_first_page_shows_each_task_once_and_its_commands_make_the_same_clip
     write_first_page(folder, source="synthetic-plain", seed=3)
     assert f"open {folder}/index.html" in capsys.readouterr().out
     page = (folder / "index.html").read_text()
-    assert sorted(re.findall(r"<p><b>(\w+)</b>", page)) == sorted(task_names())
+    assert sorted(re.findall(r"<p><b>(\w+)</b>", page)) == sorted(film_task_names())
     for link in re.findall(r'src="([^"]*)"', page):
         assert (folder / link).is_file(), link
     commands = [unescape(words) for words in re.findall(r"<pre>videolm (.*)</pre>", page)]

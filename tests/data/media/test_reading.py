@@ -92,6 +92,18 @@ def clip():
     return Clip(plain_frames(9), 8.0, waveform, 16000, "colours")
 
 
+def test_an_mkv_gives_back_every_pixel_and_the_sound_in_16_bits(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(256, (7, 15, 17, 3), dtype=torch.uint8, generator=generator)
+    waveform = torch.rand((1, 7 * 2048), generator=generator) * 1.9 - 0.95
+    write_clip(Clip(frames, 15.0, waveform, 30720), tmp_path / "a.mkv")
+    read = read_clip(tmp_path / "a.mkv")
+    assert read.frames.equal(frames)
+    assert (read.fps, read.sample_rate) == (15.0, 30720)
+    assert read.waveform.shape == waveform.shape
+    assert (read.waveform - waveform).abs().max() <= 1 / 2**15
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_films_come_back_in_number_rate_colour_and_length(tmp_path, clip, suffix):
     write_clip(clip, tmp_path / f"a{suffix}")
@@ -418,7 +430,7 @@ def test_senseless_requests_are_refused(tmp_path, clip, request_):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("a.mov", ValueError, r"suffix '\.mov'; expected one of \.mp4, \.webm, \.gif, \.png, \.wav$"),
+        ("a.mov", ValueError, r"suffix '\.mov'; expected one of \.mp4, \.webm, \.mkv, \.gif, \.png, \.wav$"),
         ("nowhere/a.mp4", FileNotFoundError, "output folder .*nowhere is not there"),
         ("a.png", ValueError, "9 frames; a .png holds one"),
         ("folder.mp4", ValueError, "is a folder"),

@@ -140,7 +140,7 @@ def _media(path: Path) -> None:
 
 
 WRITERS = {"a.json": lambda path: write_json(path, "x" * 100_000), "a.safetensors": _tensors}
-WRITERS |= {f"a{suffix}": _media for suffix in (".mp4", ".webm", ".gif", ".png", ".wav")}
+WRITERS |= {f"a{suffix}": _media for suffix in (".mp4", ".webm", ".mkv", ".gif", ".png", ".wav")}
 
 
 @pytest.mark.parametrize("name", WRITERS)

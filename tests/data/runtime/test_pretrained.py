@@ -1,14 +1,14 @@
 """Model folders."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 from torch import nn
 
 from videolm.data.runtime.files import read_json, replacing, write_json
-from videolm.data.runtime.pretrained import PretrainedMixin, fingerprint
+from videolm.data.runtime.pretrained import LATER, PretrainedMixin, fingerprint, identity
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,13 @@ def test_a_block_that_fails_leaves_the_former_file(tmp_path):
         raise RuntimeError("stop")
     assert read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_setting_that_came_later_counts_only_where_it_is_not_at_its_default():
+    @dataclass(frozen=True)
+    class Settings:
+        width: int = 3
+        deep: bool = field(default=False, metadata=LATER)
+
+    assert identity(Settings()) == {"width": 3}
+    assert identity(Settings(deep=True)) == {"width": 3, "deep": True}

@@ -31,7 +31,7 @@ from videolm.evaluation.protocols.shapes_exam import ExamSettings, HeldOut
 from videolm.generation.pipeline import VideoLM
 from videolm.tasks.conditions import Material
 from videolm.tasks.masks import Mask, draw_mask
-from videolm.tasks.task import load_task, task_names
+from videolm.tasks.task import film_task_names, load_task
 
 CLIPS, GIVEN = 12, 5
 MOST_DB = 58.9  # of PSNR: rounding
@@ -88,10 +88,10 @@ def noisy(frames: torch.Tensor) -> torch.Tensor:
 
 
 def test_every_task_of_the_package_is_asked() -> None:
-    assert set(ALL_PROBES) == set(task_names())
+    assert set(ALL_PROBES) == set(film_task_names())
 
 
-@pytest.mark.parametrize("task", [name for name in task_names() if name != "unconditional"])
+@pytest.mark.parametrize("task", [name for name in film_task_names() if name != "unconditional"])
 def test_the_real_clips_themselves_score_nearly_the_most(real, training, task: str) -> None:
     made = [clip.window(0, 1) for clip in real.clips] if task == "text_to_image" else real.clips
     scores = judged(task, made, real, training)
@@ -226,8 +226,8 @@ def evaluation(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.long
 def test_the_report_scores_every_task_with_chance_and_ceiling(evaluation: Path) -> None:
     report = json.loads((evaluation / "report.json").read_text())
-    assert set(report["tasks"]) == set(task_names())
-    assert set(report["unseen_pairs"]["tasks"]) == set(task_names()) - {"unconditional"}
+    assert set(report["tasks"]) == set(film_task_names())
+    assert set(report["unseen_pairs"]["tasks"]) == set(film_task_names()) - {"unconditional"}
     for scores in (report["tasks"], report["unseen_pairs"]["tasks"]):
         for task, labels in scores.items():
             assert labels, task
@@ -250,7 +250,7 @@ def test_the_best_of_several_paintings_shows_more_of_what_is_known(model_folder:
 def test_the_page_shows_pictures_and_clips_that_stand_beside_it(evaluation: Path) -> None:
     page = (evaluation / "index.html").read_text()
     links = re.findall(r'src="([^"]+)"', page)
-    assert len(links) == 3 * (3 * (len(task_names()) - 1) + 1) + 3 * len(LED)
+    assert len(links) == 3 * (3 * (len(film_task_names()) - 1) + 1) + 3 * len(LED)
     assert all((evaluation / link).is_file() for link in links)
     assert "clips/text_to_image-0-generated.png" in links
     assert {link for link in links if "given" in link} == {

@@ -5,7 +5,7 @@ from videolm.lm.batch import Batch
 from videolm.lm.decoding import cache, choice
 from videolm.lm.decoding import rows as rows_module
 from videolm.lm.decoding.decoder import Decoder
-from videolm.lm.decoding.generate import generate
+from videolm.lm.decoding.generate import Generation, generate
 from videolm.lm.decoding.sampling import DrawSettings
 
 GREEDY = DrawSettings(temperature=0.0)
@@ -243,3 +243,37 @@ def test_mistakes_are_named(make_model, make_batch):
     batch.prefix_length[:] = 0
     with pytest.raises(ValueError, match="no prefix"):
         generate(make_model(), batch, GREEDY, generators(0))
+
+
+def test_ids_of_forced_positions_may_come_while_ids_are_generated(make_model, make_batch):
+    """Given before they are read, they act as if they had been there from the start; in guided rows, too."""
+    model = make_model()
+    batch, without = blanked(make_batch(3, 2, given=0)), blanked(make_batch(0, 0, given=0))
+    block = model.blocks[1]
+    place = (batch.block[0] == 1).nonzero().flatten()[4]  # the fifth visual code, forced in the middle
+    shift = int(batch.prefix_length.max() - without.prefix_length.max())
+    for each, column in ((batch, place), (without, place - shift)):
+        for row in range(len(each)):
+            own = column - (each.prefix_length.max() - each.prefix_length[row])
+            each.forced[row, own] = True
+    settings = DrawSettings(temperature=0.0, guidance_scale=2.0)
+    late = Generation(model, batch, settings, generators(0, 1), without)
+    passes = iter(late)
+    next(passes)
+    position = (place - batch.prefix_length.max())[None]
+    late.give(position, torch.tensor([[block.start + 7], [block.start + 9]]))
+    list(passes)
+    for row, code in enumerate((7, 9)):
+        batch.ids[row, place - (batch.prefix_length.max() - batch.prefix_length[row])] = block.start + code
+        own = place - shift - (without.prefix_length.max() - without.prefix_length[row])
+        without.ids[row, own] = block.start + code
+    assert torch.equal(late.ids, generate(model, batch, settings, generators(0, 1), without))
+    with pytest.raises(ValueError, match="was read already"):
+        late.give(position, torch.tensor([[block.start], [block.start]]))
+
+
+def test_only_forced_ids_can_be_given(make_model, make_batch):
+    batch = blanked(make_batch(3, given=2))
+    generation = Generation(make_model(), batch, GREEDY, generators(0))
+    with pytest.raises(ValueError, match="only ids of forced positions"):
+        generation.give(torch.tensor([5]), torch.tensor([[256]]))

@@ -12,6 +12,7 @@ from videolm.lm.model.activation_checkpointing import checkpoint_layers
 from videolm.lm.model.transformer import LMConfig, PrefixLM
 from videolm.lm.training.lightning_module import LanguageModelTraining
 from videolm.lm.training.loss import loss_of
+from videolm.lm.training.own_predictions import is_drawn
 
 TINY = LMConfig(dim=32, layers=2, heads=2, kv_heads=1, hidden=64, rotary_dims=(4, 6, 6), segments=4)
 
@@ -135,6 +136,24 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(fit, vocabulary, make_bat
     trainer_of(6).fit(resumed, repeated(batch, 6), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     for mine, other in zip(resumed.parameters(), unbroken.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_in_a_share_of_the_steps_the_model_reads_its_own_predictions(record, make_batch, monkeypatch):
+    from videolm.lm.training import lightning_module as module
+
+    shown = []
+
+    def noted(model, batch, seed, number):
+        shown.append(number)
+        return real(model, batch, seed, number)
+
+    real = module.with_own_predictions
+    monkeypatch.setattr(module, "with_own_predictions", noted)
+    batches = [make_batch(3, 0) for _ in range(12)]
+    record(batches, own_predictions=0.5)
+    assert 0 < len(shown) < 12 and shown == [step for step in range(12) if is_drawn(0.5, 0, step)]
+    with pytest.raises(ValueError, match="own_predictions is 1"):
+        record(batches, own_predictions=1.0)
 
 
 def test_matrices_of_the_layers_are_orthogonalized_and_the_rest_is_not(fit):

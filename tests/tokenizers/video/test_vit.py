@@ -47,6 +47,19 @@ def test_attention_sees_the_whole_frame_and_no_other():
     assert seen[1].all() and not seen[0].any() and not seen[2].any()
 
 
+def test_without_attention_a_code_is_of_its_own_patch_alone():
+    config = VideoTokenizerConfig(**SHAPE, patch=8, temporal_kernel=1, attention=False)
+    torch.manual_seed(0)
+    encoder, decoder = VitEncoder(config), VitDecoder(config)
+    for weight in (*encoder.parameters(), *decoder.parameters()):
+        torch.nn.init.normal_(weight, std=0.2)
+    pixels = torch.randn(1, 3, 2, 16, 16)
+    tile = pixels[..., 8:, :8]
+    torch.testing.assert_close(encoder(pixels)[:, :, 1:, :1], encoder(tile))
+    latents = encoder(pixels)
+    torch.testing.assert_close(decoder(latents)[..., 8:, :8], decoder(latents[:, :, 1:, :1]))
+
+
 def test_every_place_of_a_grid_of_any_size_has_a_position_of_its_own():
     positions = Positions(32)
     for height, width in ((4, 4), (1, 40), (16, 28)):
@@ -63,8 +76,9 @@ def test_every_place_of_a_grid_of_any_size_has_a_position_of_its_own():
         ({"multipliers": (1, 2), "spatial_strides": (2,), "temporal_strides": (2,)}, "a vit has one stage"),
         ({"temporal_patch": 0}, "temporal_patch is 0"),
         ({"temporal_patch": 4, "temporal_kernel": 1}, "its temporal_patch is 1"),
-        ({"network": "compact", "temporal_patch": 4}, "only a vit has them"),
-        ({"network": "magvit2", "decoder_blocks": 2}, "only a vit has them"),
+        ({"network": "compact", "temporal_patch": 4}, "temporal_patch is 4; only a vit has it"),
+        ({"network": "magvit2", "decoder_blocks": 2}, "decoder_blocks is 2; only a vit has it, not magvit2"),
+        ({"network": "compact", "attention": False}, "attention is False; only a vit has it"),
         ({"decoder_blocks": -1}, "decoder_blocks is -1"),
     ],
 )
