@@ -32,7 +32,8 @@ class DecodeSettings:
 
     Args:
         steps: passes over the clip (24: Kondratyuk et al. 2024, arXiv:2312.14125, appendix A.5.2).
-        temperature: divides the logits of the codes that are drawn; 0 takes the likeliest.
+        temperature: divides the logits of the codes that are drawn; 0 takes the likeliest, which are nearer
+            to the true clip (benchmarks/results/super-resolution.md).
         order_temperature: of the Gumbel noise on the certainties, which falls to zero with the steps.
         order: by certainty, or "halton": spread positions first, whatever is certain.
         low_scale: guidance on the low-resolution codes; 1 is off.
@@ -41,7 +42,7 @@ class DecodeSettings:
     """
 
     steps: int = 24
-    temperature: float = 1.0
+    temperature: float = 0.0
     order_temperature: float = 4.5
     order: Literal["confidence", "halton"] = "confidence"
     low_scale: float = 1.0

@@ -17,7 +17,7 @@ from videolm.super_resolution.decoding import DecodeSettings
 from videolm.super_resolution.transformer import SuperResolution
 from videolm.tasks.model_config import PARTS, check_model, model_fingerprint, parts_of
 
-FAST = DecodeSettings(steps=2)
+FAST = DecodeSettings(steps=2, temperature=1.0)
 TEXT = "a red square moves right"
 
 
