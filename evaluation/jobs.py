@@ -82,8 +82,7 @@ class BenchmarkJob:
     def run(self) -> list[Path]:
         assert self.data is not None
         weights, geometry = WeightsFolder(self.weights, self.trust), geometry_of(self.depth)
-        model = model_folder(self.model)
-        out = self.out or place_beside(model, f"evaluation-{self.protocol}")
+        model, out = _places(self)
         with _only_writer(out, self.share):
             return run_benchmark(
                 BENCHMARKS[self.protocol],
@@ -113,8 +112,7 @@ class StagesJob:
             raise ValueError(f"clips is {self.clips}; expected at least 1")
 
     def run(self) -> list[Path]:
-        model = model_folder(self.model)
-        out = self.out or place_beside(model, f"evaluation-{self.protocol}")
+        model, out = _places(self)
         with _only_writer(out):
             return evaluate_super_resolution(model, out, self.source, self.clips, self.seed)
 
@@ -138,8 +136,7 @@ class WorldJob:
             raise ValueError(f"protocol {self.protocol} needs --data, clips with actions (videolm record)")
 
     def run(self) -> list[Path]:
-        model = model_folder(self.model)
-        out = self.out or place_beside(model, f"evaluation-{self.protocol}")
+        model, out = _places(self)
         with _only_writer(out):
             return evaluate_world(model, str(self.data), out, self.clips, self.seed)
 
@@ -199,6 +196,12 @@ def option_names(record: type[Any]) -> Iterator[str]:
             yield from option_names(each.type)
         else:
             yield each.name
+
+
+def _places(job: BenchmarkJob | StagesJob | WorldJob) -> tuple[Path, Path]:
+    """The model's folder, and that of the scores: as asked for, or beside the model."""
+    model = model_folder(job.model)
+    return model, job.out or place_beside(model, f"evaluation-{job.protocol}")
 
 
 def _only_writer(out: Path, share: Share = ALL) -> AbstractContextManager[None]:

@@ -147,7 +147,7 @@ def run_world(model: VideoLM, data: str, episodes: int, seed: int, steps: int = 
                 _compare(tally, episode, frames, random)
                 _count_outcomes(tally, worlds, episode, moments)
                 if len(rows) < 2 * _EXAMPLES:
-                    places = [step for step in range(0, len(frames), max(len(frames) // 8, 1))]
+                    places = list(range(0, len(frames), max(len(frames) // 8, 1)))
                     rows += [(episode.frames[places], "recorded"), (frames[places], f"made, steps {places}")]
             tell(first + len(some))
     report = tally.report() | {"episodes": len(known), "frames_a_cpu_second": made / max(seconds, 1e-9)}
@@ -224,8 +224,7 @@ def _compare(tally: Tally, episode: Episode, frames: Frames, random: Frames) -> 
 
 def _states(first: MinigridState, true: Tensor, made: Tensor) -> dict[str, float]:
     """What of the state is right in a frame; of doors and keys only where there are some."""
-    ours = tiles_to_come(first)
-    (real,), (seen,) = read_states(true[None], ours), read_states(made[None], ours)
+    real, seen = read_states(torch.stack([true, made]), tiles_to_come(first))
     if real.agent is None or not real.is_whole:
         return {}
     found = {"agent": float(seen.agent == real.agent)}
