@@ -16,7 +16,7 @@ class VideoTokenizerConfig:
 
     Args:
         network: `compact` (patches and factorised convolutions), `magvit2` (the paper's drawing) or `vit`
-            (large patches and a transformer of one stage).
+            (large patches and transformers).
         quantizer: `lfq`, or for comparison `bsq` or `fsq` (see `quantizers`).
         bits: bits of a code; the codebook has 2 ** bits entries. Not read by `fsq`.
         levels: values that each channel of an `fsq` code may have, such as (8, 8, 8, 5, 5, 5).
@@ -84,10 +84,9 @@ class VideoTokenizerConfig:
 
     def _check_network(self) -> None:
         """What only one kind of network has."""
-        if self.network == "vit" and self.multipliers != (1,):
+        if self.network == "vit" and any(stride > 1 for stride in self.temporal_strides):
             raise ValueError(
-                f"multipliers are {self.multipliers}; a vit has one stage: multipliers (1,), spatial_strides "
-                "() and temporal_strides (), its strides are patch and temporal_patch"
+                f"temporal_strides are {self.temporal_strides}; a vit strides in time by temporal_patch alone"
             )
         usual = {"temporal_patch": 1, "decoder_blocks": 0, "attention": True}
         for name, value in usual.items():

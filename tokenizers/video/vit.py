@@ -1,14 +1,17 @@
 """The transformer encoder and decoder: pixels to latents and back.
 
-    encoder   patches of space and time -> + positions -> blocks -> norm, SiLU, linear
-    decoder   linear -> + positions -> blocks -> norm, SiLU -> features of each frame, GELU, linear -> patches
+    encoder   patches of space and time -> stage -> [merge, stage] x (stages - 1) -> norm, SiLU, linear
+    decoder   linear -> stage -> [split, stage] x (stages - 1) -> norm, SiLU -> features of each frame, GELU,
+              linear -> patches
+    stage     + positions -> blocks
     block     x + attention within the frame, x + causal convolution over time, x + MLP
 
-Large patches make a few positions (ViT-VQGAN, Yu et al. 2021, arXiv:2110.04627, section 3.1), attention lets
-each of them see its whole frame, and all blocks work on the grid of the codes. At the same grid a step costs
-less than `compact`'s, and where figures stand at known places of the frame, as in sprites, it learns faster.
-Only the convolutions over time see other frames, and only earlier ones, so clips may come in parts as with
-the other networks (causal_conv.py).
+Large patches make a few positions (ViT-VQGAN, Yu et al. 2021, arXiv:2110.04627, section 3.1), and attention
+lets each of them see its whole frame. With several stages the first works on smaller patches than a code
+covers, whose squares are then merged, as in Swin (Liu et al. 2021, arXiv:2103.14030, section 3.1). At the
+same grid a step costs less than `compact`'s, and where figures stand at known places of the frame, as in
+sprites, it learns faster. Only the convolutions over time see other frames, and only earlier ones, so clips
+may come in parts as with the other networks (causal_conv.py).
 """
 
 import math
@@ -126,19 +129,50 @@ class PatchUpsample(Causal):
         return self.pixels(F.gelu(frames[:, dropped:]))
 
 
+class Merge(nn.Module):
+    """A linear map of each square of `stride` x `stride` positions to one."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.project = PointwiseConv(in_channels * stride**2, out_channels)
+
+    def forward(
+        self, latents: Float[Tensor, "batch t h w in_channels"]
+    ) -> Float[Tensor, "batch t new_h new_w out_channels"]:
+        side = self.stride
+        return self.project(rearrange(latents, "b t (h p) (w q) c -> b t h w (p q c)", p=side, q=side))
+
+
+class Split(nn.Module):
+    """The mirror of `Merge`: a linear map of each position to a square of them."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.project = PointwiseConv(in_channels, out_channels * stride**2)
+
+    def forward(
+        self, latents: Float[Tensor, "batch t h w in_channels"]
+    ) -> Float[Tensor, "batch t new_h new_w out_channels"]:
+        side = self.stride
+        return rearrange(self.project(latents), "b t h w (p q c) -> b t (h p) (w q) c", p=side, q=side)
+
+
 class VitEncoder(Causal):
     """Pixels in [-1, 1] to continuous latents."""
 
     def __init__(self, config: VideoTokenizerConfig):
         super().__init__()
         self.patch = config.patch
-        channels = config.channels
+        first, *later = config.widths
+        layers = [TemporalConv(3 * config.patch**2, first, config.temporal_patch, config.temporal_patch)]
+        layers += _stage(config, first, config.blocks)
+        for before, width, stride in zip(config.widths, later, config.spatial_strides, strict=False):
+            layers += [Merge(before, width, stride), *_stage(config, width, config.blocks)]
+        last = config.widths[-1]
         self.body = CausalSequential(
-            TemporalConv(3 * config.patch**2, channels, config.temporal_patch, config.temporal_patch),
-            *_body(config, config.blocks),
-            nn.LayerNorm(channels),
-            nn.SiLU(),
-            PointwiseConv(channels, config.code_channels),
+            *layers, nn.LayerNorm(last), nn.SiLU(), PointwiseConv(last, config.code_channels)
         )
 
     def forward(
@@ -153,13 +187,19 @@ class VitDecoder(Causal):
     def __init__(self, config: VideoTokenizerConfig):
         super().__init__()
         self.patch = config.patch
-        channels = config.channels
+        blocks = config.decoder_blocks or config.blocks
+        first, *later = config.widths[::-1]
+        layers = [PointwiseConv(config.code_channels, first), *_stage(config, first, blocks)]
+        for before, width, stride in zip(
+            config.widths[::-1], later, config.spatial_strides[::-1], strict=False
+        ):
+            layers += [Split(before, width, stride), *_stage(config, width, blocks)]
+        last = config.widths[0]
         self.body = CausalSequential(
-            PointwiseConv(config.code_channels, channels),
-            *_body(config, config.decoder_blocks or config.blocks),
-            nn.LayerNorm(channels),
+            *layers,
+            nn.LayerNorm(last),
             nn.SiLU(),
-            PatchUpsample(channels, config.temporal_patch, 3 * config.patch**2),
+            PatchUpsample(last, config.temporal_patch, 3 * config.patch**2),
         )
 
     def forward(
@@ -168,10 +208,10 @@ class VitDecoder(Causal):
         return pixels_from_patches(self.body(latents, memory), self.patch)
 
 
-def _body(config: VideoTokenizerConfig, blocks: int) -> list[nn.Module]:
+def _stage(config: VideoTokenizerConfig, channels: int, blocks: int) -> list[nn.Module]:
     """Positions and blocks."""
-    positions = [Positions(config.channels)] if config.attention else []
-    shape = config.channels, config.temporal_kernel, config.attention
+    positions = [Positions(channels)] if config.attention else []
+    shape = channels, config.temporal_kernel, config.attention
     return [*positions, *(TransformerBlock(*shape) for _ in range(blocks))]
 
 

@@ -24,6 +24,16 @@ NETWORKS = {
         temporal_strides=(),
         decoder_blocks=2,
     ),
+    "vit-stages": VideoTokenizerConfig(
+        network="vit",
+        bits=6,
+        channels=32,
+        multipliers=(1, 2),
+        patch=4,
+        temporal_patch=4,
+        spatial_strides=(2,),
+        temporal_strides=(1,),
+    ),
 }
 
 

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from videolm.tokenizers.video.config import VideoTokenizerConfig
-from videolm.tokenizers.video.vit import FrameAttention, Positions, TransformerBlock, VitDecoder, VitEncoder
+from videolm.tokenizers.video.vit import (
+    FrameAttention,
+    Merge,
+    Positions,
+    Split,
+    TransformerBlock,
+    VitDecoder,
+    VitEncoder,
+)
 
 SHAPE = {
     "network": "vit",
@@ -21,10 +29,15 @@ SHAPE = {
         ({"patch": 8, "temporal_patch": 4}, (3, 4, 8)),
         ({"patch": 16, "temporal_patch": 2, "blocks": 2, "decoder_blocks": 3}, (5, 2, 4)),
         ({"patch": 4, "temporal_kernel": 1}, (9, 8, 16)),
+        (
+            {"patch": 4, "temporal_patch": 4, "multipliers": (1, 2, 1), "spatial_strides": (2, 1)}
+            | {"temporal_strides": (1, 1), "decoder_blocks": 2},
+            (3, 4, 8),
+        ),
     ],
 )
 def test_encoder_and_decoder_mirror_each_other(settings, grid):
-    config = VideoTokenizerConfig(**SHAPE, **settings)
+    config = VideoTokenizerConfig(**SHAPE | settings)
     pixels = torch.randn(1, 3, 9, 32, 64)
     latents = VitEncoder(config)(pixels)
     assert latents.shape == (1, *grid, config.bits)
@@ -60,6 +73,19 @@ def test_without_attention_a_code_is_of_its_own_patch_alone():
     torch.testing.assert_close(decoder(latents)[..., 8:, :8], decoder(latents[:, :, 1:, :1]))
 
 
+def test_merging_and_splitting_move_every_square_as_a_whole():
+    merge, split = Merge(3, 12, 2), Split(12, 3, 2)
+    with torch.no_grad():
+        for layer in (merge, split):
+            layer.project.weight.copy_(torch.eye(12))
+            layer.project.bias.zero_()
+    latents = torch.randn(2, 3, 4, 6, 3)
+    merged = merge(latents)
+    assert merged.shape == (2, 3, 2, 3, 12)
+    torch.testing.assert_close(merged[:, :, 1, 2], latents[:, :, 2:, 4:].flatten(2))
+    torch.testing.assert_close(split(merged), latents)
+
+
 def test_every_place_of_a_grid_of_any_size_has_a_position_of_its_own():
     positions = Positions(32)
     for height, width in ((4, 4), (1, 40), (16, 28)):
@@ -73,7 +99,7 @@ def test_every_place_of_a_grid_of_any_size_has_a_position_of_its_own():
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ({"multipliers": (1, 2), "spatial_strides": (2,), "temporal_strides": (2,)}, "a vit has one stage"),
+        ({"multipliers": (1, 2), "spatial_strides": (2,), "temporal_strides": (2,)}, "temporal_patch alone"),
         ({"temporal_patch": 0}, "temporal_patch is 0"),
         ({"temporal_patch": 4, "temporal_kernel": 1}, "its temporal_patch is 1"),
         ({"network": "compact", "temporal_patch": 4}, "temporal_patch is 4; only a vit has it"),
