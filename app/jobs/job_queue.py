@@ -58,6 +58,7 @@ class QueueLimits:
 
     Args:
         waiting: jobs that wait; more are refused.
+        own: of them one owner's, so that nobody fills the queue for all; None is as many as there are.
         kept: finished jobs; of more the oldest are removed before they expire.
         batch: jobs that are made together.
         seconds: that a finished job is kept.
@@ -69,11 +70,12 @@ class QueueLimits:
     batch: int = 8
     seconds: float = 24 * 3600.0
     attempts: int = 3
+    own: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("waiting", "kept", "batch", "attempts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("waiting", "kept", "batch", "attempts", "own"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
         if self.seconds <= 0:
             raise ValueError(f"seconds that results are kept are {self.seconds:g}; expected more than 0")
 
@@ -156,10 +158,11 @@ class JobQueue:
         with self._changed:
             return sum(self._paces) / len(self._paces) if self._paces else 1.0
 
-    def check_room(self) -> None:
-        """Raise QueueFull if no job would be taken now."""
+    def check_room(self, owner: str = "") -> None:
+        """Raise QueueFull if no job of an owner would be taken now."""
         with self._changed:
-            if len(self._waiting) >= self.limits.waiting:
+            own = sum(self._jobs[name].owner == owner for name in self._waiting)
+            if len(self._waiting) >= self.limits.waiting or own >= (self.limits.own or self.limits.waiting):
                 self.counts.refused += 1
                 wait = min(_MOST_RETRY, round(self.seconds_a_job * self.limits.batch + 0.5))
                 raise QueueFull(max(wait, 1))
@@ -179,11 +182,11 @@ class JobQueue:
             size: height, width, frames and frames a second of the result.
 
         Raises:
-            QueueFull: if too many wait.
+            QueueFull: if too many wait, of this owner or of all.
             OSError: if it cannot be written.
         """
         with self._changed:
-            self.check_room()
+            self.check_room(owner)
             height, width, num_frames, fps = size
             job = Job(
                 id=new_id(),

@@ -106,7 +106,8 @@ def started(
         jobs: folder of jobs and results.
     """
     batch = capacity.batch if runtime.is_exact else 1
-    limits = QueueLimits(capacity.queue, capacity.keep, batch, capacity.hours * 3600)
+    own = max(capacity.queue // 2, 1) if len(set(admittance.tokens)) > 1 else None
+    limits = QueueLimits(capacity.queue, capacity.keep, batch, capacity.hours * 3600, own=own)
     with only_writer(jobs):
         store = JobStore(jobs)
         loaded = VideoLM.from_pretrained(model, runtime.device, getattr(torch, runtime.dtype))

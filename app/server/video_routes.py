@@ -148,7 +148,7 @@ class VideoRoutes:
             raise ApiError(400, "prompt is missing", "missing_parameter", "prompt")
         if source.status != "completed":
             raise ApiError(400, f"the video is {source.status}; expected one that is completed")
-        self.queue.check_room()
+        self.queue.check_room(source.owner)
         return self._answer(await self._in_thread(lambda: self._remixed(source, fields)))
 
     async def events(self, request: Request, video_id: str) -> Response:
@@ -177,7 +177,7 @@ class VideoRoutes:
                 yield ": alive\n\n"
 
     async def _created(self, request: Request, allowed: tuple[str, ...], purpose: str) -> Job:
-        self.queue.check_room()
+        self.queue.check_room(request.state.owner)
         fields = await read_fields(request)
         fields.allow(*allowed)
         self.reader.check_model(fields)

@@ -176,6 +176,20 @@ def test_owners_take_turns_whoever_asks_for_more(tmp_path):
     assert make.batches == [[0], [10], [20], [1], [21], [2], [3]]
 
 
+def test_one_owner_cannot_fill_the_queue_for_the_others(tmp_path):
+    queue = queue_in(tmp_path, waiting=4, own=2)
+    first, _ = (submit(queue, owner="many") for _ in range(2))
+    with pytest.raises(QueueFull):
+        submit(queue, owner="many")
+    submit(queue, owner="one")
+    queue.cancel(first.id, "many")
+    submit(queue, owner="many")
+    submit(queue, owner="one")
+    with pytest.raises(QueueFull):
+        submit(queue, owner="two")  # all places are taken
+    assert queue.counts.refused == 2
+
+
 def test_a_batch_takes_one_job_of_each_owner_after_the_other(tmp_path):
     make = Painter()
     queue = queue_in(tmp_path, make, batch=4)
