@@ -1,8 +1,11 @@
 """The clips of jobs: what `VideoLM.generate` gives, in any batch, with their sound."""
 
+import shutil
+
 import pytest
 import torch
 from job_queues import Painter
+from tiny_stage import add_stage, tiny_stage
 
 from videolm.app.jobs.admission import Admission
 from videolm.app.jobs.clip_maker import ClipMaker
@@ -10,6 +13,7 @@ from videolm.app.jobs.job import Job, JobRequest
 from videolm.app.jobs.job_queue import JobQueue
 from videolm.app.jobs.job_store import JobStore
 from videolm.data.runtime.typed_fields import from_fields
+from videolm.generation.pipeline import VideoLM
 
 TEXT = "a red square moves right"
 
@@ -33,6 +37,24 @@ def test_a_clip_is_that_of_generate_whatever_its_batch(make_jobs, model):
     for request, clip in zip(requests, clips, strict=True):
         alone = model.generate("text_to_video", text=TEXT, seed=request.seed)
         assert torch.equal(clip.frames, alone.frames)
+
+
+def test_a_clip_is_enlarged_by_the_stage_of_the_model(model, make_model, model_folder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    large = make_model(1).video_tokenizer
+    add_stage(folder, tiny_stage(model.video_tokenizer, large, 32, model.text_tokenizer), large)
+    staged = VideoLM.from_pretrained(folder)
+    request = JobRequest("text_to_video", text=TEXT, seed=3, upscale=2)
+    admitted = Admission(staged).check(request, {})
+    assert admitted.size[:2] == (64, 64)
+    store = JobStore(tmp_path / "jobs")
+    job = JobQueue(store, Painter()).submit(request, admitted.size, {})
+    (clip,) = ClipMaker(staged, store)([job], lambda share: None)
+    small = staged.generate("text_to_video", text=TEXT, seed=3)
+    assert torch.equal(clip.frames, staged.upscale(small, text=TEXT, factor=2, seed=3).frames)
+    with pytest.raises(ValueError, match="4"):
+        Admission(staged).check(JobRequest("text_to_video", text=TEXT, upscale=4), {})
 
 
 def test_sound_is_made_on_request_and_left_out_on_request(make_jobs, clip):

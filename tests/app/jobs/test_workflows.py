@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from job_queues import finished
+from job_queues import finished, wait_until
 
 from videolm.app.jobs.admission import Admission
 from videolm.app.jobs.clip_maker import ClipMaker
@@ -12,6 +12,7 @@ from videolm.app.jobs.job_store import JobStore
 from videolm.data.media.reading import read_clip
 from videolm.generation.long_video.long_video import LongPrompt, generate_long
 from videolm.generation.long_video.script import Line
+from videolm.generation.long_video.windows import WindowMaker
 
 TEXTS = ("a red square moves right", "a red square spins")
 STEPS = (
@@ -40,6 +41,30 @@ def test_a_long_video_is_that_of_its_command(model, tmp_path):
     made.save(tmp_path / "made.mp4")
     assert torch.equal(film.frames, read_clip(tmp_path / "made.mp4").frames)
     assert not store.parts(job).exists()
+
+
+def test_after_a_restart_a_long_video_goes_on_with_the_windows_that_it_has(model, tmp_path, monkeypatch):
+    made, window = [], WindowMaker.window
+
+    def counted(maker, segment, *others):
+        clip = window(maker, segment, *others)
+        made.append(segment.number)
+        return clip
+
+    monkeypatch.setattr(WindowMaker, "window", counted)
+    request = JobRequest("long_video", text=TEXTS[0], seconds=3.0, seed=5, silent=True)
+    whole, whole_store = done(model, tmp_path / "whole", request)
+    windows, made[:] = list(made), []
+    store, size = JobStore(tmp_path / "stopped"), Admission(model).check(request, {}).size
+    with JobQueue(store, ClipMaker(model, store)) as queue:
+        name = queue.submit(request, size, {}).id
+        wait_until(lambda: len(made) > 0)
+    assert queue.job(name).status == "queued"
+    with JobQueue(store, ClipMaker(model, store)) as queue:
+        (job,) = finished(queue, queue.job(name))
+    assert made == windows and len(windows) > 2
+    films = [read_clip(each.result(of, "video")) for each, of in ((whole_store, whole), (store, job))]
+    assert torch.equal(films[0].frames, films[1].frames)
 
 
 def test_every_step_of_a_chain_is_kept_and_led_by_those_before_it(model, tmp_path):
