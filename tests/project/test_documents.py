@@ -33,7 +33,7 @@ from documents import (
     shell_lines,
 )  # fmt: skip
 
-from videolm.cli.arguments import options_of, parse
+from videolm.cli.arguments import as_parsed, options_of, parse
 from videolm.cli.config_files import packaged_config
 from videolm.cli.main import COMMANDS, main
 from videolm.cli.stages import STAGES
@@ -78,7 +78,7 @@ def test_a_command_line_of_a_document_is_understood(line: Line):
 
 @pytest.mark.long
 @pytest.mark.parametrize("line", [line for line in LINES if line.command in TRAINING], ids=str)
-def test_settings_of_a_training_line_are_known(line: Line, monkeypatch: pytest.MonkeyPatch):
+def test_settings_of_a_training_line_are_known(line: Line, model: Any, monkeypatch: pytest.MonkeyPatch):
     """As far as LightningCLI reads them; nothing is made of them."""
     from videolm.cli.stage_cli import StageCLI
 
@@ -87,9 +87,10 @@ def test_settings_of_a_training_line_are_known(line: Line, monkeypatch: pytest.M
 
         def instantiate_classes(self) -> None: ...
 
+    model.save_pretrained("runs/base/model")  # that one line starts from
     monkeypatch.setattr(sys, "argv", ["videolm"])
     options = line.options if "--out" in line.options else [*line.options, "--out", "run"]
-    ParsedCLI(STAGES[line.command.rpartition(" ")[0]], "fit", options)
+    ParsedCLI(STAGES[line.command.rpartition(" ")[0]], "fit", as_parsed(options))
 
 
 @pytest.mark.parametrize("line", INLINE, ids=str)
