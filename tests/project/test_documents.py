@@ -37,6 +37,7 @@ from videolm.cli.arguments import as_parsed, options_of, parse
 from videolm.cli.config_files import packaged_config
 from videolm.cli.main import COMMANDS, main
 from videolm.cli.stages import STAGES
+from videolm.data.runtime.model_source import packaged_models
 
 LINES = [line for document in DOCUMENTS for line in command_lines(document)]
 INLINE = [line for document in DOCUMENTS for line in inline_lines(document)]
@@ -242,6 +243,12 @@ def test_links_of_the_pages_of_the_root_lead_somewhere():
         for link in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
             if "://" not in link:
                 assert (ROOT / link.partition("#")[0]).exists(), (document.name, link)
+
+
+@pytest.mark.parametrize("document", [README, ROOT / "docs" / "results.md"], ids=name_of)
+def test_tables_of_weights_have_the_packaged_models(document: Path):
+    rows = re.findall(r"^\| `(\w+)`, [\d.]+ MB", document.read_text(encoding="utf-8"), re.M)
+    assert sorted(rows) == sorted(packaged_models())
 
 
 def test_readme_fits_a_newcomer():
