@@ -1,10 +1,11 @@
 # make demo   clips of the packaged model (runs/demo/first/index.html), then the whole path on the embedded corpus:
 #             runs/demo/index.html and one model of all tasks, runs/demo/model
 # make test   style, types and tests: one small case of each kind; the package encodec in an environment of its own
-# make test-long   all tests: full matrices, long fuzzing, kills and wheels as well
+# make test-long   all tests: full matrices, long fuzzing, kills, wheels and the site as well
+# make docs   the site of docs/, build/docs/index.html; a broken link ends it
 # Each sets up .venv first; nothing is installed again until pyproject.toml or constraints.txt change.
 #   PYTHON=python3.12          another interpreter (3.11 or newer)
-#   TORCH_INDEX=<address>      PyTorch's own package index for a CPU-only or another CUDA build (see README)
+#   TORCH_INDEX=<address>      PyTorch's own package index for a CPU-only or another CUDA build (docs/get-started.md)
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs/demo
@@ -15,10 +16,14 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 ENCODEC_VENV := $(VENV)-encodec
 ENCODEC_STAMP := $(ENCODEC_VENV)/.installed
 
-.PHONY: demo test test-long check test-encodec install clean
+.PHONY: demo docs test test-long check test-encodec install clean
 
 demo: install
 	$(BIN)/videolm demo --out $(OUT)
+
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . build/docs
+	@echo build/docs/index.html
 
 test: check
 	$(PYTEST) -m 'not long'

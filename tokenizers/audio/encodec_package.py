@@ -5,7 +5,8 @@
 
 Neither needs the package, except for .ecdc files that were entropy-coded (`encodec --lm`): their
 probabilities come from a language model that only the package has, with weights of its own. The package is
-not among the dependencies, as its licence is CC BY-NC 4.0: `pip install 'videolm[encodec]'`.
+not among the dependencies, as PyPI's 0.1.1 is CC BY-NC 4.0 (its repository has been MIT since April 2023):
+`pip install 'videolm[encodec]'`.
 
     ECDC file    "ECDC" | version, one byte: 0 | length of the header, four bytes | header, JSON | codes
     header       m: model, al: samples, nc: levels, lm: entropy-coded or not
