@@ -33,6 +33,11 @@ class RealEpisode:
     def is_over(self) -> bool:
         return self.last.terminated or self.last.truncated
 
+    @property
+    def total(self) -> float:
+        """The return up to now."""
+        return sum((each.reward for each in self._shown[1:]), 0.0)
+
     def step(self, action: Any) -> Shown:
         """Take an action of the environment's own action space.
 
