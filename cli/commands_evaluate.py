@@ -28,6 +28,9 @@ class EvaluateOptions:
             synthetic-lasting, as in training; synthetic if not given.
         data: of a protocol of the literature: the folder of its data set; an error says how it should look.
             Of world: clips with actions that the model has not seen, as of `videolm record`.
+        env: of world: the environment, as for `videolm record`; with it returns in the dream are compared
+            with real ones.
+        policy: of world: who acts for the returns, as for `videolm record`; random if not given.
         depth: of davis: folder of a depth model of transformers, or "none" for the same depth everywhere.
         weights: of all but the embedded corpus: folder with weights of networks;
             evaluation/metrics/weights_folder.py names the files.
@@ -58,6 +61,8 @@ class EvaluateOptions:
     generated: Path | None = None
     source: str | None = None
     data: Path | None = None
+    env: str | None = None
+    policy: str | None = None
     depth: str | None = None
     weights: Path | None = None
     trust: bool = False

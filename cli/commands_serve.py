@@ -1,11 +1,22 @@
-"""The commands that serve a model: to other programs, and as a page."""
+"""The commands that serve a model: to other programs, as a page, and as a world to play in."""
 
 from contextlib import closing
 from pathlib import Path
 from socket import socket
 from typing import Annotated
 
-from ..app.server.options import PAGE, SERVER, Capacity, Service, check_packages, listening, read_tokens
+from ..app.play.play_options import PlayOptions
+from ..app.server.options import (
+    PAGE,
+    PLAY,
+    SERVER,
+    Capacity,
+    Service,
+    check_packages,
+    listening,
+    read_tokens,
+)
+from ..data.environments.record_settings import View
 from ..data.runtime.model_source import model_folder
 from ..generation.run_request import Runtime
 from .arguments import Options
@@ -59,6 +70,38 @@ def app(
         from ..app.page.serve_page import serve_page
 
         serve_page(folder, service, capacity, runtime, depth, tokens, listener)
+
+
+def play(
+    *,
+    model: str,
+    env: str | None = None,
+    view: Annotated[View, Options(skip=("bins",))],
+    starts: Path | None = None,
+    options: PlayOptions,
+    service: Annotated[
+        Service, Options(skip=("jobs", "allow_fetch", "max_upload"), port=7870, max_upload=1)
+    ],
+    runtime: Runtime,
+) -> None:
+    """Open a page in which a world model is played with the keyboard, beside the real environment.
+
+    Arrow keys and letters act, in both on the same key; the page shows which, and the rewards and ends that
+    each announces. Games can be saved, as clips with actions like those of `videolm record`, and played
+    again. docs/world-models.md has an example. Environments are the extra videolm[world].
+
+    Args:
+        model: as for `videolm generate`; one with the task world.
+        env: the environment beside the dream, as for `videolm record`, whose first picture the dream begins
+            with; its rate, and the size of its pictures but of minigrid, are the model's if not given.
+        starts: without --env, what the dream begins with: coded episodes of `videolm encode`, a clip or a
+            picture.
+    """
+    folder, tokens, listener = _ready(model, service, PLAY)
+    with closing(listener):
+        from ..app.play.serve_play import serve_play
+
+        serve_play(folder, env, view, starts, options, service, runtime, tokens, listener)
 
 
 def _ready(

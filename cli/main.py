@@ -100,6 +100,7 @@ COMMANDS: dict[str, Callable[..., list[Path] | None]] = {
     "push": commands_hub.push,
     "app": commands_serve.app,
     "serve": commands_serve.serve,
+    "play": commands_serve.play,
     "completion": completion,
 }
 

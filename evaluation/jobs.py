@@ -119,15 +119,18 @@ class StagesJob:
 
 @dataclass(frozen=True)
 class WorldJob:
-    """Score a world model on recorded episodes."""
+    """Score a world model on recorded episodes, and returns in it against those of an environment."""
 
     title: ClassVar[str] = "protocol {}"
     model: str
     protocol: str
     data: Path | None = None
+    env: str | None = None
+    policy: str = "random"
     clips: int = 64
     seed: int = 0
     out: Path | None = None
+    store_scores: bool = True
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -136,9 +139,11 @@ class WorldJob:
             raise ValueError(f"protocol {self.protocol} needs --data, clips with actions (videolm record)")
 
     def run(self) -> list[Path]:
+        assert self.data is not None
         model, out = _places(self)
+        asked = (self.clips, self.seed, self.env, self.policy, self.store_scores)
         with _only_writer(out):
-            return evaluate_world(model, str(self.data), out, self.clips, self.seed)
+            return evaluate_world(model, self.data, out, *asked)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The browser itself is told to load nothing from elsewhere, and to show the page in no other page."""
+"""The browser itself is told to load nothing from elsewhere, and to show a page in no other page."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -8,28 +8,31 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 # Gradio's page has scripts and styles in its text, and builds functions of texts.
-_POLICY = (
+GRADIO_POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
 )
 _HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 )
 
 
 class OwnSources:
-    """Adds these headers to every answer of an application."""
+    """Adds these headers to every answer of an application.
 
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]):
-        self.app = app
+    Args:
+        policy: what a page may load, as of Content-Security-Policy.
+    """
+
+    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], policy: str = GRADIO_POLICY):
+        self.app, self.headers = app, ((b"content-security-policy", policy.encode()), *_HEADERS)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = {name.lower() for name, _ in message.get("headers", ())}
-                added = [each for each in _HEADERS if each[0] not in given]
+                added = [each for each in self.headers if each[0] not in given]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 

@@ -60,7 +60,7 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return
         headers: dict[str, str] = {}
         try:
@@ -74,7 +74,8 @@ class Access:
             await answer(scope, receive, send)
             return
         scope.setdefault("state", {})["owner"] = owner
-        await self.app(scope, _Bounded(receive, self.most_bytes), send)
+        is_socket = scope["type"] == "websocket"  # whose messages the server itself bounds
+        await self.app(scope, receive if is_socket else _Bounded(receive, self.most_bytes), send)
 
     def _check_host(self, headers: dict[str, str]) -> None:
         match = _HOST.fullmatch(headers.get("host", ""))
@@ -84,7 +85,7 @@ class Access:
 
     def _check_origin(self, scope: Scope, headers: dict[str, str]) -> None:
         fetched = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
-        is_of_page = self.sign_in is not None and (scope["method"], scope["path"]) == ("GET", "/")
+        is_of_page = self.sign_in is not None and (scope.get("method"), scope["path"]) == ("GET", "/")
         if is_of_page and fetched == ("navigate", "document"):
             return  # a link to the page, which nobody but the user sees
         origin, host = headers.get("origin"), headers.get("host", "")
@@ -108,7 +109,7 @@ class Access:
         return owner
 
     def _refusal(self, scope: Scope, headers: dict[str, str], error: ApiError) -> Response:
-        is_seen = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        is_seen = scope.get("method") == "GET" and "text/html" in headers.get("accept", "")
         if error.status == 401 and self.sign_in is not None and is_seen:
             return RedirectResponse(self.sign_in, 303)
         return JSONResponse(error.body, error.status, error.headers)

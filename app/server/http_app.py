@@ -34,21 +34,11 @@ class Admittance:
     sign_in: str | None = None
 
 
-def http_app(queue: JobQueue, reader: RequestReader, created: int, admittance: Admittance) -> FastAPI:
-    """The application of a queue.
-
-    Args:
-        created: seconds since 1970 that the model is said to be of.
-    """
+def guarded_app(admittance: Admittance) -> FastAPI:
+    """An application without routes, behind the checks of access.py."""
     # No pages of documentation: they would load scripts from elsewhere.
     app = FastAPI(title="videolm", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     answer_errors(app)
-    service = _Service(queue, reader.name, created)
-    app.include_router(VideoRoutes(queue, reader, admittance.allow_fetch, admittance.most_bytes).router)
-    app.add_api_route("/v1/models", service.models, response_model=None)
-    app.add_api_route("/v1/models/{name:path}", service.one_model, response_model=None)
-    app.add_api_route("/health", service.health, response_model=None)
-    app.add_api_route("/metrics", service.metrics, response_model=None)
     app.add_middleware(
         Access,
         hosts=admittance.hosts,
@@ -57,6 +47,22 @@ def http_app(queue: JobQueue, reader: RequestReader, created: int, admittance: A
         most_bytes=admittance.most_bytes,
         sign_in=admittance.sign_in,
     )
+    return app
+
+
+def http_app(queue: JobQueue, reader: RequestReader, created: int, admittance: Admittance) -> FastAPI:
+    """The application of a queue.
+
+    Args:
+        created: seconds since 1970 that the model is said to be of.
+    """
+    app = guarded_app(admittance)
+    service = _Service(queue, reader.name, created)
+    app.include_router(VideoRoutes(queue, reader, admittance.allow_fetch, admittance.most_bytes).router)
+    app.add_api_route("/v1/models", service.models, response_model=None)
+    app.add_api_route("/v1/models/{name:path}", service.one_model, response_model=None)
+    app.add_api_route("/health", service.health, response_model=None)
+    app.add_api_route("/metrics", service.metrics, response_model=None)
     return app
 
 

@@ -13,6 +13,8 @@ SERVER = {
     "python_multipart": "python-multipart",
     "uvicorn": "uvicorn",
 }
+PLAY = {name: SERVER[name] for name in ("fastapi", "python_multipart", "uvicorn")}
+PLAY |= {"websockets": "websockets"}
 PAGE = SERVER | {"gradio": "gradio"}
 
 _LEAST_LETTERS = 8  # of a token

@@ -116,7 +116,7 @@ def started(
         geometry, previews = _geometry(loaded, depth), Previews()
         warnings.simplefilter("ignore", Note)  # what is said of a request is told to its caller
         with closing(Intake(store.uploads)) as intake:
-            reader = RequestReader(Admission(loaded, geometry is not None), intake, _served_name(model))
+            reader = RequestReader(Admission(loaded, geometry is not None), intake, served_name(model))
             with JobQueue(store, ClipMaker(loaded, store, geometry, previews), limits) as queue:
                 created = int((model / "config.json").stat().st_mtime)
                 app = http_app(queue, reader, created, admittance)
@@ -129,16 +129,21 @@ def _geometry(model: VideoLM, depth: str | None) -> Geometry | None:
     return geometry_for([variant for task in tasks for variant in task.variants], depth)
 
 
-def server_of(app: object, lifespan: Literal["on", "off"] = "off") -> uvicorn.Server:
+def server_of(
+    app: object, lifespan: Literal["on", "off"] = "off", most_message: int | None = None
+) -> uvicorn.Server:
     """A server for an application, with its limits.
 
     Args:
         lifespan: whether the application has work of its own at its start and end.
+        most_message: bytes of a message of a WebSocket; None for a server without.
     """
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http="h11",
-        ws="none",
+        ws="none" if most_message is None else "websockets-sansio",
+        ws_max_size=most_message or 0,
+        ws_per_message_deflate=False,  # a small message may hold a large one
         lifespan=lifespan,
         log_level="warning",
         access_log=False,
@@ -151,7 +156,7 @@ def server_of(app: object, lifespan: Literal["on", "off"] = "off") -> uvicorn.Se
     return uvicorn.Server(config)
 
 
-def _served_name(model: Path) -> str:
+def served_name(model: Path) -> str:
     """What clients call a model: a packaged one's or a hub's name, or its folder's; never a path."""
     name = source_name(model)
     return Path(name).name or "model" if Path(name).is_absolute() else name

@@ -232,6 +232,16 @@ class ActionSpace:
         self.check(codes)
         return torch.stack([each.values(row) for each, row in zip(self.dimensions, codes, strict=True)], 1)
 
+    def values(self, codes: Int[Tensor, "dimensions steps"]) -> list[Any]:
+        """What codes stand for, as a list of clips says it: whole numbers of choices, and no list of one.
+
+        Raises:
+            ValueError: as `decode`.
+        """
+        values = zip(self.dimensions, self.decode(codes).T.tolist(), strict=True)
+        columns = [[int(value) for value in own] if each.is_discrete else own for each, own in values]
+        return columns[0] if len(self) == 1 else [list(row) for row in zip(*columns, strict=True)]
+
     def check(self, codes: Int[Tensor, "dimensions steps"]) -> None:
         """Raise a ValueError if there are not as many rows as dimensions, or a code is none of its row's."""
         if codes.ndim != 2 or len(codes) != len(self):

@@ -11,9 +11,13 @@ step:
                      seen (Bruce et al. 2024, "Genie", arXiv:2402.15391, section 3)
     agent, doors, carried    of minigrid: the share of episodes in which place and direction of the agent, all
                      doors, and the keys that are gone are read right at that step
+    legible          of minigrid: the share in which every tile of the frame is one that there can be, and one
+                     of them the agent; this asks for no truth
     rewards, ends    precision and recall of the steps with a reward, and of those that end an episode
 
-A frame that is not compared, for the episode is over or its own state cannot be read, counts nowhere.
+A frame that is not compared, for the episode is over or its own state cannot be read, counts nowhere. Under
+"drift" stand the same scores of the episodes of 300 steps or more, at every fiftieth step: they are of the
+same episodes from the first to the last line, so that what changes is the dream.
 """
 
 import time
@@ -42,8 +46,9 @@ from ...generation.pipeline import VideoLM
 from ...generation.world.context import Context
 from ...generation.world.worlds import Moment, Worlds
 
-HORIZONS = (1, 4, 8, 16, 32, 64)
-_ROWS = 16  # worlds side by side
+HORIZONS = (1, 4, 8, 16, 32, 64, 128)
+DRIFT = (1, 50, 100, 150, 200, 250, 300)
+_ROWS = 32  # worlds side by side
 _MINIGRID = "minigrid"
 _EXAMPLES = 3
 
@@ -89,24 +94,41 @@ class Counts:
 
 
 @dataclass
-class Tally:
-    """Sums over episodes, by step and name."""
+class Curve:
+    """Scores of episodes, by step and name."""
 
-    sums: dict[int, dict[str, list[float]]] = field(default_factory=dict)
+    scores: dict[int, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.scores.setdefault(step, {}).setdefault(name, []).append(value)
+
+    def report(self) -> dict[int, dict[str, float]]:
+        """Means."""
+        return {
+            step: {"episodes": len(values["psnr_db"])}
+            | {name: sum(own) / len(own) for name, own in values.items()}
+            for step, values in sorted(self.scores.items())
+        }
+
+
+@dataclass
+class Tally:
+    """All that is counted over episodes.
+
+    Args:
+        steps: of all episodes.
+        drift: of the long ones.
+    """
+
+    steps: Curve = field(default_factory=Curve)
+    drift: Curve = field(default_factory=Curve)
     rewards: Counts = field(default_factory=Counts)
     ends: Counts = field(default_factory=Counts)
 
-    def add(self, step: int, **values: float) -> None:
-        for name, value in values.items():
-            self.sums.setdefault(step, {}).setdefault(name, []).append(value)
-
     def report(self) -> dict[str, Any]:
-        steps = {
-            step: {"episodes": len(values["psnr_db"])}
-            | {name: sum(own) / len(own) for name, own in values.items()}
-            for step, values in sorted(self.sums.items())
-        }
-        return {"steps": steps, "rewards": self.rewards.report(), "ends": self.ends.report()}
+        curves = {"steps": self.steps.report(), "drift": self.drift.report()}
+        return curves | {"rewards": self.rewards.report(), "ends": self.ends.report()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +139,7 @@ class WorldScores:
     rows: list[tuple[Tensor, str]]
 
 
-def run_world(model: VideoLM, data: str, episodes: int, seed: int, steps: int = max(HORIZONS)) -> WorldScores:
+def run_world(model: VideoLM, data: str, episodes: int, seed: int, steps: int = max(DRIFT)) -> WorldScores:
     """Score a world model on recorded episodes.
 
     Args:
@@ -209,25 +231,29 @@ def _random_actions(worlds: Worlds, episodes: Sequence[Episode], seed: int) -> l
 
 
 def _compare(tally: Tally, episode: Episode, frames: Frames, random: Frames) -> None:
-    """Add the scores of one episode at each horizon that it reaches."""
+    """Add the scores of one episode at each step that counts and that it reaches."""
     copied = episode.frames[:1].expand_as(episode.frames)
     quality = {name: psnr(episode.frames, own) for name, own in
                (("psnr_db", frames), ("random_db", random), ("copied_db", copied))}  # fmt: skip
     first = read_state(episode.frames[0]) if episode.is_minigrid else None
-    for step in (each for each in HORIZONS if each < len(episode.frames)):
-        values = {name: float(own[step]) for name, own in quality.items()}
-        values["delta_psnr_db"] = values["psnr_db"] - values.pop("random_db")
-        if first is not None:
-            values |= _states(first, episode.frames[step], frames[step])
-        tally.add(step, **values)
+    for curve, steps in ((tally.steps, HORIZONS), (tally.drift, DRIFT)):
+        if curve is tally.drift and len(episode.frames) <= max(steps):
+            continue
+        for step in (each for each in steps if each < len(episode.frames)):
+            values = {name: float(own[step]) for name, own in quality.items()}
+            values["delta_psnr_db"] = values["psnr_db"] - values.pop("random_db")
+            if first is not None:
+                values |= _states(first, episode.frames[step], frames[step])
+            curve.add(step, values)
 
 
 def _states(first: MinigridState, true: Tensor, made: Tensor) -> dict[str, float]:
     """What of the state is right in a frame; of doors and keys only where there are some."""
     real, seen = read_states(torch.stack([true, made]), tiles_to_come(first))
+    found = {"legible": float(seen.agent is not None and seen.is_whole)}
     if real.agent is None or not real.is_whole:
-        return {}
-    found = {"agent": float(seen.agent == real.agent)}
+        return found
+    found["agent"] = float(seen.agent == real.agent)
     if first.doors:
         found["doors"] = float(seen.doors == real.doors)
     if first.keys:

@@ -31,6 +31,7 @@ class Step:
         shown: the last frame that is there.
         frames: all that have come with this step; none while actions wait.
         pending: actions that wait.
+        rewards: that came with each of these frames.
         terminated: the world has ended, as the model predicts.
         truncated: the clock has.
     """
@@ -38,9 +39,14 @@ class Step:
     shown: UInt8[Tensor, "height width 3"]
     frames: Frames
     pending: int = 0
-    reward: float = 0.0
+    rewards: tuple[float, ...] = ()
     terminated: bool = False
     truncated: bool = False
+
+    @property
+    def reward(self) -> float:
+        """The sum."""
+        return sum(self.rewards, 0.0)
 
     @property
     def is_over(self) -> bool:
@@ -118,7 +124,8 @@ class Episodes:
                 continue
             moment, episode.waiting = moments[world], []
             frames = moment.frames[: moment.used]
-            episode.last = Step(frames[-1], frames, 0, moment.reward, moment.terminated, truncated)
+            rewards = tuple(moment.rewards[: moment.used])
+            episode.last = Step(frames[-1], frames, 0, rewards, moment.terminated, truncated)
         return [self._of[world].last for world in worlds]
 
     def _pending(self, world: int) -> int:

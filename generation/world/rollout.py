@@ -29,8 +29,9 @@ from .context import Context
 
 TASK = "world"
 # Jacobi decoding gives the ids of sequential decoding. Most codes of a frame are those of the frame before,
-# which are its guesses; but rows advance together, so that with many of them some guess is always wrong.
-_ROWS_OF_JACOBI = 8
+# which are its guesses; but rows advance together, and wait for the one whose guesses are wrong. Up to 64
+# rows it was faster (benchmarks/play.py), the less so the more there are.
+_ROWS_OF_JACOBI = 64
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from videolm.cli.commands_evaluate import EvaluateOptions
 from videolm.cli.main import main
-from videolm.evaluation.jobs import BenchmarkJob, CorpusJob, SetsJob, option_names
+from videolm.evaluation.jobs import BenchmarkJob, CorpusJob, SetsJob, WorldJob, option_names
 from videolm.lm.decoding.sampling import Sampling
 
 JOBS: dict[str, tuple[type, str]] = {
@@ -17,6 +17,7 @@ JOBS: dict[str, tuple[type, str]] = {
     "prompt-forms": (CorpusJob, "--model m --protocol prompt-forms"),
     "ucf101": (BenchmarkJob, "--model m --protocol ucf101 --data d"),
     "davis": (BenchmarkJob, "--model m --protocol davis --data d"),
+    "world": (WorldJob, "--model m --protocol world --data d"),
     "sets": (SetsJob, "--real r --generated g"),
 }
 # Of each option a value that is no job's default, with those that it cannot be without.
@@ -27,6 +28,8 @@ VALUES = {
     "generated": "--generated other",
     "source": "--source synthetic-plain",
     "data": "--data other",
+    "env": "--env minigrid:ID",
+    "policy": "--policy purposeful",
     "depth": "--depth none",
     "weights": "--weights w",
     "trust": "--trust",
@@ -60,7 +63,7 @@ OTHER_PROTOCOL = {"shapes": "shapes-all", "shapes-all": "shapes", "prompt-forms"
 def asked(words: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The job that a command line runs; None if it is refused."""
     jobs: list[Any] = []
-    for kind in (CorpusJob, BenchmarkJob, SetsJob):
+    for kind in (CorpusJob, BenchmarkJob, SetsJob, WorldJob):
         monkeypatch.setattr(kind, "run", lambda job: jobs.append(job) or [])
     code = main(["evaluate", *words.split()])
     assert code == (0 if jobs else 2)

@@ -9,7 +9,7 @@ import torch
 from action_shower import ENTRY, LENGTH
 
 from videolm import read_clip
-from videolm.data.environments import recording as module
+from videolm.data.environments import episode_files as module
 from videolm.data.environments.action_space import ActionSpace
 from videolm.data.environments.policies import policies_named
 from videolm.data.environments.real_environment import open_environment

@@ -7,14 +7,16 @@ import pytest
 import torch
 from tiny_world import LEVELS, SPACE, LevelCodec, levels_of, world_model
 
+from videolm import VideoLM
 from videolm.cli.main import main
 from videolm.data.environments.minigrid_state import Tile, drawn_tiles
 from videolm.data.media.clip import Clip, write_clip
 from videolm.data.media.pixels import frames_from_pixels
-from videolm.evaluation.evaluate_world import table
+from videolm.evaluation.evaluate_world import kept_scores, table
 from videolm.evaluation.protocols import world as protocol
 from videolm.evaluation.protocols.world import Episode, Tally, recorded, run_world
 from videolm.generation.world.worlds import Moment
+from videolm.tasks.model_scores import ModelScore
 
 STEPS = (5, 9)
 
@@ -102,7 +104,7 @@ def test_the_state_of_a_minigrid_is_right_or_wrong_by_what_is_read():
         shown = torch.cat([first, picture(*made)])
         protocol._compare(tally, episode, shown, shown)
         values = tally.report()["steps"][1]
-        assert (values["agent"], values["doors"], values["carried"]) == expected
+        assert (values["agent"], values["doors"], values["carried"]) == expected and values["legible"] == 1
 
 
 def test_the_command_asks_for_clips_and_a_world_model(clips, model_folder, capsys):
@@ -111,3 +113,36 @@ def test_the_command_asks_for_clips_and_a_world_model(clips, model_folder, capsy
     assert "protocol world needs --data" in capsys.readouterr().err
     assert main([*words, "--data", str(clips)]) == 2
     assert "world" in capsys.readouterr().err
+
+
+def test_clips_that_are_not_there_are_refused_before_the_model_is_read(monkeypatch, capsys):
+    monkeypatch.setattr(VideoLM, "from_pretrained", lambda *given: pytest.fail("the model was read"))
+    assert main(["evaluate", "--protocol", "world", "--model", "minigrid", "--data", "nowhere"]) == 2
+    assert "there are no clips nowhere (--data)" in capsys.readouterr().err
+
+
+def test_drift_is_told_of_the_same_episodes_at_every_step():
+    picture = torch.zeros((1, 8, 16, 3), dtype=torch.uint8)
+    nothing = torch.zeros(0, dtype=torch.int64)
+    tally = Tally()
+    for steps, brightness in ((300, 9), (40, 90)):
+        frames = picture.expand(steps + 1, -1, -1, -1)
+        made = frames.clone()
+        made[100:] = brightness  # the longer dream goes wrong at the hundredth step
+        protocol._compare(tally, Episode(frames, nothing[None], nothing, False), made, made)
+    report = tally.report()
+    assert [values["episodes"] for values in report["drift"].values()] == [1] * len(protocol.DRIFT)
+    assert list(report["drift"]) == list(protocol.DRIFT) and report["steps"][32]["episodes"] == 2
+    assert report["drift"][50]["psnr_db"] > 50 > report["drift"][100]["psnr_db"]
+    report |= {"frames_a_cpu_second": 1.0}
+    assert "episodes of 300 steps or more" in table(report)
+
+
+def test_a_model_keeps_the_scores_of_the_steps_that_there_are(tmp_path):
+    values = {"episodes": 2, "psnr_db": 30.0, "copied_db": 20.0, "delta_psnr_db": 5.0, "agent": 0.5}
+    counts = {"precision": None, "recall": 1.0, "true": 3}
+    report = {"steps": {1: values, 16: values}, "drift": {}, "rewards": counts, "ends": counts}
+    kept = {each.name: each for each in kept_scores(report)}
+    assert kept["psnr_db at step 16"] == ModelScore("psnr_db at step 16", 30.0, 20.0)
+    assert kept["agent at step 1"].value == 0.5 and "psnr_db at step 64" not in kept
+    assert kept["precision of rewards"].value is None and "same return" not in kept
