@@ -217,7 +217,12 @@ def recorded_world() -> None:
     writer.finish()
 
 
-WITH_PYTHON = [document for document in DOCUMENTS if blocks(document, "python")]
+SLOW_PYTHON = {ROOT / "docs" / "world-models.md"}  # a hundred steps of a world
+WITH_PYTHON = [
+    pytest.param(document, marks=pytest.mark.long if document in SLOW_PYTHON else ())
+    for document in DOCUMENTS
+    if blocks(document, "python")
+]
 
 
 @pytest.mark.usefixtures("demo_model", "recorded_world")

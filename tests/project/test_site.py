@@ -9,6 +9,7 @@ import pytest
 
 import videolm
 
+pytestmark = pytest.mark.timeout(1200)  # half a minute of one core, and these tests share it with others
 ROOT = Path(__file__).parents[2]
 # The builder, with every connection refused.
 BUILD = """
