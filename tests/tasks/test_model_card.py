@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from videolm.generation.pipeline import VideoLM
-from videolm.tasks.model_card import ModelCard, is_written_here, write_card
+from videolm.tasks.model_card import ModelCard, is_written_here, page_of, write_card
 from videolm.tasks.model_config import check_model, model_fingerprint
 from videolm.tasks.model_scores import Evaluation, ModelScore, add_scores, read_scores
+
+PRETRAINED = Path(__file__).parents[2] / "pretrained"
 
 
 @pytest.fixture
@@ -136,3 +138,10 @@ def test_other_content_is_refused_by_its_name(folder, content):
     (folder / "scores.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"scores\.json"):
         add_scores(folder, evaluation(folder))
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in PRETRAINED.glob("*/config.json")))
+def test_every_model_of_the_project_says_what_it_is_of_and_its_page_is_that_of_its_files(folder):
+    card = ModelCard.load(PRETRAINED / folder)
+    assert card.title and card.data and card.license and card.notes
+    assert (PRETRAINED / folder / "README.md").read_text() == page_of(PRETRAINED / folder)
