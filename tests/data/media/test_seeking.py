@@ -1,5 +1,6 @@
 """A part of a film is what the whole has there, and nothing else is decoded."""
 
+import os
 import random
 
 import av
@@ -68,6 +69,7 @@ def test_frames_that_no_others_need_are_left_out_before_the_part(tmp_path, decod
 )
 def test_a_part_is_what_the_whole_has_there(tmp_path, name, codec, options):
     path = write_numbered(tmp_path / name, 120, codec=codec, key_every=40, options=options)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
     whole = read_clip(path)
     assert numbers_of(whole.frames) == list(range(120))
     rng = random.Random(0)
