@@ -29,6 +29,7 @@ from ...generation.world.starts import start_of
 from ...generation.world.worlds import Worlds
 
 STEPS = 100
+FIRST_SEED = 10_000_000  # of the environment: far from those of recordings, so that layouts are unseen
 _MINIGRID = "minigrid"
 
 
@@ -56,7 +57,7 @@ def run_returns(model: VideoLM, environment: str, policy: str, episodes: int, se
         environment: minigrid:ID and so on.
         policy: names or files with commas, which take turns by episode.
         episodes: how many.
-        seed: of the first one; the next has the next.
+        seed: added to the first one's, 10,000,000; the next has the next.
 
     Raises:
         FileNotFoundError, ValueError: if policy or environment are none, or it is not the model's.
@@ -65,7 +66,7 @@ def run_returns(model: VideoLM, environment: str, policy: str, episodes: int, se
     with open_beside(model, environment) as real, progress("returns", episodes) as tell:
         for number in range(episodes):
             name = list(policies)[number % len(policies)]
-            pairs.append(_pair(real, environment, worlds, name, policies[name], seed + number))
+            pairs.append(_pair(real, environment, worlds, name, policies[name], FIRST_SEED + seed + number))
             tell(number + 1)
     by_policy = {name: _means([each for each in pairs if each.policy == name]) for name in policies}
     return {"environment": environment, "steps": STEPS, "policies": by_policy} | _agreement(pairs)

@@ -14,6 +14,7 @@ from play_server import play_server, world
 from tiny_world import world_model
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from videolm.app.play import play_socket
 from videolm.app.play.wire import MOST_BYTES
 from videolm.generation.world.context import Context
 
@@ -84,6 +85,11 @@ def test_with_tokens_each_player_sees_the_own_games_only(played, tmp_path):
             assert player.hello["saved"] == [] and "no such game" in player.ask("open", name=name)["message"]
         with server.player(**anna) as player:
             assert player.hello["saved"] == [name]
+        with httpx.Client(base_url=server.address, trust_env=False) as client:  # a browser, by a cookie
+            client.post("/sign-in", data={"token": tokens[0]})
+            cookie = "; ".join(f"{each}={value}" for each, value in client.cookies.items())
+        with server.player(Cookie=cookie) as player:
+            assert player.hello["saved"] == [name]
         assert not [path for path in tmp_path.rglob("*") if "anna" in str(path)]
 
 
@@ -109,6 +115,14 @@ def test_what_is_no_message_ends_the_connection(server, message, code):
             for _ in range(3):
                 player.told()
         assert error.value.rcvd.code == code
+
+
+def test_whoever_does_nothing_gives_the_place_free(server, monkeypatch):
+    monkeypatch.setattr(play_socket, "_SILENT_SECONDS", 0.1)
+    with server.player() as player:
+        assert "nothing was done" in player.told()["message"]
+        with pytest.raises(ConnectionClosed):
+            player.told()
 
 
 def test_whoever_sends_too_fast_is_shown_out(server):
