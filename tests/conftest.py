@@ -5,6 +5,7 @@ videolm is imported inside fixtures: this file is read before the type checks of
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import get_context
@@ -27,6 +28,12 @@ def pytest_configure() -> None:
     """
     torch.set_num_threads(1)
     os.fsync = lambda descriptor: None
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a failure as soon as it is known, not only when all tests are through."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nfailed: {report.nodeid}", file=sys.stderr, flush=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
