@@ -19,6 +19,7 @@ from functools import partial
 from types import TracebackType
 
 from ...data.media.clip import Clip
+from ...data.runtime.typed_fields import check_least
 from .job import Job, JobRequest, new_id
 from .job_store import JobStore
 
@@ -73,9 +74,9 @@ class QueueLimits:
     own: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("waiting", "kept", "batch", "attempts", "own"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+        check_least(self, waiting=1, kept=1, batch=1, attempts=1)
+        if self.own is not None:
+            check_least(self, own=1)
         if self.seconds <= 0:
             raise ValueError(f"seconds that results are kept are {self.seconds:g}; expected more than 0")
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...data.runtime.typed_fields import check_least
+
 
 @dataclass(frozen=True)
 class PlayOptions:
@@ -21,6 +23,4 @@ class PlayOptions:
     keep: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("players", "steps", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        check_least(self, players=1, steps=1, keep=1)

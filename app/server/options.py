@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...data.runtime.typed_fields import check_least
+
 # Modules and the packages that they come in.
 SERVER = {
     "fastapi": "fastapi",
@@ -79,9 +81,7 @@ class Capacity:
     hours: float = 24.0
 
     def __post_init__(self) -> None:
-        for name in ("queue", "batch", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        check_least(self, queue=1, batch=1, keep=1)
         if not 0 < self.hours < 1e6:
             raise ValueError(f"hours are {self.hours:g}; expected more than 0")
 
